@@ -1,0 +1,27 @@
+// NetAddress: where a server listens or a client connects: a Unix socket or a TCP host and port.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "config/base/result.h"
+
+namespace turnpike::net {
+
+struct NetAddress {
+    std::string unix_path;  // not empty: a Unix socket, and the other fields are unused
+    std::string host;
+    std::uint16_t port = 0;
+
+    bool is_unix() const { return !unix_path.empty(); }
+};
+
+// "unix:/run/x.sock" or "tcp:127.0.0.1:8000". A Unix path longer than limits::kMaxUnixSocketPath is
+// refused with both lengths in the message.
+Result<NetAddress> parse_address(std::string_view text);
+
+// The form that parse_address reads.
+std::string to_string(const NetAddress& address);
+
+}  // namespace turnpike::net

@@ -1,0 +1,72 @@
+// HttpServer: HTTP/1.1 keep-alive over Unix sockets or TCP (optionally TLS), for the engine and the
+// control plane. Asio and Beast stay in the .cpp. Not for the public edge: the gateway has its own
+// session, which relays bytes by hand.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "config/base/limits.h"
+#include "config/base/log.h"
+#include "config/base/result.h"
+#include "config/net/address.h"
+#include "config/net/http_message.h"
+
+namespace turnpike::net {
+
+// The reply to one request. Thread-safe: any thread may call any function, also after the client has
+// gone (the call then does nothing). Exactly one of respond() or start() must come first; dropping the
+// last reference before that answers 500.
+class HttpReply {
+  public:
+    virtual ~HttpReply() = default;
+
+    // The whole reply at once.
+    virtual void respond(HttpResponse response) = 0;
+
+    // Head of a chunked reply; then write() once per HTTP chunk, then finish(). Each write() becomes one
+    // chunk of its own, in order. Returns false once the client is gone or the backlog is over
+    // `limits::kMaxStreamBacklogBytes`; the caller then stops producing.
+    virtual void start(int status, HttpHeaders headers) = 0;
+    virtual bool write(std::string chunk) = 0;
+    virtual void finish() = 0;
+
+    // Called at most once, on a server thread, when the client sends FIN (also a half-close, after which
+    // writes still reach it) or resets the connection before finish(). Called at once when that has
+    // happened already. A FIN means cancel: see ops/docs/formats/engine-protocol.md.
+    virtual void on_client_gone(std::function<void()> callback) = 0;
+    virtual bool is_client_gone() const = 0;
+    // Bytes accepted by write() and not yet taken by the socket.
+    virtual std::size_t backlog_bytes() const = 0;
+};
+
+using HttpHandler = std::function<void(HttpRequest request, std::shared_ptr<HttpReply> reply)>;
+
+struct HttpServerOptions {
+    NetAddress address;
+    int unix_mode = 0600;  // permission bits of a Unix socket
+    int num_threads = 1;
+    std::size_t max_body_bytes = limits::kMaxBodyBytes;
+    std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
+};
+
+class HttpServer {
+  public:
+    // Binds and listens at once (a stale Unix socket file that nobody answers on is replaced; one that
+    // somebody answers on is a kConflict). `handler` runs on a server thread and must not block for long;
+    // it may keep `reply` and answer from elsewhere. Malformed, oversized and slow requests are answered
+    // 400, 408, 413, 431 by the server with the JSON error body of the public API.
+    static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, HttpHandler handler, Log& log);
+
+    virtual ~HttpServer() = default;
+    // The bound address; with port 0 asked, the port that was given.
+    virtual NetAddress address() const = 0;
+    // Stops accepting, closes idle connections, waits for replies in progress up to drain_timeout,
+    // then closes the rest and joins the threads. Idempotent.
+    virtual void stop() = 0;
+};
+
+}  // namespace turnpike::net
