@@ -8,7 +8,7 @@ namespace turnpike::detail {
 
 }  // namespace turnpike::detail
 
-#define CHECK(expression)           \
-    (static_cast<bool>(expression)  \
-         ? static_cast<void>(0)     \
+#define CHECK(expression)          \
+    (static_cast<bool>(expression) \
+         ? static_cast<void>(0)    \
          : ::turnpike::detail::check_failed(#expression, __FILE__, __LINE__))

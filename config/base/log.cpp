@@ -8,10 +8,14 @@ namespace {
 
 std::string_view level_name(LogLevel level) {
     switch (level) {
-        case LogLevel::kDebug: return "debug";
-        case LogLevel::kInfo: return "info";
-        case LogLevel::kWarning: return "warning";
-        case LogLevel::kError: return "error";
+        case LogLevel::kDebug:
+            return "debug";
+        case LogLevel::kInfo:
+            return "info";
+        case LogLevel::kWarning:
+            return "warning";
+        case LogLevel::kError:
+            return "error";
     }
     return "error";
 }
@@ -19,7 +23,8 @@ std::string_view level_name(LogLevel level) {
 bool needs_quotes(std::string_view text) {
     if (text.empty()) return true;
     for (const char c : text) {
-        if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return true;
+        if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f)
+            return true;
     }
     return false;
 }
@@ -51,15 +56,21 @@ void append_value(std::string& line, std::string_view text) {
 Log::Log(const Clock& clock, std::string component, LogLevel threshold)
     : clock_(clock), component_(std::move(component)), threshold_(threshold) {}
 
-void Log::debug(std::string_view event, std::initializer_list<LogField> fields) { write(LogLevel::kDebug, event, fields); }
+void Log::debug(std::string_view event, std::initializer_list<LogField> fields) {
+    write(LogLevel::kDebug, event, fields);
+}
 
-void Log::info(std::string_view event, std::initializer_list<LogField> fields) { write(LogLevel::kInfo, event, fields); }
+void Log::info(std::string_view event, std::initializer_list<LogField> fields) {
+    write(LogLevel::kInfo, event, fields);
+}
 
 void Log::warning(std::string_view event, std::initializer_list<LogField> fields) {
     write(LogLevel::kWarning, event, fields);
 }
 
-void Log::error(std::string_view event, std::initializer_list<LogField> fields) { write(LogLevel::kError, event, fields); }
+void Log::error(std::string_view event, std::initializer_list<LogField> fields) {
+    write(LogLevel::kError, event, fields);
+}
 
 void Log::write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) {
     if (level < threshold_) return;

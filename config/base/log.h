@@ -22,11 +22,15 @@ struct LogField {
     std::string value;
 
     LogField(std::string_view field_name, std::string_view text) : name(field_name), value(text) {}
+
     LogField(std::string_view field_name, const char* text) : name(field_name), value(text) {}
-    LogField(std::string_view field_name, const std::string& text) : name(field_name), value(text) {}
+
+    LogField(std::string_view field_name, const std::string& text)
+        : name(field_name), value(text) {}
     template <class T>
-        requires std::is_integral_v<T>
-    LogField(std::string_view field_name, T number) : name(field_name), value(std::to_string(number)) {}
+
+    requires std::is_integral_v<T> LogField(std::string_view field_name, T number)
+        : name(field_name), value(std::to_string(number)) {}
 };
 
 // Thread-safe. Passed as Log&; there is no global logger.

@@ -31,7 +31,9 @@ NanoUsd operator-(NanoUsd a, NanoUsd b) {
     return NanoUsd(difference);
 }
 
-NanoUsd operator-(NanoUsd a) { return NanoUsd() - a; }
+NanoUsd operator-(NanoUsd a) {
+    return NanoUsd() - a;
+}
 
 NanoUsd multiply(NanoUsd per_token, TokenCount num_tokens) {
     std::int64_t product = 0;
@@ -40,20 +42,25 @@ NanoUsd multiply(NanoUsd per_token, TokenCount num_tokens) {
 }
 
 Result<NanoUsd> parse_usd(std::string_view text) {
-    const Error bad = invalid_argument("expected an amount in USD such as 20 or 0.000003 with at most nine decimals, found '" +
-                                       std::string(text) + "'");
+    const Error bad = invalid_argument(
+        "expected an amount in USD such as 20 or 0.000003 with at most nine decimals, found '" +
+        std::string(text) + "'");
     const bool is_negative = !text.empty() && text.front() == '-';
     std::string_view rest = is_negative ? text.substr(1) : text;
     const std::size_t dot = rest.find('.');
     const std::string_view whole = rest.substr(0, dot);
-    const std::string_view decimals = dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
+    const std::string_view decimals =
+        dot == std::string_view::npos ? std::string_view() : rest.substr(dot + 1);
     const bool has_dangling_dot = dot != std::string_view::npos && decimals.empty();
-    if (whole.empty() || has_dangling_dot || decimals.size() > kMaxDecimals || !is_digits(whole) || !is_digits(decimals)) {
+    if (whole.empty() || has_dangling_dot || decimals.size() > kMaxDecimals || !is_digits(whole) ||
+        !is_digits(decimals)) {
         return bad;
     }
     std::int64_t nanos = 0;
     for (const char c : whole) {
-        if (__builtin_mul_overflow(nanos, 10, &nanos) || __builtin_add_overflow(nanos, c - '0', &nanos)) return bad;
+        if (__builtin_mul_overflow(nanos, 10, &nanos) ||
+            __builtin_add_overflow(nanos, c - '0', &nanos))
+            return bad;
     }
     if (__builtin_mul_overflow(nanos, kNanosPerUsd, &nanos)) return bad;
     std::int64_t fraction = 0;
@@ -67,8 +74,8 @@ Result<NanoUsd> parse_usd(std::string_view text) {
 std::string format_usd(NanoUsd amount) {
     // Negating the minimum overflows, so the digits come from an unsigned magnitude.
     const bool is_negative = amount.value() < 0;
-    const std::uint64_t magnitude =
-        is_negative ? 0 - static_cast<std::uint64_t>(amount.value()) : static_cast<std::uint64_t>(amount.value());
+    const std::uint64_t magnitude = is_negative ? 0 - static_cast<std::uint64_t>(amount.value())
+                                                : static_cast<std::uint64_t>(amount.value());
     std::string decimals = std::to_string(magnitude % kNanosPerUsd);
     decimals.insert(0, kMaxDecimals - decimals.size(), '0');
     while (decimals.size() > 2 && decimals.back() == '0') decimals.pop_back();

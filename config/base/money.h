@@ -1,5 +1,5 @@
-// Money is an integer of 10^-9 USD. Nothing rounds before the invoice; a price that is no integer of
-// nano-dollars per token does not exist.
+// Money is an integer of 10^-9 USD. Nothing rounds before the invoice; a price that is no integer
+// of nano-dollars per token does not exist.
 #pragma once
 
 #include <compare>
@@ -16,9 +16,11 @@ using TokenCount = std::int64_t;
 class NanoUsd {
   public:
     constexpr NanoUsd() = default;
+
     constexpr explicit NanoUsd(std::int64_t nanos) : nanos_(nanos) {}
 
     constexpr std::int64_t value() const { return nanos_; }
+
     friend auto operator<=>(const NanoUsd&, const NanoUsd&) = default;
     friend bool operator==(const NanoUsd&, const NanoUsd&) = default;
 

@@ -1,6 +1,6 @@
-// Result<T>: a value or an Error. Named like std::expected, which g++ 12 does not offer under C++20,
-// so that a later swap is mechanical. Functions return it by value; [[nodiscard]] makes a lost error
-// a compiler warning.
+// Result<T>: a value or an Error. Named like std::expected, which g++ 12 does not offer under
+// C++20, so that a later swap is mechanical. Functions return it by value; [[nodiscard]] makes a
+// lost error a compiler warning.
 #pragma once
 
 #include <optional>
@@ -16,33 +16,43 @@ template <class T>
 class [[nodiscard]] Result {
   public:
     Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+
     Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
     bool has_value() const { return state_.index() == 0; }
+
     explicit operator bool() const { return has_value(); }
 
     T& value() & {
         CHECK(has_value());
         return std::get<0>(state_);
     }
+
     const T& value() const& {
         CHECK(has_value());
         return std::get<0>(state_);
     }
+
     T&& value() && {
         CHECK(has_value());
         return std::get<0>(std::move(state_));
     }
+
     T& operator*() & { return value(); }
+
     const T& operator*() const& { return value(); }
+
     T&& operator*() && { return std::move(*this).value(); }
+
     T* operator->() { return &value(); }
+
     const T* operator->() const { return &value(); }
 
     const Error& error() const& {
         CHECK(!has_value());
         return std::get<1>(state_);
     }
+
     Error&& error() && {
         CHECK(!has_value());
         return std::get<1>(std::move(state_));
@@ -57,11 +67,15 @@ template <>
 class [[nodiscard]] Result<void> {
   public:
     Result() = default;
+
     Result(Error error) : error_(std::move(error)) {}
 
     bool has_value() const { return !error_.has_value(); }
+
     explicit operator bool() const { return has_value(); }
+
     void value() const { CHECK(has_value()); }
+
     const Error& error() const& {
         CHECK(!has_value());
         return *error_;

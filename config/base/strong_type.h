@@ -13,9 +13,11 @@ class StrongType {
     using Rep = T;
 
     StrongType() = default;
+
     constexpr explicit StrongType(T value) : value_(std::move(value)) {}
 
     constexpr const T& value() const { return value_; }
+
     friend auto operator<=>(const StrongType&, const StrongType&) = default;
     friend bool operator==(const StrongType&, const StrongType&) = default;
 
@@ -27,5 +29,7 @@ class StrongType {
 
 template <class Tag, class T>
 struct std::hash<turnpike::StrongType<Tag, T>> {
-    std::size_t operator()(const turnpike::StrongType<Tag, T>& id) const { return std::hash<T>{}(id.value()); }
+    std::size_t operator()(const turnpike::StrongType<Tag, T>& id) const {
+        return std::hash<T>{}(id.value());
+    }
 };

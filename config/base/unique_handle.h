@@ -24,8 +24,11 @@ using UniqueHandle = std::unique_ptr<std::remove_pointer_t<Pointer>, HandleDelet
 class UniqueFd {
   public:
     UniqueFd() = default;
+
     explicit UniqueFd(int fd) : fd_(fd) {}
+
     UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+
     UniqueFd& operator=(UniqueFd&& other) noexcept {
         if (this != &other) {
             reset();
@@ -33,11 +36,15 @@ class UniqueFd {
         }
         return *this;
     }
+
     ~UniqueFd() { reset(); }
 
     int get() const { return fd_; }
+
     bool is_open() const { return fd_ >= 0; }
+
     int release() { return std::exchange(fd_, -1); }
+
     void reset() {
         if (fd_ >= 0) ::close(fd_);
         fd_ = -1;

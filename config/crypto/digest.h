@@ -18,8 +18,8 @@ using Digest = std::array<std::uint8_t, 32>;
 
 Digest sha256(std::string_view data);
 
-// HMAC-SHA-256 with a key set once; a call costs two SHA-256 blocks and no allocation beyond OpenSSL's.
-// Not thread-safe: one per thread.
+// HMAC-SHA-256 with a key set once; a call costs two SHA-256 blocks and no allocation beyond
+// OpenSSL's. Not thread-safe: one per thread.
 class HmacSha256 {
   public:
     explicit HmacSha256(const Secret& key);

@@ -23,8 +23,8 @@ std::string new_id(std::string_view prefix);
 // RFC 9562 version 4, lower case.
 std::string new_uuid4();
 
-// "tp_live_" + 30 random base62 characters + 6 base62 characters of CRC-32 (of everything before them),
-// so that a scanner or a typo is refused without a look-up.
+// "tp_live_" + 30 random base62 characters + 6 base62 characters of CRC-32 (of everything before
+// them), so that a scanner or a typo is refused without a look-up.
 Secret new_api_key();
 bool is_well_formed_api_key(std::string_view key);
 

@@ -1,5 +1,6 @@
-// HttpClient: a blocking HTTP/1.1 client with keep-alive for the CLI, the control plane and background
-// threads of the gateway. Asio and Beast stay in the .cpp. One client is used by one thread at a time.
+// HttpClient: a blocking HTTP/1.1 client with keep-alive for the CLI, the control plane and
+// background threads of the gateway. Asio and Beast stay in the .cpp. One client is used by one
+// thread at a time.
 #pragma once
 
 #include <chrono>
@@ -17,10 +18,11 @@ namespace turnpike::net {
 struct HttpClientOptions {
     NetAddress address;
     bool use_tls = false;
-    std::string ca_file;                 // PEM; empty = the system's store
-    std::string server_name;             // SNI and certificate check; empty = address.host
+    std::string ca_file;      // PEM; empty = the system's store
+    std::string server_name;  // SNI and certificate check; empty = address.host
     std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
-    std::chrono::milliseconds timeout = std::chrono::seconds(30);  // whole exchange; for streams, between bytes
+    std::chrono::milliseconds timeout =
+        std::chrono::seconds(30);  // whole exchange; for streams, between bytes
 };
 
 // Splits "https://localhost:8443/v1" into options (TLS and address set) and the path prefix "/v1".
@@ -28,6 +30,7 @@ struct ParsedUrl {
     HttpClientOptions options;
     std::string path;
 };
+
 Result<ParsedUrl> parse_url(std::string_view url);
 
 class HttpClient {
@@ -37,15 +40,16 @@ class HttpClient {
     HttpClient(HttpClient&&) noexcept;
     HttpClient& operator=(HttpClient&&) noexcept;
 
-    // One exchange. An idle connection that the server closed is reopened once, for any method, only when
-    // not one byte of the reply had come. Errors: kIo (cannot connect; message names the address),
-    // kTimeout, kCorrupt (no HTTP). An HTTP error status is a response, not an Error.
+    // One exchange. An idle connection that the server closed is reopened once, for any method,
+    // only when not one byte of the reply had come. Errors: kIo (cannot connect; message names the
+    // address), kTimeout, kCorrupt (no HTTP). An HTTP error status is a response, not an Error.
     Result<HttpResponse> send(const HttpRequest& request);
 
-    // As send(), but hands each piece of the body to `on_data` as it comes, and returns the head (body
-    // empty). `on_data` returning false ends the exchange and closes the connection; that is success.
-    // A status other than 2xx is read whole into the response's body instead.
-    Result<HttpResponse> stream(const HttpRequest& request, const std::function<bool(std::string_view)>& on_data);
+    // As send(), but hands each piece of the body to `on_data` as it comes, and returns the head
+    // (body empty). `on_data` returning false ends the exchange and closes the connection; that is
+    // success. A status other than 2xx is read whole into the response's body instead.
+    Result<HttpResponse> stream(const HttpRequest& request,
+                                const std::function<bool(std::string_view)>& on_data);
 
     // From another thread: makes the exchange in progress, and every later one, fail with kIo soon.
     void cancel();

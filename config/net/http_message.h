@@ -12,13 +12,20 @@ namespace turnpike::net {
 class HttpHeaders {
   public:
     HttpHeaders() = default;
-    HttpHeaders(std::initializer_list<std::pair<std::string, std::string>> fields) : fields_(fields) {}
 
-    void add(std::string name, std::string value) { fields_.emplace_back(std::move(name), std::move(value)); }
+    HttpHeaders(std::initializer_list<std::pair<std::string, std::string>> fields)
+        : fields_(fields) {}
+
+    void add(std::string name, std::string value) {
+        fields_.emplace_back(std::move(name), std::move(value));
+    }
+
     // The first value of that name, or an empty view.
     std::string_view get(std::string_view name) const;
     bool has(std::string_view name) const;
+
     auto begin() const { return fields_.begin(); }
+
     auto end() const { return fields_.end(); }
 
   private:

@@ -17,9 +17,9 @@
 
 namespace turnpike::net {
 
-// The reply to one request. Thread-safe: any thread may call any function, also after the client has
-// gone (the call then does nothing). Exactly one of respond() or start() must come first; dropping the
-// last reference before that answers 500.
+// The reply to one request. Thread-safe: any thread may call any function, also after the client
+// has gone (the call then does nothing). Exactly one of respond() or start() must come first;
+// dropping the last reference before that answers 500.
 class HttpReply {
   public:
     virtual ~HttpReply() = default;
@@ -27,16 +27,16 @@ class HttpReply {
     // The whole reply at once.
     virtual void respond(HttpResponse response) = 0;
 
-    // Head of a chunked reply; then write() once per HTTP chunk, then finish(). Each write() becomes one
-    // chunk of its own, in order. Returns false once the client is gone or the backlog is over
-    // `limits::kMaxStreamBacklogBytes`; the caller then stops producing.
+    // Head of a chunked reply; then write() once per HTTP chunk, then finish(). Each write()
+    // becomes one chunk of its own, in order. Returns false once the client is gone or the backlog
+    // is over `limits::kMaxStreamBacklogBytes`; the caller then stops producing.
     virtual void start(int status, HttpHeaders headers) = 0;
     virtual bool write(std::string chunk) = 0;
     virtual void finish() = 0;
 
-    // Called at most once, on a server thread, when the client sends FIN (also a half-close, after which
-    // writes still reach it) or resets the connection before finish(). Called at once when that has
-    // happened already. A FIN means cancel: see ops/docs/formats/engine-protocol.md.
+    // Called at most once, on a server thread, when the client sends FIN (also a half-close, after
+    // which writes still reach it) or resets the connection before finish(). Called at once when
+    // that has happened already. A FIN means cancel: see ops/docs/formats/engine-protocol.md.
     virtual void on_client_gone(std::function<void()> callback) = 0;
     virtual bool is_client_gone() const = 0;
     // Bytes accepted by write() and not yet taken by the socket.
@@ -55,11 +55,14 @@ struct HttpServerOptions {
 
 class HttpServer {
   public:
-    // Binds and listens at once (a stale Unix socket file that nobody answers on is replaced; one that
-    // somebody answers on is a kConflict). `handler` runs on a server thread and must not block for long;
-    // it may keep `reply` and answer from elsewhere. Malformed, oversized and slow requests are answered
-    // 400, 408, 413, 431 by the server with the JSON error body of the public API.
-    static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options, HttpHandler handler, Log& log);
+    // Binds and listens at once (a stale Unix socket file that nobody answers on is replaced; one
+    // that somebody answers on is a kConflict). `handler` runs on a server thread and must not
+    // block for long; it may keep `reply` and answer from elsewhere. Malformed, oversized and slow
+    // requests are answered 400, 408, 413, 431 by the server with the JSON error body of the public
+    // API.
+    static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options,
+                                                     HttpHandler handler,
+                                                     Log& log);
 
     virtual ~HttpServer() = default;
     // The bound address; with port 0 asked, the port that was given.

@@ -1,4 +1,5 @@
-// SseParser: text/event-stream to events, whatever the split of the bytes (WHATWG HTML, section 9.2).
+// SseParser: text/event-stream to events, whatever the split of the bytes (WHATWG HTML,
+// section 9.2).
 #pragma once
 
 #include <functional>
@@ -15,7 +16,8 @@ struct SseEvent {
 class SseParser {
   public:
     // Comment lines (": meter 1 0 0 0") are given without the colon and one following space.
-    SseParser(std::function<void(const SseEvent&)> on_event, std::function<void(std::string_view)> on_comment);
+    SseParser(std::function<void(const SseEvent&)> on_event,
+              std::function<void(std::string_view)> on_comment);
 
     void feed(std::string_view bytes);
 

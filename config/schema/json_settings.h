@@ -1,6 +1,6 @@
-// JsonSettings: typed reading of a settings file. JSON with // and /* */ comments; a key that nobody asked
-// for is an error with its path, and so is a value of the wrong type. Each settings struct has one
-// `validate()` and is printed with secrets hidden by --check-config.
+// JsonSettings: typed reading of a settings file. JSON with // and /* */ comments; a key that
+// nobody asked for is an error with its path, and so is a value of the wrong type. Each settings
+// struct has one `validate()` and is printed with secrets hidden by --check-config.
 #pragma once
 
 #include <cstdint>
@@ -29,10 +29,11 @@ class JsonSettings {
     std::int64_t integer(std::string_view key, std::optional<std::int64_t> fallback = std::nullopt);
     double number(std::string_view key, std::optional<double> fallback = std::nullopt);
     bool boolean(std::string_view key, std::optional<bool> fallback = std::nullopt);
-    std::vector<std::string> texts(std::string_view key);       // absent reads as empty
+    std::vector<std::string> texts(std::string_view key);  // absent reads as empty
     bool has(std::string_view key) const;
-    JsonSettings section(std::string_view key);                 // absent reads as {}
-    std::vector<JsonSettings> sections(std::string_view key);   // an array of objects; absent reads as empty
+    JsonSettings section(std::string_view key);  // absent reads as {}
+    std::vector<JsonSettings> sections(
+        std::string_view key);  // an array of objects; absent reads as empty
 
     // The first error met in this object and in every section taken from it, unknown keys included.
     Status finish() const;

@@ -1,5 +1,5 @@
-// ModelCard: what the platform says about a model, beside the checkpoint's own config.json. One JSON file
-// per model under config/files/models; unknown keys are refused.
+// ModelCard: what the platform says about a model, beside the checkpoint's own config.json. One
+// JSON file per model under config/files/models; unknown keys are refused.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +16,9 @@ enum class ReasoningStyle { kSeparate, kInline };
 enum class Numerics { kW8A16, kW8A8Block };
 
 struct ModelCard {
-    std::string id;               // "deepseek-ai/DeepSeek-R1-0528"
+    std::string id;  // "deepseek-ai/DeepSeek-R1-0528"
     std::string display_name;
-    std::string organization;     // who made it
+    std::string organization;  // who made it
     std::string licence;
     std::string description;
     std::int64_t context_length = 0;      // served, at most the checkpoint's
@@ -29,7 +29,7 @@ struct ModelCard {
     ReasoningParser reasoning = ReasoningParser::kNone;
     ReasoningStyle reasoning_style = ReasoningStyle::kSeparate;
     Numerics numerics = Numerics::kW8A16;
-    NanoUsd input_nano_usd;   // per token; written in the file as USD per million
+    NanoUsd input_nano_usd;  // per token; written in the file as USD per million
     NanoUsd cached_input_nano_usd;
     NanoUsd output_nano_usd;
 };

@@ -1,5 +1,5 @@
-// Endpoints and replicas as every process sees them. A serverless pool is an endpoint whose owner is the
-// platform; a dedicated endpoint belongs to one organisation.
+// Endpoints and replicas as every process sees them. A serverless pool is an endpoint whose owner
+// is the platform; a dedicated endpoint belongs to one organisation.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,8 @@ namespace turnpike::controlplane {
 
 enum class EndpointType { kServerless, kDedicated };
 enum class DesiredState { kStarted, kStopped };
-// PENDING -> STARTING -> STARTED -> STOPPING -> STOPPED, or ERROR; see ops/docs/formats/endpoints.md.
+// PENDING -> STARTING -> STARTED -> STOPPING -> STOPPED, or ERROR; see
+// ops/docs/formats/endpoints.md.
 enum class EndpointState { kPending, kStarting, kStarted, kStopping, kStopped, kError };
 enum class ReplicaState { kPending, kStarting, kLoading, kReady, kDraining, kStopped, kFailed };
 
@@ -26,15 +27,15 @@ struct Autoscaling {
 
 struct Endpoint {
     EndpointId id;
-    std::string name;          // what clients put into `model`
+    std::string name;  // what clients put into `model`
     std::string display_name;
-    std::string model;         // a model card's id
-    std::string hardware;      // a row of the hardware catalogue: "1x_cpu"
+    std::string model;     // a model card's id
+    std::string hardware;  // a row of the hardware catalogue: "1x_cpu"
     EndpointType type = EndpointType::kDedicated;
-    OrgId owner;               // the platform's organisation for serverless pools
+    OrgId owner;  // the platform's organisation for serverless pools
     DesiredState desired = DesiredState::kStarted;
     EndpointState state = EndpointState::kPending;
-    std::string reason;        // of kError
+    std::string reason;  // of kError
     Autoscaling autoscaling;
     std::int64_t inactive_timeout_minutes = 0;  // 0 = never
     std::int64_t generation = 1;
@@ -43,20 +44,20 @@ struct Endpoint {
 };
 
 struct Replica {
-    ReplicaId id;              // also the name that a driver knows it by
+    ReplicaId id;  // also the name that a driver knows it by
     EndpointId endpoint;
     int index = 0;
     std::int64_t generation = 1;
-    Epoch epoch;               // grows with every start
+    Epoch epoch;  // grows with every start
     ReplicaState state = ReplicaState::kPending;
-    std::string address;       // "unix:/..." as net::parse_address reads it
-    std::string reason;        // of kFailed: exit status and last log line
-    int num_failures = 0;      // consecutive; drives the backoff
+    std::string address;   // "unix:/..." as net::parse_address reads it
+    std::string reason;    // of kFailed: exit status and last log line
+    int num_failures = 0;  // consecutive; drives the backoff
     WallTime state_since;
 };
 
 struct Hardware {
-    std::string id;            // "1x_cpu", "8x_nvidia_h200_140gb_sxm"
+    std::string id;  // "1x_cpu", "8x_nvidia_h200_140gb_sxm"
     std::string gpu_type;
     std::string gpu_link;
     int gpu_memory_gb = 0;

@@ -1,6 +1,7 @@
 // Snapshot: what a gateway must know to admit and route a request. Rows are published in the same
-// transaction as the change that caused them and carry its revision; a delta is the rows beyond a revision.
-// GET /internal/v1/snapshot?store=ID&after=REV (long poll): see ops/docs/formats/snapshot.md.
+// transaction as the change that caused them and carry its revision; a delta is the rows beyond a
+// revision. GET /internal/v1/snapshot?store=ID&after=REV (long poll): see
+// ops/docs/formats/snapshot.md.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct OrganisationRow {
 struct KeyRow {
     KeyId id;
     OrgId org;
-    std::string mac_hex;     // HMAC-SHA-256(pepper, key)
+    std::string mac_hex;  // HMAC-SHA-256(pepper, key)
     int pepper_version = 1;
     std::string redacted;
     std::optional<WallTime> expires_at;
@@ -34,14 +35,14 @@ struct KeyRow {
 // A name that clients may put into `model`.
 struct ModelRow {
     std::string name;
-    EndpointId endpoint;                // which pool serves it
-    std::optional<OrgId> owner;         // set: only this organisation may see and use it
-    std::string served_model;           // what the answer's `model` says
+    EndpointId endpoint;         // which pool serves it
+    std::optional<OrgId> owner;  // set: only this organisation may see and use it
+    std::string served_model;    // what the answer's `model` says
     std::string display_name;
-    std::string organization;           // who made the model
+    std::string organization;  // who made the model
     std::int64_t context_length = 0;
     WallTime created_at;
-    Price price;                        // of this name, fixed at admission
+    Price price;  // of this name, fixed at admission
 };
 
 struct ReplicaRow {

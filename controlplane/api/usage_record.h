@@ -1,5 +1,5 @@
-// Usage records: what a gateway's outbox holds and delivers. POST /internal/v1/usage; the unique key is the
-// request id, (outbox, sequence) is only transport. See ops/docs/formats/usage.md.
+// Usage records: what a gateway's outbox holds and delivers. POST /internal/v1/usage; the unique
+// key is the request id, (outbox, sequence) is only transport. See ops/docs/formats/usage.md.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ enum class Outcome {
 };
 
 struct UsageRecord {
-    RequestId request_id;   // its ULID time decides the month's file
+    RequestId request_id;  // its ULID time decides the month's file
     OrgId org;
     KeyId key;
     std::string model;         // the name asked for: it has the price

@@ -11,9 +11,9 @@
 
 namespace turnpike::engine {
 
-// Every field is type- and range-checked; the error names the field in `param` and says what was expected
-// and found. A body over limits::kMaxBodyBytes or deeper than kMaxJsonDepth is refused. `body` needs no
-// padding.
+// Every field is type- and range-checked; the error names the field in `param` and says what was
+// expected and found. A body over limits::kMaxBodyBytes or deeper than kMaxJsonDepth is refused.
+// `body` needs no padding.
 Result<ChatRequest> parse_chat_request(std::string_view body);
 Result<CompletionRequest> parse_completion_request(std::string_view body);
 

@@ -1,7 +1,8 @@
-// Meter lines: SSE comments by which the engine tells the gateway how many tokens a request has used.
-// ": meter <prompt> <cached> <completion> <reasoning>\n\n", an HTTP chunk of its own, counts cumulative.
-// The first comes right after tokenising, before prefill; one stands ahead of every event; the last one
-// is the bill.
+// Meter lines: SSE comments by which the engine tells the gateway how many tokens a request has
+// used.
+// ": meter <prompt> <cached> <completion> <reasoning>\n\n", an HTTP chunk of its own, counts
+// cumulative. The first comes right after tokenising, before prefill; one stands ahead of every
+// event; the last one is the bill.
 #pragma once
 
 #include <optional>
@@ -14,7 +15,8 @@ namespace turnpike::engine {
 
 std::string format_meter_line(const TokenUsage& usage);
 
-// Reads a whole chunk; empty when it is no meter line or breaks the format (negative, cached > prompt).
+// Reads a whole chunk; empty when it is no meter line or breaks the format (negative, cached >
+// prompt).
 std::optional<TokenUsage> parse_meter_line(std::string_view chunk);
 
 // Request headers of the engine protocol (lower case).

@@ -1,5 +1,5 @@
-// The request schema of /v1/chat/completions and /v1/completions: one set of types for the engine, the
-// gateway and the clients. Parsing and range checks are in codec.h; unknown fields are ignored.
+// The request schema of /v1/chat/completions and /v1/completions: one set of types for the engine,
+// the gateway and the clients. Parsing and range checks are in codec.h; unknown fields are ignored.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,12 @@
 
 namespace turnpike::engine {
 
-enum class Role { kSystem, kUser, kAssistant, kTool };  // "developer" reads as system, "function" as tool
+enum class Role {
+    kSystem,
+    kUser,
+    kAssistant,
+    kTool
+};  // "developer" reads as system, "function" as tool
 
 struct ToolCall {
     std::string id;
@@ -36,7 +41,8 @@ struct Tool {
 
 enum class ReasoningFormat { kDefault, kSeparate, kInline, kHidden };
 
-// Fields that both routes share. Sampling fields are optional because the model card holds the defaults.
+// Fields that both routes share. Sampling fields are optional because the model card holds the
+// defaults.
 struct CommonRequest {
     std::string model;
     std::optional<std::int64_t> max_tokens;  // max_completion_tokens is the same; at least 1
@@ -52,7 +58,7 @@ struct CommonRequest {
     std::int32_t n = 1;
     std::vector<std::string> stop;
     bool stream = false;
-    bool include_usage = false;  // stream_options.include_usage
+    bool include_usage = false;                // stream_options.include_usage
     std::optional<std::int32_t> top_logprobs;  // set = logprobs wanted, with that many alternatives
     bool echo = false;
     bool ignore_eos = false;

@@ -42,8 +42,9 @@ struct Chunk {
     std::string id;
     std::int64_t created_unix_s = 0;
     std::string model;
-    std::vector<Delta> choices;       // empty on the trailing usage chunk
-    std::optional<TokenUsage> usage;  // on the trailing chunk when asked for, else on the finish chunk
+    std::vector<Delta> choices;  // empty on the trailing usage chunk
+    std::optional<TokenUsage>
+        usage;  // on the trailing chunk when asked for, else on the finish chunk
 };
 
 // A row of GET /v1/models.

@@ -13,23 +13,23 @@ namespace turnpike::engine {
 using SequenceId = std::int64_t;  // unique within one engine process
 using BlockId = std::int32_t;     // index into one block pool
 
-// A row's token that an earlier step, still in flight, will sample. The runner fills it in; only the last
-// row of a slice may hold it.
+// A row's token that an earlier step, still in flight, will sample. The runner fills it in; only
+// the last row of a slice may hold it.
 inline constexpr TokenId kTokenInFlight = -1;
 
 // Consecutive rows of one sequence in one step: a chunk of its prompt, or its newest token(s).
 struct SequenceSlice {
     SequenceId sequence = 0;
-    std::int32_t pool_index = 0;        // which block pool (data-parallel rank) holds its KV
-    std::vector<TokenId> tokens;        // one per row
-    std::int32_t first_position = 0;    // position of tokens[0]
-    // Rows at positions below this are prompt rows (naive MLA), the rest generated rows (absorbed MLA),
-    // also when they are recomputed after a preemption.
+    std::int32_t pool_index = 0;      // which block pool (data-parallel rank) holds its KV
+    std::vector<TokenId> tokens;      // one per row
+    std::int32_t first_position = 0;  // position of tokens[0]
+    // Rows at positions below this are prompt rows (naive MLA), the rest generated rows (absorbed
+    // MLA), also when they are recomputed after a preemption.
     std::int32_t num_prompt_tokens = 0;
     // KV blocks of limits::kKvBlockTokens positions, covering [0, first_position + tokens.size()).
     std::vector<BlockId> block_table;
-    bool is_sampled = false;            // sample the token after the last row
-    std::int32_t choice_index = 0;      // noise of the sampler: (sampling.seed, choice_index, position)
+    bool is_sampled = false;        // sample the token after the last row
+    std::int32_t choice_index = 0;  // noise of the sampler: (sampling.seed, choice_index, position)
     SamplingParams sampling;
 };
 
@@ -55,9 +55,9 @@ struct PoolShape {
     std::int32_t blocks_per_pool = 0;
 };
 
-// Runs steps in the order of submission. submit() may return before the work is done; collect() waits for
-// the oldest submitted step. At most limits::kMaxStepsInFlight are outstanding. Both are called by the step
-// thread only. A device fault aborts the process.
+// Runs steps in the order of submission. submit() may return before the work is done; collect()
+// waits for the oldest submitted step. At most limits::kMaxStepsInFlight are outstanding. Both are
+// called by the step thread only. A device fault aborts the process.
 class Runner {
   public:
     virtual ~Runner() = default;
