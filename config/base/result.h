@@ -96,7 +96,7 @@ inline Error invalid_argument(std::string message, std::string param = {}) {
 // Returns the error of a Result expression from the enclosing function, else goes on.
 #define RETURN_IF_ERROR(expression)                                    \
     do {                                                               \
-        if (auto turnpike_status_ = (expression); !turnpike_status_) { \
+        if (auto&& turnpike_status_ = (expression); !turnpike_status_) { \
             return turnpike_status_.error();                           \
         }                                                              \
     } while (false)
