@@ -1,0 +1,62 @@
+// Opening a checkpoint folder: the one door from a model's files to a Runner, whatever the
+// architecture. A folder holds config.json and either model.safetensors or
+// model.safetensors.index.json with its shards.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "config/base/ids.h"
+#include "config/base/result.h"
+#include "config/schema/model_card.h"
+#include "engine/core/batch.h"
+
+namespace turnpike::engine {
+
+struct RunnerOptions {
+    std::string model_dir;
+    schema::Numerics numerics = schema::Numerics::kW8A16;
+    int num_threads = 1;         // of the CPU backend; results do not depend on it
+    std::int64_t kv_tokens = 0;  // positions that the KV cache holds, rounded up to whole blocks
+    // Token ids at and beyond this are padding rows of the head and are never sampled: the
+    // tokenizer's vocabulary size. 0 = every row is a token.
+    std::int32_t num_tokens = 0;
+};
+
+// What config.json says about the model, for a server that must know before or without loading
+// weights.
+struct ModelInfo {
+    std::string architecture;        // "DeepseekV3ForCausalLM"
+    std::int32_t vocab_size = 0;     // rows of the head, padding included
+    std::int64_t max_positions = 0;  // the checkpoint's context
+    TokenId bos_token = 0;
+    TokenId eos_token = 0;
+    std::int64_t kv_bytes_per_token = 0;  // of the CPU backend, all layers
+};
+
+// Errors: kInvalidArgument for a config or option that is not supported, kCorrupt for files that
+// break their format or do not fit the config (file, tensor, expected and found are named), kIo.
+Result<ModelInfo> read_model_info(const std::string& model_dir);
+
+// Checks the config and the name, shape and dtype of every tensor; reads no weight.
+Status check_checkpoint(const std::string& model_dir);
+
+// Loads the weights and reserves the KV cache. Errors as read_model_info.
+// The Runner computes within submit(), so collect() never waits, and max_steps_in_flight() is 1. It
+// does not do penalties, logit_bias or logprobs of alternatives: a batch that asks for them fails a
+// CHECK, so the server refuses such requests. kTokenInFlight rows are resolved from the sequence's
+// last sample.
+Result<std::unique_ptr<Runner>> load_runner(const RunnerOptions& options);
+
+// f32 logits of every position, row-major [tokens.size(), vocab_size], of one sequence from
+// position 0. Rows below num_prompt_rows take the naive form of MLA, the rest the absorbed form; at
+// most the whole sequence. options.kv_tokens may be 0: the cache is then sized for the tokens.
+// Errors also for tokens out of range.
+Result<std::vector<float>> compute_logits(const RunnerOptions& options,
+                                          std::span<const TokenId> tokens,
+                                          std::int64_t num_prompt_rows);
+
+}  // namespace turnpike::engine
