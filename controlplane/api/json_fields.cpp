@@ -1,0 +1,84 @@
+#include "controlplane/api/json_fields.h"
+
+#include <utility>
+
+namespace turnpike::controlplane {
+
+using nlohmann::json;
+
+JsonFields::JsonFields(const json& object, std::string where)
+    : object_(object), where_(std::move(where)) {
+    if (!object.is_object()) fail(std::string("expected an object, found ") + object.type_name());
+}
+
+void JsonFields::fail(const std::string& message) {
+    if (!error_) error_ = Error{ErrorCode::kCorrupt, where_ + ": " + message, {}};
+}
+
+const json* JsonFields::find(const char* key,
+                             bool (json::*is_type)() const noexcept,
+                             const char* expected) {
+    if (!object_.is_object()) return nullptr;
+    const auto entry = object_.find(key);
+    if (entry == object_.end()) {
+        fail(std::string("'") + key + "' is missing");
+        return nullptr;
+    }
+    if (!((*entry).*is_type)()) {
+        fail(std::string("'") + key + "' expected " + expected + ", found " + entry->type_name());
+        return nullptr;
+    }
+    return &*entry;
+}
+
+std::string JsonFields::text(const char* key) {
+    const json* value = find(key, &json::is_string, "text");
+    return value == nullptr ? std::string() : value->get<std::string>();
+}
+
+std::int64_t JsonFields::integer(const char* key) {
+    const json* value = find(key, &json::is_number_integer, "an integer");
+    return value == nullptr ? 0 : value->get<std::int64_t>();
+}
+
+bool JsonFields::boolean(const char* key) {
+    const json* value = find(key, &json::is_boolean, "true or false");
+    return value != nullptr && value->get<bool>();
+}
+
+std::optional<std::string> JsonFields::optional_text(const char* key) {
+    if (!object_.is_object() || !object_.contains(key) || object_.at(key).is_null()) return {};
+    return text(key);
+}
+
+std::optional<std::int64_t> JsonFields::optional_integer(const char* key) {
+    if (!object_.is_object() || !object_.contains(key) || object_.at(key).is_null()) return {};
+    return integer(key);
+}
+
+const json& JsonFields::object(const char* key) {
+    static const json kEmpty = json::object();
+    const json* value = find(key, &json::is_object, "an object");
+    return value == nullptr ? kEmpty : *value;
+}
+
+const json& JsonFields::array(const char* key) {
+    static const json kEmpty = json::array();
+    const json* value = find(key, &json::is_array, "an array");
+    return value == nullptr ? kEmpty : *value;
+}
+
+Status JsonFields::finish() const {
+    if (error_) return *error_;
+    return {};
+}
+
+Result<json> parse_object(std::string_view text, const std::string& where) {
+    json value = json::parse(text, nullptr, /*allow_exceptions=*/false);
+    if (value.is_discarded() || !value.is_object()) {
+        return Error{ErrorCode::kCorrupt, where + ": expected a JSON object", {}};
+    }
+    return value;
+}
+
+}  // namespace turnpike::controlplane
