@@ -1,3 +1,4 @@
+// Names of states, as they stand in databases and on the wire.
 #include "controlplane/api/endpoint.h"
 
 #include <array>

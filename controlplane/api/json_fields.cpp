@@ -1,10 +1,18 @@
+// Reading of wire objects without exceptions.
 #include "controlplane/api/json_fields.h"
 
+#include <limits>
 #include <utility>
 
 namespace turnpike::controlplane {
 
 using nlohmann::json;
+
+namespace {
+
+constexpr std::uint64_t kMaxInteger = std::numeric_limits<std::int64_t>::max();
+
+}  // namespace
 
 JsonFields::JsonFields(const json& object, std::string where)
     : object_(object), where_(std::move(where)) {
@@ -38,7 +46,12 @@ std::string JsonFields::text(const char* key) {
 
 std::int64_t JsonFields::integer(const char* key) {
     const json* value = find(key, &json::is_number_integer, "an integer");
-    return value == nullptr ? 0 : value->get<std::int64_t>();
+    if (value == nullptr) return 0;
+    if (value->is_number_unsigned() && value->get<std::uint64_t>() > kMaxInteger) {
+        fail(std::string("'") + key + "' is beyond 64 bits with sign");
+        return 0;
+    }
+    return value->get<std::int64_t>();
 }
 
 bool JsonFields::boolean(const char* key) {
@@ -71,6 +84,10 @@ const json& JsonFields::array(const char* key) {
 Status JsonFields::finish() const {
     if (error_) return *error_;
     return {};
+}
+
+std::string write_json(const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 Result<json> parse_object(std::string_view text, const std::string& where) {

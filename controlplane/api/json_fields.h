@@ -40,6 +40,10 @@ class JsonFields {
     std::optional<Error> error_;
 };
 
+// Compact text. Bytes that are no UTF-8 are replaced: names come from people, and dump() would
+// throw.
+std::string write_json(const nlohmann::json& value);
+
 // Parses text into a JSON object, or says that `where` is none.
 Result<nlohmann::json> parse_object(std::string_view text, const std::string& where);
 

@@ -1,3 +1,4 @@
+// The codec of snapshots and of their rows; see ops/docs/formats/snapshot.md.
 #include "controlplane/api/snapshot.h"
 
 #include <utility>
@@ -87,6 +88,10 @@ Price read_price(const json& object, JsonFields& parent) {
     price.cached_input_nano_usd = NanoUsd(fields.integer("cached_input_nano_usd"));
     price.output_nano_usd = NanoUsd(fields.integer("output_nano_usd"));
     price.per_minute_nano_usd = NanoUsd(fields.integer("per_minute_nano_usd"));
+    if (price.input_nano_usd < NanoUsd() || price.cached_input_nano_usd < NanoUsd() ||
+        price.output_nano_usd < NanoUsd() || price.per_minute_nano_usd < NanoUsd()) {
+        fields.fail("a price is negative");
+    }
     if (const Status status = fields.finish(); !status) parent.fail(status.error().message);
     return price;
 }
@@ -157,14 +162,13 @@ Status read_changes(const json& array, std::vector<Change<Row>>& changes) {
 }  // namespace
 
 std::string write_snapshot(const Snapshot& snapshot) {
-    return json{{"store", snapshot.store_id},
-                {"revision", snapshot.revision},
-                {"full", snapshot.is_full},
-                {"organisations", changes_to_json(snapshot.organisations)},
-                {"keys", changes_to_json(snapshot.keys)},
-                {"models", changes_to_json(snapshot.models)},
-                {"endpoints", changes_to_json(snapshot.endpoints)}}
-        .dump();
+    return write_json({{"store", snapshot.store_id},
+                       {"revision", snapshot.revision},
+                       {"full", snapshot.is_full},
+                       {"organisations", changes_to_json(snapshot.organisations)},
+                       {"keys", changes_to_json(snapshot.keys)},
+                       {"models", changes_to_json(snapshot.models)},
+                       {"endpoints", changes_to_json(snapshot.endpoints)}});
 }
 
 Result<Snapshot> parse_snapshot(std::string_view text) {
@@ -187,20 +191,41 @@ Result<Snapshot> parse_snapshot(std::string_view text) {
     return snapshot;
 }
 
+std::string write_published(std::string_view store_id,
+                            std::int64_t revision,
+                            bool is_full,
+                            std::span<const PublishedRow> rows) {
+    std::string text = "{\"store\":" + write_json(store_id) +
+                       ",\"revision\":" + std::to_string(revision) +
+                       ",\"full\":" + (is_full ? "true" : "false");
+    for (const std::string_view kind : {kOrganisationKind, kKeyKind, kModelKind, kEndpointKind}) {
+        text += ",\"" + std::string(kind) + "\":[";
+        bool is_first = true;
+        for (const PublishedRow& row : rows) {
+            if (row.kind != kind) continue;
+            text += (is_first ? "{\"id\":" : ",{\"id\":") + write_json(row.id) +
+                    ",\"row\":" + row.body.value_or("null") + "}";
+            is_first = false;
+        }
+        text += "]";
+    }
+    return text + "}";
+}
+
 std::string write_row(const OrganisationRow& row) {
-    return to_json(row).dump();
+    return write_json(to_json(row));
 }
 
 std::string write_row(const KeyRow& row) {
-    return to_json(row).dump();
+    return write_json(to_json(row));
 }
 
 std::string write_row(const ModelRow& row) {
-    return to_json(row).dump();
+    return write_json(to_json(row));
 }
 
 std::string write_row(const EndpointRow& row) {
-    return to_json(row).dump();
+    return write_json(to_json(row));
 }
 
 }  // namespace turnpike::controlplane

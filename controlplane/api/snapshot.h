@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -81,5 +82,24 @@ std::string write_row(const OrganisationRow& row);
 std::string write_row(const KeyRow& row);
 std::string write_row(const ModelRow& row);
 std::string write_row(const EndpointRow& row);
+
+// Kinds of published rows: the names of a snapshot's arrays.
+inline constexpr std::string_view kOrganisationKind = "organisations";
+inline constexpr std::string_view kKeyKind = "keys";
+inline constexpr std::string_view kModelKind = "models";
+inline constexpr std::string_view kEndpointKind = "endpoints";
+
+// One row as the store keeps it.
+struct PublishedRow {
+    std::string kind;
+    std::string id;
+    std::optional<std::string> body;  // from write_row(); empty: deleted
+};
+
+// The same text as write_snapshot(), from bodies that are not parsed again.
+std::string write_published(std::string_view store_id,
+                            std::int64_t revision,
+                            bool is_full,
+                            std::span<const PublishedRow> rows);
 
 }  // namespace turnpike::controlplane

@@ -1,3 +1,5 @@
+// The codec of usage records. Counts are bounded here, so that no delivered record can overflow
+// the arithmetic of money later on.
 #include "controlplane/api/usage_record.h"
 
 #include <array>
@@ -40,9 +42,13 @@ json to_json(const UsageRecord& record) {
                 {"closed_at_us", to_unix_us(record.closed_at)}};
 }
 
+// Thousands of times the longest context.
+constexpr TokenCount kMaxTokens = 1'000'000'000;
+
 bool is_plausible(const TokenUsage& usage) {
     return usage.cached_tokens >= 0 && usage.cached_tokens <= usage.prompt_tokens &&
-           usage.reasoning_tokens >= 0 && usage.reasoning_tokens <= usage.completion_tokens;
+           usage.reasoning_tokens >= 0 && usage.reasoning_tokens <= usage.completion_tokens &&
+           usage.prompt_tokens <= kMaxTokens && usage.completion_tokens <= kMaxTokens;
 }
 
 Result<UsageRecord> from_json(const json& object) {
@@ -69,7 +75,8 @@ Result<UsageRecord> from_json(const json& object) {
     record.usage.completion_tokens = fields.integer("completion_tokens");
     record.usage.reasoning_tokens = fields.integer("reasoning_tokens");
     if (!is_plausible(record.usage)) {
-        fields.fail("expected 0 <= cached <= prompt and 0 <= reasoning <= completion tokens");
+        fields.fail(
+            "expected 0 <= cached <= prompt, 0 <= reasoning <= completion and at most 10^9 tokens");
     }
     record.is_provider_reported = fields.boolean("provider_reported");
     record.opened_at = from_unix_us(fields.integer("opened_at_us"));
@@ -109,7 +116,7 @@ Result<Outcome> parse_outcome(std::string_view text) {
 }
 
 std::string write_usage_record(const UsageRecord& record) {
-    return to_json(record).dump();
+    return write_json(to_json(record));
 }
 
 Result<UsageRecord> parse_usage_record(std::string_view text) {
@@ -121,10 +128,9 @@ Result<UsageRecord> parse_usage_record(std::string_view text) {
 std::string write_usage_batch(const UsageBatch& batch) {
     json records = json::array();
     for (const UsageRecord& record : batch.records) records.push_back(to_json(record));
-    return json{{"outbox", batch.outbox_id},
-                {"first_sequence", batch.first_sequence},
-                {"records", std::move(records)}}
-        .dump();
+    return write_json({{"outbox", batch.outbox_id},
+                       {"first_sequence", batch.first_sequence},
+                       {"records", std::move(records)}});
 }
 
 Result<UsageBatch> parse_usage_batch(std::string_view text) {
