@@ -1,0 +1,50 @@
+// Multi-head latent attention (MLA) over a paged cache: shapes, slices and the cache.
+// One cache row per token and layer: the normalised latent [latent_dim], then the rotated key
+// [rope_dim].
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace turnpike::kernels {
+
+// Tokens in one cache block, and the absolute multiples at which a softmax over keys is cut into
+// partial sums. The partial sums are merged in ascending order: part of the numbers' definition.
+inline constexpr std::int32_t kCacheBlockTokens = 64;
+
+struct MlaShape {
+    std::int64_t num_heads = 0;
+    std::int64_t nope_dim = 0;
+    std::int64_t rope_dim = 0;
+    std::int64_t v_dim = 0;
+    std::int64_t latent_dim = 0;
+    float softmax_scale = 1.0F;
+
+    std::int64_t query_dim() const { return nope_dim + rope_dim; }
+
+    std::int64_t cache_dim() const { return latent_dim + rope_dim; }
+};
+
+// Consecutive rows of one sequence among the rows of a step. Row i is at first_position + i and
+// attends to positions 0 .. first_position + i, all of them written before.
+struct AttentionSlice {
+    std::int64_t first_row = 0;
+    std::int64_t num_rows = 0;
+    std::int64_t first_position = 0;
+    std::span<const std::int32_t> block_table;  // host memory; block of positions 64i .. 64i + 63
+};
+
+struct KvCacheShape {
+    std::int64_t num_layers = 0;
+    std::int64_t num_blocks = 0;
+    std::int64_t row_dim = 0;  // MlaShape::cache_dim()
+};
+
+// The paged cache of one pool, in a backend's own layout and precision.
+class KvCache {
+  public:
+    virtual ~KvCache() = default;
+    virtual const KvCacheShape& shape() const = 0;
+};
+
+}  // namespace turnpike::kernels

@@ -1,0 +1,82 @@
+// See weights.h.
+#include "kernels/cpu/reference/weights.h"
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "config/base/check.h"
+#include "kernels/api/fp8.h"
+
+namespace turnpike::kernels::reference {
+namespace {
+
+template <class T>
+T load(const std::byte* data, std::int64_t index) {
+    T value;
+    std::memcpy(&value, data + index * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+    return value;
+}
+
+void dequantise_fp8(const WeightSource& source, std::vector<float>& values) {
+    std::array<float, 256> table{};
+    for (std::size_t code = 0; code < table.size(); ++code) {
+        table[code] = fp8_to_float(static_cast<std::uint8_t>(code));
+    }
+    const std::int64_t scale_cols = (source.cols + kFp8Block - 1) / kFp8Block;
+    for (std::int64_t r = 0; r < source.rows; ++r) {
+        const std::int64_t scale_row = r / kFp8Block * scale_cols;
+        for (std::int64_t c = 0; c < source.cols; ++c) {
+            const auto code = load<std::uint8_t>(source.data, r * source.cols + c);
+            const auto scale = load<float>(source.scales, scale_row + c / kFp8Block);
+            values.push_back(table[code] * scale);
+        }
+    }
+}
+
+}  // namespace
+
+DenseWeight::DenseWeight(std::int64_t rows, std::int64_t cols, std::vector<float> values)
+    : rows_(rows), cols_(cols), values_(std::move(values)) {
+    CHECK(static_cast<std::int64_t>(values_.size()) == rows * cols);
+}
+
+const DenseWeight& dense(const PreparedWeight& weight) {
+    const auto* own = dynamic_cast<const DenseWeight*>(&weight);
+    CHECK(own != nullptr);
+    return *own;
+}
+
+Result<std::vector<float>> dequantise(const WeightSource& source) {
+    CHECK(source.rows > 0 && source.cols > 0 && source.data != nullptr);
+    CHECK((source.dtype == DType::kF8E4M3) == (source.scales != nullptr));
+    const std::int64_t count = source.rows * source.cols;
+    std::vector<float> values;
+    values.reserve(static_cast<std::size_t>(count));
+    switch (source.dtype) {
+        case DType::kF8E4M3:
+            dequantise_fp8(source, values);
+            break;
+        case DType::kBf16:
+            for (std::int64_t i = 0; i < count; ++i) {
+                values.push_back(bf16_to_float(load<std::uint16_t>(source.data, i)));
+            }
+            break;
+        case DType::kF32:
+            for (std::int64_t i = 0; i < count; ++i) values.push_back(load<float>(source.data, i));
+            break;
+    }
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        if (std::isfinite(values[i])) continue;
+        const auto cols = static_cast<std::size_t>(source.cols);
+        return Error{ErrorCode::kCorrupt,
+                     "tensor " + source.name + ": the value at [" + std::to_string(i / cols) +
+                         ", " + std::to_string(i % cols) +
+                         "] is not finite; the checkpoint is damaged",
+                     {}};
+    }
+    return values;
+}
+
+}  // namespace turnpike::kernels::reference
