@@ -1,0 +1,82 @@
+// Endpoints: what is wanted, and what state it has come to. Each change writes an operation and an
+// audit row in the same transaction and wakes the store's subscribers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/base/clock.h"
+#include "config/base/ids.h"
+#include "config/base/money.h"
+#include "config/base/result.h"
+#include "controlplane/api/endpoint.h"
+#include "controlplane/store/models.h"
+
+namespace turnpike::controlplane {
+
+class Store;
+
+struct NewEndpoint {
+    std::string idempotency_key;  // empty: every call creates one
+    std::string actor;            // of the audit row: "operator", "settings"
+    Endpoint wanted;              // id, state, generation and created_at are the store's to set
+    // A dedicated endpoint publishes its own name in the same transaction. `name` and `endpoint`
+    // are filled in from the endpoint.
+    std::optional<ModelName> published;
+    Price price;  // of the published name
+};
+
+// A repeated (owner, idempotency key) returns the endpoint that was made then. kConflict when the
+// name is taken; kNotFound when the owner is unknown.
+Result<Endpoint> create_endpoint(Store& store, const NewEndpoint& request, WallTime now);
+
+// Deleted ones too while replicas of theirs remain, so that the loop can stop them.
+Result<std::vector<Endpoint>> list_wanted_endpoints(const Store& store);
+// What people see: without deleted ones, oldest first.
+Result<std::vector<Endpoint>> list_endpoints(const Store& store, const std::optional<OrgId>& owner);
+// kNotFound, also for a deleted one, and for another owner's when `owner` is set.
+Result<Endpoint> find_endpoint(const Store& store,
+                               const EndpointId& id,
+                               const std::optional<OrgId>& owner = std::nullopt);
+
+struct EndpointChange {
+    std::optional<DesiredState> desired;
+    std::optional<std::string> display_name;
+    std::optional<Autoscaling> autoscaling;
+    std::optional<std::int64_t> inactive_timeout_minutes;
+};
+
+// Generation + 1 when anything differs. Stays as it is otherwise. Leaves ERROR for PENDING when it
+// is started again. kNotFound.
+Result<Endpoint> update_endpoint(Store& store,
+                                 const EndpointId& id,
+                                 const EndpointChange& change,
+                                 const std::string& actor,
+                                 WallTime now);
+
+// Soft: wanted STOPPED, its names and its row are taken from gateways. kNotFound.
+Status delete_endpoint(Store& store, const EndpointId& id, const std::string& actor, WallTime now);
+
+// What the loop found. STARTED, STOPPED and ERROR end the endpoint's open operations.
+Status set_endpoint_state(Store& store,
+                          const EndpointId& id,
+                          EndpointState state,
+                          const std::string& reason,
+                          WallTime now);
+
+struct Operation {
+    std::int64_t id = 0;
+    EndpointId endpoint;
+    std::string kind;  // "create", "update", "delete"
+    std::int64_t generation = 0;
+    std::string actor;
+    WallTime created_at;
+    std::optional<WallTime> finished_at;
+};
+
+// Newest first.
+Result<std::vector<Operation>> list_operations(const Store& store, const EndpointId& endpoint);
+
+}  // namespace turnpike::controlplane

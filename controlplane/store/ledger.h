@@ -1,0 +1,61 @@
+// The ledger: double entry, append-only, each transaction sums to zero. Accounts: external (what
+// came in from outside), one prepaid account per organisation, and revenue.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/base/clock.h"
+#include "config/base/ids.h"
+#include "config/base/money.h"
+#include "config/base/result.h"
+
+namespace turnpike::controlplane {
+
+class Store;
+
+struct Credit {
+    OrgId org;
+    NanoUsd amount;  // negative takes credit back
+    std::string note;
+    std::string idempotency_key;  // empty: every call adds
+};
+
+struct CreditResult {
+    std::string transaction;  // "credit:<key>"
+    NanoUsd balance_nano_usd;
+};
+
+// external -> prepaid. A repeated key of the organisation changes nothing and answers with the same
+// transaction; with another amount it is a kConflict. kNotFound: no such organisation;
+// kInvalidArgument: zero, or over 10^9 USD.
+Result<CreditResult> add_credit(Store& store, const Credit& credit, WallTime now);
+
+struct BillingRow {
+    OrgId org;
+    std::string name;
+    NanoUsd credited_nano_usd;
+    NanoUsd charged_nano_usd;
+    NanoUsd balance_nano_usd;       // the cached one
+    std::int64_t num_requests = 0;  // billed ones
+    TokenUsage billed;
+    std::int64_t num_written_off = 0;
+    TokenUsage written_off;
+};
+
+struct BillingStatement {
+    std::vector<BillingRow> rows;  // by name
+    NanoUsd usage_cost_nano_usd;   // of every usage file's billed events
+    NanoUsd ledger_sum_nano_usd;   // of all entries: zero
+    std::int64_t num_unposted = 0;
+    // Cached balances are the sums of their entries, everything sums to zero, balance = credited -
+    // charged, and charged = usage cost but for what is not posted yet.
+    bool agrees = false;
+};
+
+// `org` set: only its row; the totals are always over everything.
+Result<BillingStatement> billing_statement(const Store& store, const std::optional<OrgId>& org);
+
+}  // namespace turnpike::controlplane
