@@ -1,4 +1,4 @@
-// HttpServer: HTTP/1.1 keep-alive over Unix sockets or TCP (optionally TLS), for the engine and the
+// HttpServer: HTTP/1.1 keep-alive over Unix sockets or TCP, for the engine and the
 // control plane. Asio and Beast stay in the .cpp. Not for the public edge: the gateway has its own
 // session, which relays bytes by hand.
 #pragma once

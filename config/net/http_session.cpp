@@ -1,0 +1,345 @@
+#include "config/net/http_session.h"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <cstdio>
+#include <utility>
+
+namespace turnpike::net {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+
+namespace {
+
+constexpr std::size_t kReadBytes = 16 * 1024;
+// While a reply is in progress the peer may send this much of its next requests.
+constexpr std::size_t kMaxPipelinedBytes = 64 * 1024;
+
+std::string head_of(int status, const HttpHeaders& headers, bool keeps_alive) {
+    std::string head = "HTTP/1.1 " + std::to_string(status) + " ";
+    head += reason_phrase(status);
+    head += "\r\n";
+    for (const auto& [name, value] : headers) head += name + ": " + value + "\r\n";
+    if (!keeps_alive) head += "connection: close\r\n";
+    return head;
+}
+
+std::string error_body(const std::string& message) {
+    // The messages are this file's own and need no escaping.
+    return R"({"error":{"message":")" + message +
+           R"(","type":"invalid_request_error","param":null,"code":null}})";
+}
+
+// The user's handle. Dropping the last reference without an end is itself an answer.
+class Reply final : public HttpReply {
+  public:
+    explicit Reply(std::shared_ptr<HttpExchange> exchange) : exchange_(std::move(exchange)) {}
+
+    ~Reply() override {
+        if (is_finished_) return;
+        if (is_started_) {
+            exchange_->abort();
+        } else {
+            respond({500,
+                     {{"content-type", "application/json"}},
+                     error_body("the request was dropped without an answer")});
+        }
+    }
+
+    void respond(HttpResponse response) override {
+        if (std::exchange(is_started_, true)) return;
+        is_finished_ = true;
+        std::string bytes = head_of(response.status, response.headers, exchange_->keeps_alive());
+        const bool has_body = response.status != 204;
+        if (has_body) bytes += "content-length: " + std::to_string(response.body.size()) + "\r\n";
+        bytes += "\r\n";
+        if (has_body && !exchange_->is_head()) bytes += response.body;
+        exchange_->append(std::move(bytes), /*is_last=*/true);
+    }
+
+    void start(int status, HttpHeaders headers) override {
+        if (std::exchange(is_started_, true)) return;
+        headers.add("transfer-encoding", "chunked");
+        exchange_->append(head_of(status, headers, exchange_->keeps_alive()) + "\r\n",
+                          /*is_last=*/false);
+    }
+
+    bool write(std::string chunk) override {
+        if (chunk.empty() || exchange_->is_head()) return !exchange_->is_client_gone();
+        char size[24];
+        const int length = std::snprintf(size, sizeof size, "%zx\r\n", chunk.size());
+        chunk.insert(0, size, static_cast<std::size_t>(length));
+        chunk += "\r\n";
+        return exchange_->append(std::move(chunk), /*is_last=*/false);
+    }
+
+    void finish() override {
+        if (std::exchange(is_finished_, true)) return;
+        exchange_->append(exchange_->is_head() ? "" : "0\r\n\r\n", /*is_last=*/true);
+    }
+
+    void on_client_gone(std::function<void()> callback) override {
+        exchange_->on_client_gone(std::move(callback));
+    }
+
+    bool is_client_gone() const override { return exchange_->is_client_gone(); }
+
+    std::size_t backlog_bytes() const override { return exchange_->backlog_bytes(); }
+
+  private:
+    const std::shared_ptr<HttpExchange> exchange_;
+    bool is_started_ = false;
+    bool is_finished_ = false;
+};
+
+HttpRequest to_request(http::request<http::string_body>&& message) {
+    HttpRequest request;
+    request.method = std::string(message.method_string());
+    request.target = std::string(message.target());
+    for (const auto& field : message) {
+        request.headers.add(std::string(field.name_string()), std::string(field.value()));
+    }
+    request.body = std::move(message.body());
+    return request;
+}
+
+}  // namespace
+
+HttpExchange::HttpExchange(std::weak_ptr<HttpSession> session,
+                           asio::io_context& io,
+                           bool is_head,
+                           bool keeps_alive)
+    : session_(std::move(session)), io_(io), is_head_(is_head), keeps_alive_(keeps_alive) {}
+
+bool HttpExchange::append(std::string bytes, bool is_last) {
+    if (is_closed_.load()) return false;
+    const std::size_t backlog = backlog_bytes_ += bytes.size();
+    {
+        const std::lock_guard lock(mutex_);
+        output_.pieces.push_back(std::move(bytes));
+        output_.is_last = output_.is_last || is_last;
+    }
+    wake_session();
+    return !is_gone_.load() && backlog <= limits::kMaxStreamBacklogBytes;
+}
+
+void HttpExchange::abort() {
+    {
+        const std::lock_guard lock(mutex_);
+        output_.is_aborted = true;
+    }
+    wake_session();
+}
+
+void HttpExchange::wake_session() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (std::exchange(is_wake_pending_, true)) return;
+    }
+    asio::post(io_, [session = session_] {
+        if (const auto alive = session.lock()) alive->pump();
+    });
+}
+
+HttpExchange::Output HttpExchange::take_output() {
+    const std::lock_guard lock(mutex_);
+    is_wake_pending_ = false;
+    Output taken = std::move(output_);
+    output_ = Output();
+    return taken;
+}
+
+void HttpExchange::on_client_gone(std::function<void()> callback) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!is_gone_.load()) {
+            gone_callback_ = std::move(callback);
+            return;
+        }
+    }
+    callback();
+}
+
+void HttpExchange::client_gone(bool is_writable) {
+    std::function<void()> callback;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!is_writable) is_closed_ = true;
+        if (!is_gone_.exchange(true)) callback = std::exchange(gone_callback_, nullptr);
+    }
+    if (callback) callback();
+}
+
+HttpSession::HttpSession(asio::io_context& io,
+                         Socket socket,
+                         const HttpServerOptions& options,
+                         const HttpHandler& handler)
+    : io_(io), socket_(std::move(socket)), options_(options), handler_(handler), deadline_(io) {}
+
+void HttpSession::start() {
+    parse();  // makes the parser and arms the first read
+    set_deadline(limits::kHeadTimeout);
+}
+
+void HttpSession::drain() {
+    is_draining_ = true;
+    if (exchange_ == nullptr) {
+        close();
+    } else {
+        exchange_->forbid_keep_alive();
+    }
+}
+
+void HttpSession::close() {
+    boost::system::error_code ignored;
+    deadline_.cancel();
+    socket_.close(ignored);
+    const std::shared_ptr<HttpSession> last = std::move(self_);
+    if (exchange_ != nullptr) std::exchange(exchange_, nullptr)->client_gone(/*is_writable=*/false);
+}
+
+void HttpSession::set_deadline(std::chrono::steady_clock::duration timeout) {
+    deadline_.expires_after(timeout);
+    deadline_.async_wait([self = shared_from_this()](boost::system::error_code error) {
+        if (!error) self->expired();
+    });
+}
+
+void HttpSession::expired() {
+    if (!socket_.is_open() || exchange_ != nullptr) return;
+    if (has_partial_request_) {
+        reject(408, "the request did not arrive in time");
+    } else {
+        close();
+    }
+}
+
+void HttpSession::arm_read() {
+    const bool is_full = exchange_ != nullptr && buffer_.size() >= kMaxPipelinedBytes;
+    if (is_reading_ || is_peer_done_ || is_full || !socket_.is_open()) return;
+    is_reading_ = true;
+    socket_.async_read_some(
+        buffer_.prepare(kReadBytes),
+        [self = shared_from_this()](boost::system::error_code error, std::size_t num_bytes) {
+            self->took(error, num_bytes);
+        });
+}
+
+void HttpSession::took(boost::system::error_code error, std::size_t num_bytes) {
+    is_reading_ = false;
+    if (!socket_.is_open()) return;
+    if (error) {
+        is_peer_done_ = true;
+        const bool is_half_close = error == asio::error::eof;
+        if (exchange_ == nullptr || !is_half_close) return close();
+        exchange_->forbid_keep_alive();
+        exchange_->client_gone(/*is_writable=*/true);
+        return;
+    }
+    buffer_.commit(num_bytes);
+    if (exchange_ == nullptr) {
+        parse();
+    } else {
+        arm_read();
+    }
+}
+
+void HttpSession::parse() {
+    if (!parser_) {
+        parser_.emplace();
+        parser_->eager(true);
+        parser_->header_limit(limits::kMaxHeadBytes);
+        parser_->body_limit(options_.max_body_bytes);
+        is_continue_sent_ = false;
+        has_partial_request_ = false;
+    }
+    boost::system::error_code error;
+    while (buffer_.size() > 0 && !parser_->is_done()) {
+        if (!std::exchange(has_partial_request_, true)) set_deadline(limits::kHeadTimeout);
+        const bool had_head = parser_->is_header_done();
+        const std::size_t used = parser_->put(buffer_.data(), error);
+        buffer_.consume(used);
+        if (!had_head && parser_->is_header_done()) set_deadline(limits::kBodyTimeout);
+        if (error == http::error::need_more) break;
+        if (error == http::error::header_limit) return reject(431, "the request head is too large");
+        if (error == http::error::body_limit) return reject(413, "the request body is too large");
+        if (error) return reject(400, "the request is not valid HTTP/1.1");
+        if (used == 0) break;
+    }
+    if (parser_->is_done()) return dispatch();
+    if (parser_->is_header_done() && !std::exchange(is_continue_sent_, true) &&
+        parser_->get()[http::field::expect] == "100-continue") {
+        writing_.emplace_back("HTTP/1.1 100 Continue\r\n\r\n");
+        write_pending();
+    }
+    arm_read();
+}
+
+void HttpSession::reject(int status, const std::string& message) {
+    exchange_ = std::make_shared<HttpExchange>(weak_from_this(), io_, /*is_head=*/false,
+                                               /*keeps_alive=*/false);
+    is_last_taken_ = false;
+    self_ = shared_from_this();
+    Reply(exchange_).respond({status, {{"content-type", "application/json"}}, error_body(message)});
+}
+
+void HttpSession::dispatch() {
+    deadline_.cancel();
+    auto message = parser_->release();
+    parser_.reset();
+    const bool is_head = message.method() == http::verb::head;
+    const bool keeps_alive = message.keep_alive() && !is_draining_;
+    exchange_ = std::make_shared<HttpExchange>(weak_from_this(), io_, is_head, keeps_alive);
+    is_last_taken_ = false;
+    self_ = shared_from_this();
+    arm_read();  // watches for FIN
+    handler_(to_request(std::move(message)), std::make_shared<Reply>(exchange_));
+}
+
+void HttpSession::pump() {
+    if (exchange_ == nullptr || is_writing_ || !socket_.is_open()) return;
+    HttpExchange::Output output = exchange_->take_output();
+    for (std::string& piece : output.pieces) writing_.push_back(std::move(piece));
+    is_last_taken_ = is_last_taken_ || output.is_last;
+    if (output.is_aborted) return close();
+    if (!writing_.empty()) {
+        write_pending();
+    } else if (is_last_taken_) {
+        finish_exchange();
+    }
+}
+
+void HttpSession::write_pending() {
+    is_writing_ = true;
+    std::vector<asio::const_buffer> buffers;
+    buffers.reserve(writing_.size());
+    for (const std::string& piece : writing_) buffers.push_back(asio::buffer(piece));
+    asio::async_write(
+        socket_, buffers,
+        [self = shared_from_this()](boost::system::error_code error, std::size_t num_bytes) {
+            self->is_writing_ = false;
+            self->writing_.clear();
+            if (!self->socket_.is_open()) return;
+            if (error) return self->close();
+            if (self->exchange_ == nullptr) return;
+            self->exchange_->written(num_bytes);
+            self->pump();
+        });
+}
+
+void HttpSession::finish_exchange() {
+    const bool keeps_alive = exchange_->keeps_alive() && !is_draining_ && !is_peer_done_;
+    exchange_.reset();
+    const std::shared_ptr<HttpSession> last = std::move(self_);
+    if (!keeps_alive) {
+        boost::system::error_code ignored;
+        socket_.shutdown(Socket::shutdown_send, ignored);
+        return close();
+    }
+    set_deadline(limits::kIdleTimeout);
+    parse();
+}
+
+}  // namespace turnpike::net

@@ -1,0 +1,128 @@
+// HttpSession: one server-side connection: reads requests, hands them to the handler, writes
+// replies in order. Private to config/net. A session runs on the one thread of its io_context;
+// replies may come from any thread and meet it through HttpExchange.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "config/net/http_server.h"
+
+namespace turnpike::net {
+
+class HttpSession;
+
+// What a reply in progress shares between the producer's thread and the session's.
+class HttpExchange {
+  public:
+    HttpExchange(std::weak_ptr<HttpSession> session,
+                 boost::asio::io_context& io,
+                 bool is_head,
+                 bool keeps_alive);
+
+    // Producer's side, any thread.
+    bool append(std::string bytes, bool is_last);
+    void abort();
+    void on_client_gone(std::function<void()> callback);
+
+    bool is_client_gone() const { return is_gone_.load(); }
+
+    std::size_t backlog_bytes() const { return backlog_bytes_.load(); }
+
+    bool is_head() const { return is_head_; }
+
+    bool keeps_alive() const { return keeps_alive_; }
+
+    // Session's side.
+    struct Output {
+        std::vector<std::string> pieces;
+        bool is_last = false;
+        bool is_aborted = false;
+    };
+
+    Output take_output();
+
+    void written(std::size_t num_bytes) { backlog_bytes_ -= num_bytes; }
+
+    // FIN or reset; `is_writable` false drops what is still to come.
+    void client_gone(bool is_writable);
+
+    void forbid_keep_alive() { keeps_alive_ = false; }
+
+  private:
+    void wake_session();
+
+    const std::weak_ptr<HttpSession> session_;
+    boost::asio::io_context& io_;
+    const bool is_head_;
+    std::atomic<bool> keeps_alive_;
+    std::atomic<bool> is_gone_{false};
+    std::atomic<bool> is_closed_{false};
+    std::atomic<std::size_t> backlog_bytes_{0};
+
+    std::mutex mutex_;  // guards the rest
+    Output output_;
+    bool is_wake_pending_ = false;
+    std::function<void()> gone_callback_;
+};
+
+class HttpSession : public std::enable_shared_from_this<HttpSession> {
+  public:
+    using Socket = boost::asio::generic::stream_protocol::socket;
+
+    HttpSession(boost::asio::io_context& io,
+                Socket socket,
+                const HttpServerOptions& options,
+                const HttpHandler& handler);
+
+    void start();
+    // Closes at once when idle, else after the reply in progress. On the session's thread.
+    void drain();
+    void close();
+    // Takes what the exchange has produced. On the session's thread.
+    void pump();
+
+  private:
+    using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
+
+    void arm_read();
+    void took(boost::system::error_code error, std::size_t num_bytes);
+    void parse();
+    void dispatch();
+    void reject(int status, const std::string& message);
+    void finish_exchange();
+    void set_deadline(std::chrono::steady_clock::duration timeout);
+    void expired();
+    void write_pending();
+
+    boost::asio::io_context& io_;
+    Socket socket_;
+    const HttpServerOptions& options_;
+    const HttpHandler& handler_;
+    boost::asio::steady_timer deadline_;
+    boost::beast::flat_buffer buffer_;
+    std::optional<Parser> parser_;
+    std::shared_ptr<HttpExchange> exchange_;
+    // Set while a reply is in progress: after a FIN no read is armed that would keep the session.
+    std::shared_ptr<HttpSession> self_;
+    std::vector<std::string> writing_;
+    bool is_reading_ = false;
+    bool is_writing_ = false;
+    bool is_last_taken_ = false;
+    bool is_draining_ = false;
+    bool is_peer_done_ = false;  // FIN seen
+    bool is_continue_sent_ = false;
+    bool has_partial_request_ = false;
+};
+
+}  // namespace turnpike::net

@@ -1,0 +1,38 @@
+// Addresses read and write back; what is none says what was expected.
+#include "config/net/address.h"
+
+#include <gtest/gtest.h>
+
+#include "config/net/http_client.h"
+
+namespace turnpike::net {
+namespace {
+
+TEST(Address, RoundTrips) {
+    for (const char* text :
+         {"unix:/run/x.sock", "tcp:127.0.0.1:8000", "tcp:[::1]:1", "tcp:localhost:65535"}) {
+        EXPECT_EQ(to_string(parse_address(text).value()), text);
+    }
+}
+
+TEST(Address, RefusesNonsense) {
+    for (const char* text :
+         {"", "unix:", "tcp:", "tcp:host", "tcp::80", "tcp:h:65536", "tcp:h:8x", "http://x"}) {
+        EXPECT_FALSE(parse_address(text).has_value()) << text;
+    }
+    const auto long_path = parse_address("unix:/" + std::string(100, 'a'));
+    EXPECT_NE(long_path.error().message.find("found 101"), std::string::npos);
+}
+
+TEST(Url, SplitsIntoAddressAndPath) {
+    const ParsedUrl url = parse_url("https://localhost:8443/v1/").value();
+    EXPECT_TRUE(url.options.use_tls);
+    EXPECT_EQ(to_string(url.options.address), "tcp:localhost:8443");
+    EXPECT_EQ(url.path, "/v1");
+    EXPECT_EQ(parse_url("http://example.org").value().options.address.port, 80);
+    EXPECT_EQ(to_string(parse_url("https://[::1]:9/x").value().options.address), "tcp:[::1]:9");
+    EXPECT_FALSE(parse_url("localhost:8443").has_value());
+}
+
+}  // namespace
+}  // namespace turnpike::net
