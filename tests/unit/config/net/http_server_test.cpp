@@ -71,6 +71,7 @@ class HttpServerTest : public testing::Test {
         options.address = NetAddress{path_, "", 0};
         options.num_threads = num_threads;
         options.max_body_bytes = 1000;
+        options.drain_timeout = std::chrono::milliseconds(300);
         auto server = HttpServer::start(options, std::move(handler), log_);
         ASSERT_TRUE(server.has_value()) << server.error().message;
         server_ = std::move(*server);
