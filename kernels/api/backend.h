@@ -55,6 +55,8 @@ class Backend {
     virtual void embed(std::span<const std::int32_t> tokens,
                        const PreparedWeight& table,
                        MatrixView out) = 0;
+    // out[i] = x[rows[i]].
+    virtual void gather_rows(MatrixView x, std::span<const std::int64_t> rows, MatrixView out) = 0;
     // out = x * rsqrt(mean(x^2) + epsilon) * weight, over each row. x may be out.
     virtual void rms_norm(MatrixView x,
                           const PreparedWeight& weight,

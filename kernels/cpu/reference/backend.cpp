@@ -103,6 +103,15 @@ class ReferenceBackend final : public Backend {
         }
     }
 
+    void gather_rows(MatrixView x, std::span<const std::int64_t> rows, MatrixView out) override {
+        CHECK(static_cast<std::int64_t>(rows.size()) == out.rows && x.cols == out.cols);
+        for (std::int64_t m = 0; m < out.rows; ++m) {
+            const std::int64_t from = rows[static_cast<std::size_t>(m)];
+            CHECK(from >= 0 && from < x.rows);
+            std::copy_n(row_of(x, from), x.cols, row_of(out, m));
+        }
+    }
+
     void rms_norm(MatrixView x,
                   const PreparedWeight& weight,
                   float epsilon,

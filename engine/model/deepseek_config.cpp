@@ -1,0 +1,172 @@
+// See deepseek_config.h. The bounds keep every product of sizes far inside 64 bits; the largest
+// model of the family has hidden 7168, 61 layers, 256 experts and 129,280 tokens.
+#include "engine/model/deepseek_config.h"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "engine/model/json_reader.h"
+
+namespace turnpike::engine {
+namespace {
+
+constexpr std::int64_t kMaxDim = 1 << 17;
+constexpr std::int64_t kMaxLayers = 1024;
+constexpr std::int64_t kMaxVocab = 1 << 21;
+constexpr std::int64_t kMaxPositions = 1 << 30;
+constexpr std::uint64_t kMaxConfigBytes = 1 << 20;
+
+void check_architecture(const nlohmann::json& json, JsonReader& reader) {
+    const auto it = json.find("architectures");
+    const bool is_known = it != json.end() && it->is_array() && it->size() == 1 &&
+                          it->front() == kDeepseekArchitecture;
+    if (!is_known) {
+        const std::string found = it == json.end() ? "nothing" : it->dump().substr(0, 80);
+        reader.fail("architectures", "this engine runs [\"" + std::string(kDeepseekArchitecture) +
+                                         "\"], found " + found);
+    }
+    reader.expect("model_type", "deepseek_v3");
+}
+
+void check_fixed_features(JsonReader& reader) {
+    reader.expect("hidden_act", "silu");
+    reader.expect("scoring_func", "sigmoid");
+    reader.expect("topk_method", "noaux_tc");
+    reader.expect("moe_layer_freq", 1);
+    reader.expect("attention_bias", false);
+    reader.expect("tie_word_embeddings", false);
+    reader.expect("rope_interleave", true);
+}
+
+bool read_quantization(JsonReader& reader) {
+    if (!reader.has("quantization_config")) return false;
+    JsonReader quantization = reader.section("quantization_config");
+    quantization.expect("quant_method", "fp8");
+    quantization.expect("fmt", "e4m3");
+    quantization.expect("activation_scheme", "dynamic");
+    quantization.expect("weight_block_size", nlohmann::json::array({128, 128}));
+    // Power-of-two scales belong to other activation numerics than the two that exist here.
+    quantization.expect("scale_fmt", "float");
+    if (!quantization.has("quant_method")) {
+        quantization.fail("quant_method", "expected \"fp8\", found nothing");
+    }
+    return true;
+}
+
+void read_attention(JsonReader& reader, DeepseekConfig& config) {
+    config.mla.num_heads = reader.integer("num_attention_heads", 1, kMaxDim);
+    if (reader.has("num_key_value_heads")) {
+        reader.expect("num_key_value_heads", config.mla.num_heads);
+    }
+    if (reader.has("q_lora_rank")) config.q_lora_rank = reader.integer("q_lora_rank", 1, kMaxDim);
+    config.mla.latent_dim = reader.integer("kv_lora_rank", 1, kMaxDim);
+    config.mla.nope_dim = reader.integer("qk_nope_head_dim", 1, kMaxDim);
+    config.mla.rope_dim = reader.integer("qk_rope_head_dim", 2, kMaxDim);
+    config.mla.v_dim = reader.integer("v_head_dim", 1, kMaxDim);
+    if (config.mla.rope_dim % 2 != 0) {
+        reader.fail("qk_rope_head_dim", "expected an even number, found an odd one");
+    }
+}
+
+// The rotary frequencies, and mscale for the softmax scale (1 without YaRN).
+double read_rope(JsonReader& reader, DeepseekConfig& config) {
+    config.yarn.dim = config.mla.rope_dim;
+    config.yarn.theta = reader.number("rope_theta");
+    if (config.yarn.theta <= 1.0) reader.fail("rope_theta", "expected more than 1");
+    if (!reader.has("rope_scaling")) return 1.0;
+    JsonReader scaling = reader.section("rope_scaling");
+    // Newer files write rope_type, older ones type.
+    scaling.expect("type", "yarn");
+    scaling.expect("rope_type", "yarn");
+    if (!scaling.has("type") && !scaling.has("rope_type")) {
+        scaling.fail("type", "expected \"yarn\", found nothing");
+    }
+    config.yarn.factor = scaling.number("factor");
+    config.yarn.beta_fast = scaling.number("beta_fast");
+    config.yarn.beta_slow = scaling.number("beta_slow");
+    config.yarn.original_max_positions =
+        scaling.integer("original_max_position_embeddings", 1, kMaxPositions);
+    const double mscale = scaling.number("mscale");
+    const double mscale_all_dim = scaling.number("mscale_all_dim");
+    if (config.yarn.factor < 1.0) scaling.fail("factor", "expected at least 1");
+    if (config.yarn.beta_fast <= 0.0) scaling.fail("beta_fast", "expected more than 0");
+    if (config.yarn.beta_slow <= 0.0) scaling.fail("beta_slow", "expected more than 0");
+    // Their ratio would scale the rotated halves alone; no published checkpoint does that.
+    if (mscale != mscale_all_dim) scaling.fail("mscale", "expected the value of mscale_all_dim");
+    return kernels::yarn_mscale(config.yarn.factor, mscale_all_dim);
+}
+
+void check_router(JsonReader& reader, const kernels::RouterShape& router) {
+    const std::int64_t group_size = router.num_experts / router.num_groups;
+    if (router.num_experts % router.num_groups != 0 || group_size < 2) {
+        reader.fail("n_group", "expected groups of equally many experts, two or more each");
+    }
+    if (router.num_kept_groups > router.num_groups) {
+        reader.fail("topk_group", "expected at most n_group");
+    }
+    if (router.num_chosen > router.num_kept_groups * group_size) {
+        reader.fail("num_experts_per_tok", "expected at most the experts of topk_group groups");
+    }
+}
+
+void read_moe(JsonReader& reader, DeepseekConfig& config) {
+    config.num_dense_layers = reader.integer("first_k_dense_replace", 0, config.num_layers);
+    if (config.num_dense_layers == config.num_layers && config.num_mtp_layers == 0) return;
+    config.moe_intermediate_size = reader.integer("moe_intermediate_size", 1, kMaxDim);
+    config.num_shared_experts = reader.integer("n_shared_experts", 1, 64);
+    config.router.num_experts = reader.integer("n_routed_experts", 2, 1 << 14);
+    config.router.num_groups = reader.integer("n_group", 1, config.router.num_experts);
+    config.router.num_kept_groups = reader.integer("topk_group", 1, config.router.num_experts);
+    config.router.num_chosen = reader.integer("num_experts_per_tok", 1, config.router.num_experts);
+    config.router.is_normalised = reader.boolean("norm_topk_prob", true);
+    config.router.scale = static_cast<float>(reader.number("routed_scaling_factor"));
+    check_router(reader, config.router);
+}
+
+void read_sizes(JsonReader& reader, DeepseekConfig& config) {
+    config.hidden_size = reader.integer("hidden_size", 1, kMaxDim);
+    config.num_layers = reader.integer("num_hidden_layers", 1, kMaxLayers);
+    if (reader.has("num_nextn_predict_layers")) {
+        config.num_mtp_layers = reader.integer("num_nextn_predict_layers", 0, 16);
+    }
+    config.intermediate_size = reader.integer("intermediate_size", 1, kMaxDim);
+    config.vocab_size = reader.integer("vocab_size", 1, kMaxVocab);
+    config.max_positions = reader.integer("max_position_embeddings", 1, kMaxPositions);
+    const std::int64_t last_token = config.vocab_size - 1;
+    config.bos_token = static_cast<TokenId>(reader.integer("bos_token_id", 0, last_token));
+    config.eos_token = static_cast<TokenId>(reader.integer("eos_token_id", 0, last_token));
+    config.rms_epsilon = static_cast<float>(reader.number("rms_norm_eps"));
+    if (config.rms_epsilon <= 0.0F) reader.fail("rms_norm_eps", "expected more than 0");
+}
+
+}  // namespace
+
+Result<DeepseekConfig> parse_deepseek_config(std::string_view json_text,
+                                             const std::string& file_name) {
+    const auto json = nlohmann::json::parse(json_text, nullptr, false);
+    if (!json.is_object()) {
+        return Error{ErrorCode::kCorrupt, file_name + ": expected a JSON object", {}};
+    }
+    Status status;
+    JsonReader reader(json, file_name, status);
+    DeepseekConfig config;
+    check_architecture(json, reader);
+    check_fixed_features(reader);
+    config.is_fp8 = read_quantization(reader);
+    read_sizes(reader, config);
+    read_attention(reader, config);
+    const double mscale = read_rope(reader, config);
+    read_moe(reader, config);
+    if (!status) return status.error();
+    const double query_dim = static_cast<double>(config.mla.query_dim());
+    config.mla.softmax_scale = static_cast<float>(mscale * mscale / std::sqrt(query_dim));
+    return config;
+}
+
+Result<DeepseekConfig> load_deepseek_config(const std::string& path) {
+    auto text = read_text_file(path, kMaxConfigBytes);
+    if (!text) return text.error();
+    return parse_deepseek_config(*text, path);
+}
+
+}  // namespace turnpike::engine

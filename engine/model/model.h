@@ -1,0 +1,34 @@
+// Model: the forward pass of any architecture, as the runner sees it. Tensors, no policy.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "config/base/ids.h"
+#include "engine/model/load.h"
+#include "kernels/api/attention.h"
+#include "kernels/api/tensor.h"
+
+namespace turnpike::engine {
+
+// The rows of one step. Every row is in one slice: of prompt rows or of generated rows.
+struct ForwardRows {
+    std::vector<TokenId> tokens;                            // below the vocabulary size
+    std::vector<std::int32_t> positions;                    // below the model's context
+    std::vector<kernels::AttentionSlice> prompt_slices;     // naive attention
+    std::vector<kernels::AttentionSlice> generated_slices;  // absorbed attention
+    std::vector<std::int64_t> logit_rows;                   // rows whose logits are wanted
+};
+
+class Model {
+  public:
+    virtual ~Model() = default;
+    virtual const ModelInfo& info() const = 0;
+    virtual std::unique_ptr<kernels::KvCache> make_kv_cache(std::int64_t num_blocks) = 0;
+    // Writes the rows' keys and values to the cache. Returns the logits [logit_rows.size(),
+    // vocab_size] of the wanted rows, in the backend's memory, valid until the next call.
+    virtual kernels::MatrixView forward(const ForwardRows& rows, kernels::KvCache& cache) = 0;
+};
+
+}  // namespace turnpike::engine
