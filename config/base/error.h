@@ -9,6 +9,7 @@ namespace turnpike {
 
 enum class ErrorCode {
     kInvalidArgument,   // the caller's input is wrong; repeating it cannot help
+    kContextLengthExceeded,  // prompt and max_tokens do not fit the model's context
     kUnauthenticated,   // no key, or a key that is not known
     kPaymentRequired,   // no credit
     kPermissionDenied,  // known, but not allowed

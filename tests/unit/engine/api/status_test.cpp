@@ -1,0 +1,29 @@
+// What an engine says of itself reads back.
+#include "engine/api/status.h"
+
+#include <gtest/gtest.h>
+
+namespace turnpike::engine {
+namespace {
+
+TEST(Status, RoundTrips) {
+    const Health health{EngineState::kFailed, "no weights", "a/b", Epoch(3), 42};
+    const Health read = parse_health(write_health(health)).value();
+    EXPECT_EQ(read.state, EngineState::kFailed);
+    EXPECT_EQ(read.reason, "no weights");
+    EXPECT_EQ(read.epoch, Epoch(3));
+    EXPECT_EQ(parse_load(write_load({1, 2, 3, 4, 5, 6})).value().generated_tokens, 6);
+    const MeterEntry entry{"01A", {5, 1, 9, 2}, true};
+    EXPECT_EQ(parse_meter_entry(write_meter_entry(entry)).value().usage, entry.usage);
+    EXPECT_EQ(parse_meter_totals(write_meter_totals({2, 1, {5, 1, 9, 2}})).value().num_open, 1);
+}
+
+TEST(Status, RefusesOtherText) {
+    EXPECT_FALSE(parse_health("{}").has_value());
+    EXPECT_FALSE(parse_load("nonsense").has_value());
+    EXPECT_FALSE(parse_meter_entry(R"({"request_id": 3})").has_value());
+    EXPECT_FALSE(parse_meter_totals("[]").has_value());
+}
+
+}  // namespace
+}  // namespace turnpike::engine
