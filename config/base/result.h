@@ -93,10 +93,15 @@ inline Error invalid_argument(std::string message, std::string param = {}) {
 
 }  // namespace turnpike
 
-// Returns the error of a Result expression from the enclosing function, else goes on.
-#define RETURN_IF_ERROR(expression)                                    \
-    do {                                                               \
-        if (auto&& turnpike_status_ = (expression); !turnpike_status_) { \
-            return turnpike_status_.error();                           \
-        }                                                              \
+// Returns the error of a Result expression from the enclosing function, else goes on. Each use has
+// a name of its own, so that the expression may hold a lambda that uses it too.
+#define RETURN_IF_ERROR(expression) \
+    TURNPIKE_RETURN_IF_ERROR_(expression, TURNPIKE_JOIN_(turnpike_status_, __COUNTER__))
+#define TURNPIKE_JOIN_(a, b) TURNPIKE_JOIN_EXPANDED_(a, b)
+#define TURNPIKE_JOIN_EXPANDED_(a, b) a##b
+#define TURNPIKE_RETURN_IF_ERROR_(expression, name) \
+    do {                                            \
+        if (auto&& name = (expression); !name) {    \
+            return name.error();                    \
+        }                                           \
     } while (false)
