@@ -64,8 +64,12 @@ class Store {
     Status write(const std::function<Status(Database&)>& work);
     // One consistent view of control.db.
     Status read(const std::function<Status(Database&)>& work) const;
-    // One consistent view of each month's file, newest first, until `work` returns false.
-    Status read_months(const std::function<Result<bool>(Database&)>& work) const;
+    // The same without waking subscribers: for what only the ledger sees.
+    Status write_quietly(const std::function<Status(Database&)>& work);
+    // One consistent view of each month's usage file ("2026-11"), newest first, until `work`
+    // returns false.
+    Status read_months(
+        const std::function<Result<bool>(const std::string& month, Database&)>& work) const;
 
   private:
     struct Impl;

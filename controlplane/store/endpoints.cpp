@@ -1,0 +1,365 @@
+// Endpoints, operations and audit in control.db.
+#include "controlplane/store/endpoints.h"
+
+#include <utility>
+
+#include "config/crypto/identifiers.h"
+#include "controlplane/store/model_names.h"
+#include "controlplane/store/publish.h"
+#include "controlplane/store/store.h"
+
+namespace turnpike::controlplane {
+namespace {
+
+#define TURNPIKE_ENDPOINT_COLUMNS                                                           \
+    "SELECT id, name, display_name, model, hardware, type, owner, desired, state, reason, " \
+    "min_replicas, max_replicas, inactive_timeout_minutes, generation, created_at_us, "     \
+    "deleted_at_us FROM endpoints "
+
+Result<Endpoint> read_row(const Statement& row) {
+    Endpoint endpoint;
+    endpoint.id = EndpointId(row.text(0));
+    endpoint.name = row.text(1);
+    endpoint.display_name = row.text(2);
+    endpoint.model = row.text(3);
+    endpoint.hardware = row.text(4);
+    const auto type = parse_endpoint_type(row.text(5));
+    RETURN_IF_ERROR(type);
+    endpoint.type = *type;
+    endpoint.owner = OrgId(row.text(6));
+    const auto desired = parse_desired_state(row.text(7));
+    RETURN_IF_ERROR(desired);
+    endpoint.desired = *desired;
+    const auto state = parse_endpoint_state(row.text(8));
+    RETURN_IF_ERROR(state);
+    endpoint.state = *state;
+    endpoint.reason = row.text(9);
+    endpoint.autoscaling = {row.small(10), row.small(11)};
+    endpoint.inactive_timeout_minutes = row.integer(12);
+    endpoint.generation = row.integer(13);
+    endpoint.created_at = row.time(14);
+    endpoint.is_deleted = !row.is_null(15);
+    return endpoint;
+}
+
+Result<std::vector<Endpoint>> read_rows(Statement& rows) {
+    std::vector<Endpoint> endpoints;
+    while (rows.step()) {
+        auto endpoint = read_row(rows);
+        RETURN_IF_ERROR(endpoint);
+        endpoints.push_back(std::move(*endpoint));
+    }
+    RETURN_IF_ERROR(rows.status());
+    return endpoints;
+}
+
+Result<std::optional<Endpoint>> read_first(Statement& rows) {
+    auto endpoints = read_rows(rows);
+    RETURN_IF_ERROR(endpoints);
+    if (endpoints->empty()) return std::optional<Endpoint>();
+    return std::optional<Endpoint>(std::move(endpoints->front()));
+}
+
+Result<Endpoint> find_live(Database& database, const EndpointId& id) {
+    Statement row =
+        database.prepare(TURNPIKE_ENDPOINT_COLUMNS "WHERE id = ? AND deleted_at_us IS NULL");
+    row.bind(id.value());
+    auto endpoint = read_first(row);
+    RETURN_IF_ERROR(endpoint);
+    if (!*endpoint) return Error{ErrorCode::kNotFound, "no endpoint '" + id.value() + "'", {}};
+    return std::move(**endpoint);
+}
+
+Result<std::optional<Endpoint>> find_made_before(Database& database, const NewEndpoint& request) {
+    if (request.idempotency_key.empty()) return std::optional<Endpoint>();
+    Statement row =
+        database.prepare(TURNPIKE_ENDPOINT_COLUMNS "WHERE owner = ? AND idempotency_key = ?");
+    row.bind(request.wanted.owner.value()).bind(request.idempotency_key);
+    return read_first(row);
+}
+
+Status check_owner_and_name(Database& database, const Endpoint& wanted) {
+    Statement owner = database.prepare("SELECT 1 FROM organisations WHERE id = ?");
+    const bool has_owner = owner.bind(wanted.owner.value()).step();
+    RETURN_IF_ERROR(owner.status());
+    if (!has_owner) {
+        return Error{ErrorCode::kNotFound, "no organisation '" + wanted.owner.value() + "'", "org"};
+    }
+    Statement name = database.prepare("SELECT 1 FROM endpoints WHERE name = ?");
+    const bool is_taken = name.bind(wanted.name).step();
+    RETURN_IF_ERROR(name.status());
+    if (is_taken) {
+        return Error{ErrorCode::kConflict, "an endpoint named '" + wanted.name + "' exists",
+                     "name"};
+    }
+    return {};
+}
+
+Status insert_endpoint(Database& database, const Endpoint& made, const std::string& key) {
+    Statement insert = database.prepare(
+        "INSERT INTO endpoints (id, name, display_name, model, hardware, type, owner, desired, "
+        "state, reason, min_replicas, max_replicas, inactive_timeout_minutes, generation, "
+        "created_at_us, idempotency_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?)");
+    insert.bind(made.id.value())
+        .bind(made.name)
+        .bind(made.display_name)
+        .bind(made.model)
+        .bind(made.hardware)
+        .bind(to_string(made.type))
+        .bind(made.owner.value())
+        .bind(to_string(made.desired))
+        .bind(to_string(made.state))
+        .bind(std::int64_t{made.autoscaling.min_replicas})
+        .bind(std::int64_t{made.autoscaling.max_replicas})
+        .bind(made.inactive_timeout_minutes)
+        .bind(made.generation)
+        .bind(made.created_at);
+    if (key.empty()) {
+        insert.bind_null();
+    } else {
+        insert.bind(key);
+    }
+    return insert.run();
+}
+
+Status write_operation(Database& database,
+                       const Endpoint& endpoint,
+                       const std::string& kind,
+                       const std::string& actor,
+                       WallTime now) {
+    RETURN_IF_ERROR(database
+                        .prepare("INSERT INTO operations (endpoint, kind, generation, actor, "
+                                 "created_at_us) VALUES (?, ?, ?, ?, ?)")
+                        .bind(endpoint.id.value())
+                        .bind(kind)
+                        .bind(endpoint.generation)
+                        .bind(actor)
+                        .bind(now)
+                        .run());
+    return write_audit(database, actor, "endpoint." + kind, endpoint.id.value(), endpoint.name,
+                       now);
+}
+
+Status finish_operations(Database& database, const EndpointId& id, WallTime now) {
+    return database
+        .prepare(
+            "UPDATE operations SET finished_at_us = ? WHERE endpoint = ? AND finished_at_us "
+            "IS NULL")
+        .bind(now)
+        .bind(id.value())
+        .run();
+}
+
+Status publish_own_name(Database& database,
+                        const NewEndpoint& request,
+                        const Endpoint& made,
+                        WallTime now) {
+    if (!request.published) return {};
+    ModelName name = *request.published;
+    name.name = made.name;
+    name.endpoint = made.id;
+    const auto row = write_model_name(database, name, request.price, now);
+    RETURN_IF_ERROR(row);
+    return {};
+}
+
+// True when anything differs.
+bool apply_change(Endpoint& endpoint, const EndpointChange& change) {
+    const Endpoint before = endpoint;
+    if (change.display_name) endpoint.display_name = *change.display_name;
+    if (change.autoscaling) endpoint.autoscaling = *change.autoscaling;
+    if (change.inactive_timeout_minutes) {
+        endpoint.inactive_timeout_minutes = *change.inactive_timeout_minutes;
+    }
+    if (change.desired) endpoint.desired = *change.desired;
+    const bool starts_again =
+        change.desired == DesiredState::kStarted &&
+        (before.desired == DesiredState::kStopped || before.state == EndpointState::kError);
+    if (starts_again) {
+        endpoint.state = EndpointState::kPending;
+        endpoint.reason.clear();
+    }
+    return starts_again || endpoint.desired != before.desired ||
+           endpoint.display_name != before.display_name ||
+           endpoint.inactive_timeout_minutes != before.inactive_timeout_minutes ||
+           endpoint.autoscaling.min_replicas != before.autoscaling.min_replicas ||
+           endpoint.autoscaling.max_replicas != before.autoscaling.max_replicas;
+}
+
+Status save(Database& database, const Endpoint& endpoint) {
+    return database
+        .prepare(
+            "UPDATE endpoints SET display_name = ?, desired = ?, state = ?, reason = ?, "
+            "min_replicas = ?, max_replicas = ?, inactive_timeout_minutes = ?, generation = ? "
+            "WHERE id = ?")
+        .bind(endpoint.display_name)
+        .bind(to_string(endpoint.desired))
+        .bind(to_string(endpoint.state))
+        .bind(endpoint.reason)
+        .bind(std::int64_t{endpoint.autoscaling.min_replicas})
+        .bind(std::int64_t{endpoint.autoscaling.max_replicas})
+        .bind(endpoint.inactive_timeout_minutes)
+        .bind(endpoint.generation)
+        .bind(endpoint.id.value())
+        .run();
+}
+
+Status mark_deleted(Database& database, const EndpointId& id, WallTime now) {
+    return database.prepare("UPDATE endpoints SET deleted_at_us = ? WHERE id = ?")
+        .bind(now)
+        .bind(id.value())
+        .run();
+}
+
+Status write_state(Database& database,
+                   const EndpointId& id,
+                   EndpointState state,
+                   const std::string& reason) {
+    return database.prepare("UPDATE endpoints SET state = ?, reason = ? WHERE id = ?")
+        .bind(to_string(state))
+        .bind(reason)
+        .bind(id.value())
+        .run();
+}
+
+}  // namespace
+
+Result<Endpoint> create_endpoint(Store& store, const NewEndpoint& request, WallTime now) {
+    Endpoint made = request.wanted;
+    RETURN_IF_ERROR(store.write([&](Database& database) -> Status {
+        auto before = find_made_before(database, request);
+        RETURN_IF_ERROR(before);
+        if (*before) {
+            made = std::move(**before);
+            return {};
+        }
+        RETURN_IF_ERROR(check_owner_and_name(database, made));
+        made.id = EndpointId("endpoint-" + crypto::new_uuid4());
+        made.generation = 1;
+        made.created_at = now;
+        made.is_deleted = false;
+        made.reason.clear();
+        made.state = made.desired == DesiredState::kStarted ? EndpointState::kPending
+                                                            : EndpointState::kStopped;
+        RETURN_IF_ERROR(insert_endpoint(database, made, request.idempotency_key));
+        RETURN_IF_ERROR(write_operation(database, made, "create", request.actor, now));
+        RETURN_IF_ERROR(publish_own_name(database, request, made, now));
+        return publish_endpoint(database, made.id);
+    }));
+    return made;
+}
+
+Result<std::vector<Endpoint>> list_wanted_endpoints(const Store& store) {
+    std::vector<Endpoint> endpoints;
+    RETURN_IF_ERROR(store.read([&](Database& database) -> Status {
+        Statement rows = database.prepare(
+            TURNPIKE_ENDPOINT_COLUMNS
+            "WHERE deleted_at_us IS NULL OR EXISTS (SELECT 1 FROM replicas r WHERE r.endpoint = "
+            "endpoints.id AND r.forgotten_at_us IS NULL) ORDER BY created_at_us, id");
+        auto found = read_rows(rows);
+        RETURN_IF_ERROR(found);
+        endpoints = std::move(*found);
+        return {};
+    }));
+    return endpoints;
+}
+
+Result<std::vector<Endpoint>> list_endpoints(const Store& store,
+                                             const std::optional<OrgId>& owner) {
+    std::vector<Endpoint> endpoints;
+    RETURN_IF_ERROR(store.read([&](Database& database) -> Status {
+        Statement rows = database.prepare(
+            TURNPIKE_ENDPOINT_COLUMNS
+            "WHERE deleted_at_us IS NULL AND (?1 = '' OR owner = ?1) ORDER BY created_at_us, id");
+        rows.bind(owner ? owner->value() : std::string());
+        auto found = read_rows(rows);
+        RETURN_IF_ERROR(found);
+        endpoints = std::move(*found);
+        return {};
+    }));
+    return endpoints;
+}
+
+Result<Endpoint> find_endpoint(const Store& store,
+                               const EndpointId& id,
+                               const std::optional<OrgId>& owner) {
+    Endpoint endpoint;
+    RETURN_IF_ERROR(store.read([&](Database& database) -> Status {
+        auto found = find_live(database, id);
+        RETURN_IF_ERROR(found);
+        endpoint = std::move(*found);
+        return {};
+    }));
+    if (owner && endpoint.owner != *owner) {
+        return Error{ErrorCode::kNotFound, "no endpoint '" + id.value() + "'", {}};
+    }
+    return endpoint;
+}
+
+Result<Endpoint> update_endpoint(Store& store,
+                                 const EndpointId& id,
+                                 const EndpointChange& change,
+                                 const std::string& actor,
+                                 WallTime now) {
+    Endpoint endpoint;
+    RETURN_IF_ERROR(store.write([&](Database& database) -> Status {
+        auto found = find_live(database, id);
+        RETURN_IF_ERROR(found);
+        endpoint = std::move(*found);
+        if (!apply_change(endpoint, change)) return {};
+        ++endpoint.generation;
+        RETURN_IF_ERROR(save(database, endpoint));
+        return write_operation(database, endpoint, "update", actor, now);
+    }));
+    return endpoint;
+}
+
+Status delete_endpoint(Store& store, const EndpointId& id, const std::string& actor, WallTime now) {
+    return store.write([&](Database& database) -> Status {
+        auto found = find_live(database, id);
+        RETURN_IF_ERROR(found);
+        Endpoint& endpoint = *found;
+        endpoint.desired = DesiredState::kStopped;
+        ++endpoint.generation;
+        RETURN_IF_ERROR(save(database, endpoint));
+        RETURN_IF_ERROR(mark_deleted(database, id, now));
+        RETURN_IF_ERROR(write_operation(database, endpoint, "delete", actor, now));
+        RETURN_IF_ERROR(erase_model_names_of(database, id));
+        return publish_endpoint(database, id);
+    });
+}
+
+Status set_endpoint_state(Store& store,
+                          const EndpointId& id,
+                          EndpointState state,
+                          const std::string& reason,
+                          WallTime now) {
+    const bool is_settled = state == EndpointState::kStarted || state == EndpointState::kStopped ||
+                            state == EndpointState::kError;
+    return store.write([&](Database& database) -> Status {
+        RETURN_IF_ERROR(write_state(database, id, state, reason));
+        if (database.num_changed() == 0) {
+            return Error{ErrorCode::kNotFound, "no endpoint '" + id.value() + "'", {}};
+        }
+        return is_settled ? finish_operations(database, id, now) : Status();
+    });
+}
+
+Result<std::vector<Operation>> list_operations(const Store& store, const EndpointId& endpoint) {
+    std::vector<Operation> operations;
+    RETURN_IF_ERROR(store.read([&](Database& database) -> Status {
+        Statement rows = database.prepare(
+            "SELECT id, endpoint, kind, generation, actor, created_at_us, finished_at_us FROM "
+            "operations WHERE endpoint = ? ORDER BY id DESC");
+        rows.bind(endpoint.value());
+        while (rows.step()) {
+            operations.push_back({rows.integer(0), EndpointId(rows.text(1)), rows.text(2),
+                                  rows.integer(3), rows.text(4), rows.time(5),
+                                  rows.optional_time(6)});
+        }
+        return rows.status();
+    }));
+    return operations;
+}
+
+}  // namespace turnpike::controlplane

@@ -1,0 +1,123 @@
+// Published rows and their revisions.
+#include "controlplane/store/publish.h"
+
+#include "controlplane/api/endpoint.h"
+
+namespace turnpike::controlplane {
+namespace {
+
+Result<bool> is_as_published(Database& database,
+                             std::string_view kind,
+                             const std::string& id,
+                             const std::optional<std::string>& body) {
+    Statement row = database.prepare("SELECT body FROM published WHERE kind = ? AND id = ?");
+    row.bind(kind).bind(id);
+    const bool exists = row.step();
+    RETURN_IF_ERROR(row.status());
+    // What was never published needs no deletion.
+    if (!exists) return !body.has_value();
+    if (row.is_null(0)) return !body.has_value();
+    return body.has_value() && row.text(0) == *body;
+}
+
+Result<std::int64_t> next_revision(Database& database) {
+    RETURN_IF_ERROR(database.prepare("UPDATE identity SET revision = revision + 1").run());
+    return read_revision(database);
+}
+
+Result<std::vector<ReplicaRow>> read_ready_replicas(Database& database, const EndpointId& id) {
+    Statement rows = database.prepare(
+        "SELECT id, address, epoch FROM replicas WHERE endpoint = ? AND state = ? AND "
+        "forgotten_at_us IS NULL ORDER BY id");
+    rows.bind(id.value()).bind(to_string(ReplicaState::kReady));
+    std::vector<ReplicaRow> replicas;
+    while (rows.step()) {
+        replicas.push_back({ReplicaId(rows.text(0)), rows.text(1), Epoch(rows.integer(2))});
+    }
+    RETURN_IF_ERROR(rows.status());
+    return replicas;
+}
+
+Result<bool> is_live_endpoint(Database& database, const EndpointId& id) {
+    Statement row =
+        database.prepare("SELECT 1 FROM endpoints WHERE id = ? AND deleted_at_us IS NULL");
+    const bool is_live = row.bind(id.value()).step();
+    RETURN_IF_ERROR(row.status());
+    return is_live;
+}
+
+}  // namespace
+
+Status publish(Database& database,
+               std::string_view kind,
+               const std::string& id,
+               const std::optional<std::string>& body) {
+    const auto is_same = is_as_published(database, kind, id, body);
+    RETURN_IF_ERROR(is_same);
+    if (*is_same) return {};
+    const auto revision = next_revision(database);
+    RETURN_IF_ERROR(revision);
+    Statement upsert = database.prepare(
+        "INSERT INTO published (kind, id, revision, body) VALUES (?, ?, ?, ?) ON CONFLICT (kind, "
+        "id) DO UPDATE SET revision = excluded.revision, body = excluded.body");
+    upsert.bind(kind).bind(id).bind(*revision);
+    if (body) {
+        upsert.bind(*body);
+    } else {
+        upsert.bind_null();
+    }
+    return upsert.run();
+}
+
+Status publish_endpoint(Database& database, const EndpointId& id) {
+    const auto is_live = is_live_endpoint(database, id);
+    RETURN_IF_ERROR(is_live);
+    if (!*is_live) return publish(database, kEndpointKind, id.value(), std::nullopt);
+    auto replicas = read_ready_replicas(database, id);
+    RETURN_IF_ERROR(replicas);
+    EndpointRow row;
+    row.id = id;
+    row.replicas = std::move(*replicas);
+    return publish(database, kEndpointKind, id.value(), write_row(row));
+}
+
+Result<std::int64_t> read_revision(Database& database) {
+    Statement row = database.prepare("SELECT revision FROM identity");
+    const std::int64_t revision = row.step() ? row.integer(0) : 0;
+    RETURN_IF_ERROR(row.status());
+    return revision;
+}
+
+Result<std::vector<PublishedRow>> read_published(Database& database,
+                                                 std::int64_t after,
+                                                 bool is_full) {
+    Statement rows = database.prepare(
+        "SELECT kind, id, body FROM published WHERE revision > ? ORDER BY revision");
+    rows.bind(after);
+    std::vector<PublishedRow> published;
+    while (rows.step()) {
+        PublishedRow row{rows.text(0), rows.text(1), std::nullopt};
+        if (!rows.is_null(2)) row.body = rows.text(2);
+        if (row.body || !is_full) published.push_back(std::move(row));
+    }
+    RETURN_IF_ERROR(rows.status());
+    return published;
+}
+
+Status write_audit(Database& database,
+                   const std::string& actor,
+                   const std::string& action,
+                   const std::string& subject,
+                   const std::string& detail,
+                   WallTime now) {
+    return database
+        .prepare("INSERT INTO audit (at_us, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)")
+        .bind(now)
+        .bind(actor)
+        .bind(action)
+        .bind(subject)
+        .bind(detail)
+        .run();
+}
+
+}  // namespace turnpike::controlplane

@@ -1,0 +1,242 @@
+// The databases, their connections and their locks.
+#include "controlplane/store/store.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <atomic>
+#include <filesystem>
+#include <future>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "config/crypto/identifiers.h"
+#include "controlplane/store/migrate.h"
+#include "controlplane/store/models.h"
+#include "controlplane/store/organisations.h"
+#include "controlplane/store/poster.h"
+#include "controlplane/store/publish.h"
+#include "controlplane/store/usage_writer.h"
+
+namespace turnpike::controlplane {
+namespace {
+
+Result<UniqueFd> lock_directory(const std::string& data_dir) {
+    std::error_code error;
+    std::filesystem::create_directories(data_dir, error);
+    if (error) return Error{ErrorCode::kIo, data_dir + ": " + error.message(), {}};
+    const std::string path = data_dir + "/lock";
+    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!file.is_open()) return errno_error("cannot open " + path);
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+        return Error{ErrorCode::kConflict, data_dir + " is in use by another process", {}};
+    }
+    return file;
+}
+
+// A random id per database: a gateway that knew another one starts over.
+Result<std::string> read_or_make_store_id(Database& database, WallTime now) {
+    RETURN_IF_ERROR(database
+                        .prepare("INSERT INTO identity (singleton, store_id, revision) VALUES (1, "
+                                 "?, 0) ON CONFLICT (singleton) DO NOTHING")
+                        .bind(crypto::new_request_id(now).value())
+                        .run());
+    Statement row = database.prepare("SELECT store_id FROM identity");
+    std::string store_id = row.step() ? row.text(0) : "";
+    RETURN_IF_ERROR(row.status());
+    return store_id;
+}
+
+}  // namespace
+
+struct Store::Impl {
+    Impl(std::string data_directory, const Clock& wall, Log& to)
+        : data_dir(std::move(data_directory)), clock(wall), log(to) {}
+
+    std::string control_path() const { return data_dir + "/control.db"; }
+
+    Result<std::unique_ptr<Database>> take_reader() {
+        {
+            const std::lock_guard lock(reader_mutex);
+            if (!readers.empty()) {
+                auto reader = std::move(readers.back());
+                readers.pop_back();
+                return reader;
+            }
+        }
+        return Database::open(control_path(), Database::Access::kRead);
+    }
+
+    void return_reader(std::unique_ptr<Database> reader) {
+        const std::lock_guard lock(reader_mutex);
+        readers.push_back(std::move(reader));
+    }
+
+    void notify() {
+        std::vector<std::shared_ptr<std::function<void()>>> callbacks;
+        {
+            const std::lock_guard lock(subscriber_mutex);
+            for (const auto& [id, callback] : subscribers) callbacks.push_back(callback);
+        }
+        for (const auto& callback : callbacks) (*callback)();
+    }
+
+    const std::string data_dir;
+    const Clock& clock;
+    Log& log;
+    UniqueFd lock_file;
+    std::string store_id;
+    std::atomic<std::int64_t> revision{0};
+
+    std::mutex write_mutex;
+    std::unique_ptr<Database> writer;
+    std::mutex reader_mutex;
+    std::vector<std::unique_ptr<Database>> readers;
+    std::mutex subscriber_mutex;
+    std::map<int, std::shared_ptr<std::function<void()>>> subscribers;
+    int next_subscription = 1;
+    std::unique_ptr<UsageWriter> usage;  // last: its thread uses what stands above
+};
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
+                                           const Clock& clock,
+                                           Log& log) {
+    auto impl = std::make_unique<Impl>(data_dir, clock, log);
+    auto lock_file = lock_directory(data_dir);
+    RETURN_IF_ERROR(lock_file);
+    impl->lock_file = std::move(*lock_file);
+    auto writer = Database::open(impl->control_path(), Database::Access::kWrite);
+    RETURN_IF_ERROR(writer);
+    impl->writer = std::move(*writer);
+    const WallTime now = clock.wall_now();
+    RETURN_IF_ERROR(migrate(*impl->writer, migrations::control(), kControlApplicationId, now));
+    auto store_id = read_or_make_store_id(*impl->writer, now);
+    RETURN_IF_ERROR(store_id);
+    impl->store_id = *store_id;
+    const auto revision = read_revision(*impl->writer);
+    RETURN_IF_ERROR(revision);
+    impl->revision = *revision;
+
+    std::unique_ptr<Store> store(new Store(std::move(impl)));
+    Store* self = store.get();
+    UsageWriter::Accounts accounts;
+    accounts.find_price = [self](std::int64_t version) { return find_price(*self, version); };
+    accounts.check_organisation = [self](const OrgId& org) -> Status {
+        RETURN_IF_ERROR(find_organisation(*self, org.value()));
+        return {};
+    };
+    accounts.post = [self](Database& file, const std::string& month) -> Result<std::int64_t> {
+        Result<std::int64_t> num_posted = std::int64_t{0};
+        RETURN_IF_ERROR(self->write_quietly([&](Database& control) -> Status {
+            num_posted = post_events(control, file, month, self->impl_->clock.wall_now());
+            RETURN_IF_ERROR(num_posted);
+            return {};
+        }));
+        return num_posted;
+    };
+    store->impl_->usage = std::make_unique<UsageWriter>(data_dir, std::move(accounts), clock, log);
+    RETURN_IF_ERROR(store->impl_->usage->start());
+    return store;
+}
+
+const std::string& Store::store_id() const {
+    return impl_->store_id;
+}
+
+std::int64_t Store::revision() const {
+    return impl_->revision;
+}
+
+Result<std::string> Store::snapshot_json(const std::string& store_id, std::int64_t after) const {
+    std::string text;
+    RETURN_IF_ERROR(read([&](Database& database) -> Status {
+        const auto revision = read_revision(database);
+        RETURN_IF_ERROR(revision);
+        const bool is_full = store_id != impl_->store_id || after <= 0 || after > *revision;
+        const auto rows = read_published(database, is_full ? 0 : after, is_full);
+        RETURN_IF_ERROR(rows);
+        text = write_published(impl_->store_id, *revision, is_full, *rows);
+        return {};
+    }));
+    return text;
+}
+
+int Store::subscribe(std::function<void()> on_commit) {
+    const std::lock_guard lock(impl_->subscriber_mutex);
+    const int id = impl_->next_subscription++;
+    impl_->subscribers[id] = std::make_shared<std::function<void()>>(std::move(on_commit));
+    return id;
+}
+
+void Store::unsubscribe(int subscription) {
+    const std::lock_guard lock(impl_->subscriber_mutex);
+    impl_->subscribers.erase(subscription);
+}
+
+void Store::ingest(UsageBatch batch, std::function<void(Result<IngestResult>)> done) {
+    impl_->usage->ingest(std::move(batch), std::move(done));
+}
+
+Result<IngestResult> Store::ingest_and_wait(UsageBatch batch) {
+    std::promise<Result<IngestResult>> promise;
+    auto future = promise.get_future();
+    ingest(std::move(batch),
+           [&promise](Result<IngestResult> result) { promise.set_value(std::move(result)); });
+    return future.get();
+}
+
+Status Store::wait_until_posted() {
+    return impl_->usage->wait_until_posted();
+}
+
+Status Store::write(const std::function<Status(Database&)>& work) {
+    RETURN_IF_ERROR(write_quietly(work));
+    impl_->notify();
+    return {};
+}
+
+Status Store::write_quietly(const std::function<Status(Database&)>& work) {
+    const std::lock_guard lock(impl_->write_mutex);
+    auto transaction = Transaction::begin(*impl_->writer, Transaction::Kind::kImmediate);
+    RETURN_IF_ERROR(transaction);
+    RETURN_IF_ERROR(work(*impl_->writer));
+    const auto revision = read_revision(*impl_->writer);
+    RETURN_IF_ERROR(revision);
+    RETURN_IF_ERROR(transaction->commit());
+    impl_->revision = *revision;
+    return {};
+}
+
+Status Store::read(const std::function<Status(Database&)>& work) const {
+    auto reader = impl_->take_reader();
+    RETURN_IF_ERROR(reader);
+    Status status;
+    {
+        auto transaction = Transaction::begin(**reader, Transaction::Kind::kDeferred);
+        RETURN_IF_ERROR(transaction);
+        status = work(**reader);
+    }
+    impl_->return_reader(std::move(*reader));
+    return status;
+}
+
+Status Store::read_months(
+    const std::function<Result<bool>(const std::string& month, Database&)>& work) const {
+    for (const std::string& month : impl_->usage->months()) {
+        auto file = Database::open(impl_->usage->path_of(month), Database::Access::kRead);
+        RETURN_IF_ERROR(file);
+        auto transaction = Transaction::begin(**file, Transaction::Kind::kDeferred);
+        RETURN_IF_ERROR(transaction);
+        const auto goes_on = work(month, **file);
+        RETURN_IF_ERROR(goes_on);
+        if (!*goes_on) break;
+    }
+    return {};
+}
+
+}  // namespace turnpike::controlplane

@@ -1,0 +1,238 @@
+// The writer thread of usage files.
+#include "controlplane/store/usage_writer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+
+#include "controlplane/store/migrate.h"
+#include "migrations/migrations.h"
+
+namespace turnpike::controlplane {
+namespace {
+
+using namespace std::chrono_literals;
+
+// After an error of posting: it is tried again at this pace, or with the next batch.
+constexpr auto kRetryPeriod = 1s;
+// A gateway whose clock is further ahead than this would open files of months to come.
+constexpr auto kMaxAhead = 24h;
+constexpr std::string_view kFirstMonth = "2020-01";
+
+std::optional<std::string> month_of_file(const std::string& name) {
+    // usage-YYYY-MM.db
+    if (name.size() != 16 || name.substr(0, 6) != "usage-" || name.substr(13) != ".db") return {};
+    return name.substr(6, 7);
+}
+
+}  // namespace
+
+UsageWriter::UsageWriter(std::string data_dir, Accounts accounts, const Clock& clock, Log& log)
+    : data_dir_(std::move(data_dir)), accounts_(std::move(accounts)), clock_(clock), log_(log) {}
+
+UsageWriter::~UsageWriter() {
+    {
+        const std::lock_guard lock(mutex_);
+        is_stopping_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+Status UsageWriter::start() {
+    std::error_code error;
+    std::filesystem::directory_iterator entries(data_dir_, error);
+    if (error) return Error{ErrorCode::kIo, data_dir_ + ": " + error.message(), {}};
+    for (const auto& entry : entries) {
+        const auto month = month_of_file(entry.path().filename().string());
+        if (month) RETURN_IF_ERROR(open_month(*month));
+    }
+    thread_ = std::thread([this] { run(); });
+    return {};
+}
+
+std::string UsageWriter::path_of(const std::string& month) const {
+    return data_dir_ + "/usage-" + month + ".db";
+}
+
+std::vector<std::string> UsageWriter::months() const {
+    const std::lock_guard lock(mutex_);
+    return months_;
+}
+
+void UsageWriter::ingest(UsageBatch batch, std::function<void(Result<IngestResult>)> done) {
+    {
+        const std::lock_guard lock(mutex_);
+        CHECK(!is_stopping_);
+        queue_.push_back({std::move(batch), std::move(done)});
+    }
+    changed_.notify_all();
+}
+
+Status UsageWriter::wait_until_posted() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(
+        lock, [this] { return queue_.empty() && !is_busy_ && (!has_unposted_ || posting_error_); });
+    if (posting_error_) return *posting_error_;
+    return {};
+}
+
+void UsageWriter::run() {
+    while (true) {
+        std::deque<Job> jobs;
+        {
+            std::unique_lock lock(mutex_);
+            is_busy_ = false;
+            changed_.notify_all();
+            const auto has_work = [this] {
+                return is_stopping_ || !queue_.empty() || (has_unposted_ && !posting_error_);
+            };
+            if (has_unposted_ && posting_error_) {
+                changed_.wait_for(lock, kRetryPeriod, has_work);
+            } else {
+                changed_.wait(lock, has_work);
+            }
+            if (is_stopping_ && queue_.empty()) return;
+            jobs.swap(queue_);
+            is_busy_ = true;
+        }
+        if (!jobs.empty()) write_jobs(std::move(jobs));
+        post_round();
+    }
+}
+
+void UsageWriter::write_jobs(std::deque<Job> jobs) {
+    Rows all;
+    std::vector<std::optional<Error>> refusals;
+    for (const Job& job : jobs) {
+        Result<Rows> rows = prepare(job.batch);
+        refusals.push_back(rows ? std::nullopt : std::optional(rows.error()));
+        if (!rows) continue;
+        for (auto& [month, more] : *rows) {
+            auto& target = all[month];
+            std::move(more.begin(), more.end(), std::back_inserter(target));
+        }
+    }
+    std::int64_t num_accepted = 0;
+    for (const auto& [month, rows] : all) num_accepted += static_cast<std::int64_t>(rows.size());
+    const Result<IngestResult> written = insert_rows(all);
+    if (written) {
+        const std::lock_guard lock(mutex_);
+        has_unposted_ = true;
+    }
+    // New and repeated are known for the flush as a whole; with one batch, which is the rule
+    // without load, that is the batch.
+    for (std::size_t i = 0; i < jobs.size(); ++i) {
+        if (refusals[i]) {
+            log_.error("usage_batch_refused",
+                       {{"outbox", jobs[i].batch.outbox_id}, {"reason", refusals[i]->message}});
+            jobs[i].done(*refusals[i]);
+        } else {
+            jobs[i].done(written);
+        }
+    }
+    if (!written)
+        log_.error("usage_not_written",
+                   {{"reason", written.error().message}, {"records", num_accepted}});
+}
+
+Result<UsageWriter::Rows> UsageWriter::prepare(const UsageBatch& batch) {
+    Rows rows;
+    const std::string last_month = format_rfc3339(clock_.wall_now() + kMaxAhead).substr(0, 7);
+    for (const UsageRecord& record : batch.records) {
+        const auto month = month_of(record.request_id);
+        RETURN_IF_ERROR(month);
+        if (*month < kFirstMonth || *month > last_month) {
+            return invalid_argument("the time in request id " + record.request_id.value() +
+                                        " is of month " + *month + ", beyond the clock's",
+                                    "request_id");
+        }
+        auto row = price(record);
+        RETURN_IF_ERROR(row);
+        rows[*month].push_back(std::move(*row));
+    }
+    return rows;
+}
+
+Result<UsageRow> UsageWriter::price(const UsageRecord& record) {
+    if (!organisations_.contains(record.org.value())) {
+        RETURN_IF_ERROR(accounts_.check_organisation(record.org));
+        organisations_[record.org.value()] = true;
+    }
+    UsageRow row{record, NanoUsd(), NanoUsd()};
+    // Without tokens there is nothing to price, and a refused request may name no price.
+    if (record.usage == TokenUsage()) return row;
+    auto found = prices_.find(record.price_version);
+    if (found == prices_.end()) {
+        const auto price = accounts_.find_price(record.price_version);
+        RETURN_IF_ERROR(price);
+        found = prices_.emplace(record.price_version, *price).first;
+    }
+    const NanoUsd cost = cost_of(found->second, record.usage);
+    (is_billed(record.outcome) ? row.cost_nano_usd : row.written_off_nano_usd) = cost;
+    return row;
+}
+
+// One transaction per month's file, committed one after the other. When a later one fails, the
+// whole flush is refused and repeated by the gateway, and what was committed is then a repetition.
+Result<IngestResult> UsageWriter::insert_rows(const Rows& rows) {
+    auto transactions = begin_months(rows);
+    RETURN_IF_ERROR(transactions);
+    IngestResult result;
+    for (const auto& [month, month_rows] : rows) {
+        Database& file = *files_.at(month);
+        for (const UsageRow& row : month_rows) {
+            const auto is_new = insert_event(file, row);
+            RETURN_IF_ERROR(is_new);
+            ++(*is_new ? result.num_new : result.num_repeated);
+        }
+    }
+    for (Transaction& transaction : *transactions) RETURN_IF_ERROR(transaction.commit());
+    return result;
+}
+
+Result<std::vector<Transaction>> UsageWriter::begin_months(const Rows& rows) {
+    std::vector<Transaction> transactions;
+    for (const auto& [month, month_rows] : rows) {
+        const auto file = open_month(month);
+        RETURN_IF_ERROR(file);
+        auto transaction = Transaction::begin(**file, Transaction::Kind::kImmediate);
+        RETURN_IF_ERROR(transaction);
+        transactions.push_back(std::move(*transaction));
+    }
+    return transactions;
+}
+
+Result<Database*> UsageWriter::open_month(const std::string& month) {
+    const auto found = files_.find(month);
+    if (found != files_.end()) return found->second.get();
+    auto file = Database::open(path_of(month), Database::Access::kWrite);
+    RETURN_IF_ERROR(file);
+    RETURN_IF_ERROR(migrate(**file, migrations::usage(), kUsageApplicationId, clock_.wall_now()));
+    Database* opened = file->get();
+    files_[month] = std::move(*file);
+    const std::lock_guard lock(mutex_);
+    months_.push_back(month);
+    std::sort(months_.rbegin(), months_.rend());
+    return opened;
+}
+
+// One transaction per month at most, so that waiting batches are not kept for long.
+void UsageWriter::post_round() {
+    std::optional<Error> failure;
+    bool has_more = false;
+    for (const auto& [month, file] : files_) {
+        const auto num_posted = accounts_.post(*file, month);
+        if (!num_posted) {
+            failure = num_posted.error();
+            log_.error("usage_not_posted", {{"month", month}, {"reason", failure->message}});
+        } else if (*num_posted > 0) {
+            has_more = true;
+        }
+    }
+    const std::lock_guard lock(mutex_);
+    posting_error_ = failure;
+    has_unposted_ = has_more || failure;
+}
+
+}  // namespace turnpike::controlplane

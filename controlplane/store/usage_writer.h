@@ -1,0 +1,83 @@
+// UsageWriter: the one thread that writes usage files. It takes every batch that waits, commits
+// them together (one flush per month's file), acknowledges, and then posts to the ledger.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "config/base/clock.h"
+#include "config/base/log.h"
+#include "config/base/result.h"
+#include "controlplane/store/sqlite.h"
+#include "controlplane/store/store.h"
+#include "controlplane/store/usage_events.h"
+
+namespace turnpike::controlplane {
+
+class UsageWriter {
+  public:
+    // What it needs of control.db. Called on the writer thread.
+    struct Accounts {
+        std::function<Result<Price>(std::int64_t version)> find_price;
+        std::function<Status(const OrgId&)> check_organisation;
+        // Posts at most one round of a month; the result is how many events.
+        std::function<Result<std::int64_t>(Database& month_file, const std::string& month)> post;
+    };
+
+    UsageWriter(std::string data_dir, Accounts accounts, const Clock& clock, Log& log);
+    // Writes what is queued and joins.
+    ~UsageWriter();
+
+    // Opens and migrates the files that exist, then starts the thread. Call once.
+    Status start();
+    void ingest(UsageBatch batch, std::function<void(Result<IngestResult>)> done);
+    Status wait_until_posted();
+    // Months with a file, newest first.
+    std::vector<std::string> months() const;
+    std::string path_of(const std::string& month) const;
+
+  private:
+    struct Job {
+        UsageBatch batch;
+        std::function<void(Result<IngestResult>)> done;
+    };
+
+    using Rows = std::map<std::string, std::vector<UsageRow>>;  // by month
+
+    void run();
+    void write_jobs(std::deque<Job> jobs);
+    Result<Rows> prepare(const UsageBatch& batch);
+    Result<UsageRow> price(const UsageRecord& record);
+    Result<IngestResult> insert_rows(const Rows& rows);
+    Result<std::vector<Transaction>> begin_months(const Rows& rows);
+    Result<Database*> open_month(const std::string& month);
+    void post_round();
+
+    const std::string data_dir_;
+    const Accounts accounts_;
+    const Clock& clock_;
+    Log& log_;
+    std::map<std::string, std::unique_ptr<Database>> files_;  // of the writer thread
+    std::map<std::int64_t, Price> prices_;                    // immutable, so kept
+    std::map<std::string, bool> organisations_;               // never deleted, so kept
+
+    mutable std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<Job> queue_;
+    std::vector<std::string> months_;
+    bool is_busy_ = true;
+    bool has_unposted_ = true;
+    std::optional<Error> posting_error_;
+    bool is_stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace turnpike::controlplane
