@@ -1,0 +1,43 @@
+#include "controlplane/run/engine_client.h"
+
+#include <utility>
+
+#include "config/net/http_client.h"
+#include "engine/api/status.h"
+
+namespace turnpike::controlplane {
+namespace {
+
+Answer answer_of(engine::EngineState state) {
+    switch (state) {
+        case engine::EngineState::kLoading:
+            return Answer::kLoading;
+        case engine::EngineState::kReady:
+            return Answer::kReady;
+        case engine::EngineState::kDraining:
+            return Answer::kDraining;
+        case engine::EngineState::kFailed:
+            return Answer::kFailed;
+    }
+    return Answer::kNone;
+}
+
+}  // namespace
+
+EngineAnswer ask_health(const std::string& address, std::chrono::milliseconds timeout) {
+    Result<net::NetAddress> parsed = net::parse_address(address);
+    if (!parsed) return {};
+    net::HttpClientOptions options;
+    options.address = *std::move(parsed);
+    options.connect_timeout = timeout;
+    options.timeout = timeout;
+    net::HttpClient client(std::move(options));
+    const net::HttpRequest request{"GET", "/health", {}, {}};
+    const Result<net::HttpResponse> response = client.send(request);
+    if (!response) return {};
+    const Result<engine::Health> health = engine::parse_health(response->body);
+    if (!health) return {};
+    return {answer_of(health->state), health->reason};
+}
+
+}  // namespace turnpike::controlplane
