@@ -1,0 +1,19 @@
+// Accounts, usage and bills as the admin API shows them: times are RFC 3339, money is a decimal
+// string in USD beside `_nano_usd`.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "controlplane/store/keys.h"
+#include "controlplane/store/ledger.h"
+#include "controlplane/store/organisations.h"
+#include "controlplane/store/usage.h"
+
+namespace turnpike::controlplane {
+
+nlohmann::json to_json(const Organisation& organisation);
+nlohmann::json to_json(const ApiKey& key);
+nlohmann::json to_json(const UsageListing& listing);
+nlohmann::json to_json(const BillingStatement& statement);
+
+}  // namespace turnpike::controlplane

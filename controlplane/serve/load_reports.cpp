@@ -1,0 +1,55 @@
+// The latest load per gateway.
+#include "controlplane/serve/load_reports.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "controlplane/serve/body.h"
+
+namespace turnpike::controlplane {
+namespace {
+
+// Gateways that are gone are dropped, so that restarts do not pile up.
+constexpr auto kForgetAfter = std::chrono::minutes(5);
+
+}  // namespace
+
+Status LoadReports::accept(std::string_view json, WallTime now) {
+    auto body = Body::parse(json);
+    RETURN_IF_ERROR(body);
+    const std::string gateway = body->text("gateway");
+    Report report;
+    report.received_at = now;
+    for (Body& entry : body->objects("endpoints")) {
+        report.loads.push_back({EndpointId(entry.text("endpoint")), entry.count("in_flight"),
+                                entry.count("queued"), entry.count("wait_ms")});
+        RETURN_IF_ERROR(entry.finish());
+    }
+    RETURN_IF_ERROR(body->finish());
+    const std::lock_guard lock(mutex_);
+    std::erase_if(by_gateway_, [now](const auto& entry) {
+        return entry.second.received_at < now - kForgetAfter;
+    });
+    by_gateway_[gateway] = std::move(report);
+    return {};
+}
+
+std::vector<EndpointLoad> LoadReports::loads(WallTime since) const {
+    std::map<EndpointId, EndpointLoad> sums;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [gateway, report] : by_gateway_) {
+        if (report.received_at < since) continue;
+        for (const EndpointLoad& load : report.loads) {
+            EndpointLoad& sum = sums[load.endpoint];
+            sum.endpoint = load.endpoint;
+            sum.num_in_flight += load.num_in_flight;
+            sum.num_queued += load.num_queued;
+            sum.wait_ms = std::max(sum.wait_ms, load.wait_ms);
+        }
+    }
+    std::vector<EndpointLoad> all;
+    for (auto& [endpoint, sum] : sums) all.push_back(std::move(sum));
+    return all;
+}
+
+}  // namespace turnpike::controlplane

@@ -1,0 +1,43 @@
+// LoadReports: the last load that each gateway reported per endpoint. Kept in memory only: it is
+// stale within seconds, and the autoscaler needs no history of it.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/base/clock.h"
+#include "config/base/ids.h"
+#include "config/base/result.h"
+
+namespace turnpike::controlplane {
+
+struct EndpointLoad {
+    EndpointId endpoint;
+    std::int64_t num_in_flight = 0;
+    std::int64_t num_queued = 0;
+    std::int64_t wait_ms = 0;  // of the oldest queued request
+};
+
+class LoadReports {
+  public:
+    // Replaces the gateway's last report. `json` as in ops/docs/formats/load.md; kInvalidArgument
+    // otherwise. Thread-safe.
+    Status accept(std::string_view json, WallTime now);
+    // Summed over gateways that reported at or after `since`; the longest wait.
+    std::vector<EndpointLoad> loads(WallTime since) const;
+
+  private:
+    struct Report {
+        WallTime received_at;
+        std::vector<EndpointLoad> loads;
+    };
+
+    mutable std::mutex mutex_;
+    std::map<std::string, Report> by_gateway_;
+};
+
+}  // namespace turnpike::controlplane
