@@ -1,6 +1,8 @@
 #include "controlplane/run/process_identity.h"
 
+extern "C" {  // glibc 2.36's header has no linkage of its own
 #include <sys/pidfd.h>
+}
 
 #include <cctype>
 #include <cerrno>

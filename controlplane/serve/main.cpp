@@ -1,0 +1,78 @@
+// turnpike-controlplane: init prepares the state directory, serve runs the control plane.
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <string>
+
+#include "config/base/check.h"
+#include "config/base/clock.h"
+#include "config/base/log.h"
+#include "controlplane/serve/init.h"
+#include "controlplane/serve/service.h"
+#include "controlplane/serve/settings.h"
+
+namespace {
+
+using namespace turnpike;
+
+// Blocked before any thread exists, so that sigwait() in main is the only one to see them.
+sigset_t block_end_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    CHECK(pthread_sigmask(SIG_BLOCK, &signals, nullptr) == 0);
+    return signals;
+}
+
+int fail(const Error& error) {
+    std::fprintf(stderr, "turnpike-controlplane: %s\n", error.message.c_str());
+    return 1;
+}
+
+struct Flags {
+    std::string config;
+    bool check_config = false;
+    bool is_init = false;
+};
+
+int run(const Flags& flags) {
+    const Result<controlplane::ControlplaneSettings> settings =
+        controlplane::load_settings(flags.config);
+    if (!settings) return fail(settings.error());
+    if (flags.check_config) {
+        std::fputs(controlplane::write_settings(*settings).c_str(), stdout);
+        return 0;
+    }
+    const SystemClock clock;
+    Log log(clock, "controlplane");
+    const sigset_t signals = block_end_signals();
+    const auto until_told = [&] {
+        int signal = 0;
+        CHECK(sigwait(&signals, &signal) == 0);
+        log.info("end_asked", {{"signal", signal}});
+    };
+    const Status done = flags.is_init ? controlplane::init(*settings, clock, log)
+                                      : controlplane::serve(*settings, clock, log, until_told);
+    return done ? 0 : fail(done.error());
+}
+
+void add_flags(CLI::App& verb, Flags& flags) {
+    verb.add_option("--config", flags.config, "settings file (JSON)")->required();
+    verb.add_flag("--check-config", flags.check_config, "print the effective settings and exit");
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app{"Turnpike's control plane: accounts, endpoints, replicas and the ledger"};
+    app.require_subcommand(1);
+    Flags flags;
+    CLI::App* serve = app.add_subcommand("serve", "run until SIGTERM; replicas outlive it");
+    CLI::App* init = app.add_subcommand("init", "make directories, peppers and databases");
+    add_flags(*serve, flags);
+    add_flags(*init, flags);
+    CLI11_PARSE(app, argc, argv);
+    flags.is_init = init->parsed();
+    return run(flags);
+}

@@ -1,0 +1,125 @@
+#include "controlplane/serve/service.h"
+
+#include <chrono>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "config/crypto/pepper.h"
+#include "config/net/http_server.h"
+#include "controlplane/run/engine_client.h"
+#include "controlplane/run/loop.h"
+#include "controlplane/run/process_driver.h"
+#include "controlplane/serve/account_routes.h"
+#include "controlplane/serve/endpoint_routes.h"
+#include "controlplane/serve/init.h"
+#include "controlplane/serve/internal_routes.h"
+#include "controlplane/serve/load_reports.h"
+#include "controlplane/serve/router.h"
+#include "controlplane/serve/seed.h"
+#include "controlplane/serve/snapshot_poller.h"
+#include "controlplane/store/store.h"
+
+namespace turnpike::controlplane {
+namespace {
+
+using namespace std::chrono_literals;
+
+// A healthy engine answers within milliseconds; this leaves room for a busy host.
+constexpr auto kHealthTimeout = 1s;
+// Long polls are all that may still be open, and a gateway asks again.
+constexpr auto kDrainTimeout = 1s;
+
+// Lets the driver, which is made first and ends last, wake the loop while there is one.
+class WakeRelay {
+  public:
+    void set(ReconcileLoop* loop) {
+        const std::lock_guard lock(mutex_);
+        loop_ = loop;
+    }
+
+    void wake() {
+        const std::lock_guard lock(mutex_);
+        if (loop_ != nullptr) loop_->wake();
+    }
+
+  private:
+    std::mutex mutex_;
+    ReconcileLoop* loop_ = nullptr;  // guarded by mutex_
+};
+
+// Connects the relay for as long as the loop lives.
+class RelayConnection {
+  public:
+    RelayConnection(WakeRelay& relay, ReconcileLoop& loop) : relay_(relay) { relay_.set(&loop); }
+
+    ~RelayConnection() { relay_.set(nullptr); }
+
+    RelayConnection(const RelayConnection&) = delete;
+    RelayConnection& operator=(const RelayConnection&) = delete;
+
+  private:
+    WakeRelay& relay_;
+};
+
+ReconcileLoopOptions loop_options(const ControlplaneSettings& settings) {
+    ReconcileLoopOptions options;
+    for (const ModelSettings& model : settings.models)
+        options.models[model.card.id] = {model.card_file, model.model_dir};
+    for (const HardwareSettings& row : settings.hardware)
+        options.hardware.push_back({row.hardware.id, row.num_slots});
+    options.probe = [](const std::string& address) { return ask_health(address, kHealthTimeout); };
+    return options;
+}
+
+Result<std::unique_ptr<net::HttpServer>> listen(const net::NetAddress& address,
+                                                const Router& router,
+                                                Log& log) {
+    net::HttpServerOptions options;
+    options.address = address;
+    options.drain_timeout = kDrainTimeout;
+    return net::HttpServer::start(std::move(options), router.handler(), log);
+}
+
+}  // namespace
+
+Status serve(const ControlplaneSettings& settings,
+             const Clock& clock,
+             Log& log,
+             const std::function<void()>& until_told) {
+    RETURN_IF_ERROR(make_directories(settings));
+    const Result<crypto::Peppers> peppers = crypto::load_peppers(settings.pepper_file);
+    if (!peppers) return peppers.error();
+    const Result<std::unique_ptr<Store>> store = Store::open(settings.data_dir, clock, log);
+    if (!store) return store.error();
+    RETURN_IF_ERROR(seed(**store, settings, clock.wall_now()));
+    WakeRelay relay;
+    const Result<std::unique_ptr<ProcessDriver>> driver =
+        ProcessDriver::open({settings.run_dir, settings.engine_binary}, [&] { relay.wake(); });
+    if (!driver) return driver.error();
+    ReconcileLoop loop(loop_options(settings), **store, **driver, clock, log);
+    const RelayConnection connection(relay, loop);
+
+    SnapshotPoller poller(**store, clock);
+    LoadReports loads;
+    Router admin;
+    add_account_routes(admin, **store, *peppers, clock);
+    add_endpoint_routes(admin, {**store, **driver, loop, settings, clock});
+    Router internal;
+    add_internal_routes(internal, **store, poller, loads, clock);
+    const auto admin_server = listen(settings.listen_admin, admin, log);
+    if (!admin_server) return admin_server.error();
+    const auto internal_server = listen(settings.listen_internal, internal, log);
+    if (!internal_server) return internal_server.error();
+    loop.start();
+    log.info("controlplane_started", {{"admin", net::to_string(settings.listen_admin)},
+                                      {"internal", net::to_string(settings.listen_internal)}});
+    until_told();
+    poller.stop();
+    (*internal_server)->stop();
+    (*admin_server)->stop();
+    return {};
+}
+
+}  // namespace turnpike::controlplane

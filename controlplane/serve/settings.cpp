@@ -1,0 +1,267 @@
+#include "controlplane/serve/settings.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <utility>
+
+#include "config/base/limits.h"
+#include "config/schema/json_settings.h"
+
+namespace turnpike::controlplane {
+namespace {
+
+using nlohmann::ordered_json;
+using schema::JsonSettings;
+
+std::string absolute(const std::string& path) {
+    if (path.empty()) return path;
+    std::error_code failed;  // only when there is no working directory; then the path stays
+    const std::filesystem::path whole = std::filesystem::absolute(path, failed);
+    return failed ? path : whole.lexically_normal().string();
+}
+
+std::string card_path(const ControlplaneSettings& settings, const std::string& file) {
+    return absolute((std::filesystem::path(settings.cards_dir) / file).string());
+}
+
+struct RawName {
+    std::string name;
+    std::string card;
+};
+
+struct RawModel {
+    std::string card;
+    std::string model_dir;
+    std::vector<RawName> names;
+};
+
+std::vector<RawModel> read_models(JsonSettings& file) {
+    std::vector<RawModel> models;
+    for (JsonSettings& section : file.sections("models")) {
+        RawModel model{section.text("card"), absolute(section.text("model_dir")), {}};
+        for (JsonSettings& name : section.sections("names"))
+            model.names.push_back({name.text("name"), name.text("card", model.card)});
+        models.push_back(std::move(model));
+    }
+    return models;
+}
+
+int read_int(JsonSettings& section, const char* key, std::optional<std::int64_t> fallback = {}) {
+    const std::int64_t value = section.integer(key, fallback);
+    // Out of range reads as -1, which validate() refuses wherever a number must not be negative.
+    return value < 0 || value > 1'000'000 ? -1 : static_cast<int>(value);
+}
+
+std::vector<PoolSettings> read_pools(JsonSettings& file) {
+    std::vector<PoolSettings> pools;
+    for (JsonSettings& section : file.sections("serverless")) {
+        PoolSettings pool;
+        pool.model = section.text("model");
+        pool.hardware = section.text("hardware");
+        pool.autoscaling.min_replicas = read_int(section, "min_replicas", 1);
+        pool.autoscaling.max_replicas =
+            read_int(section, "max_replicas", pool.autoscaling.min_replicas);
+        pools.push_back(std::move(pool));
+    }
+    return pools;
+}
+
+std::vector<HardwareSettings> read_hardware(JsonSettings& file) {
+    std::vector<HardwareSettings> rows;
+    for (JsonSettings& section : file.sections("hardware")) {
+        HardwareSettings row;
+        row.hardware.id = section.text("id");
+        row.hardware.gpu_type = section.text("gpu_type", "");
+        row.hardware.gpu_link = section.text("gpu_link", "");
+        row.hardware.gpu_memory_gb = read_int(section, "gpu_memory_gb", 0);
+        row.hardware.gpu_count = read_int(section, "gpu_count", 0);
+        row.hardware.cents_per_minute = read_int(section, "cents_per_minute", 0);
+        row.num_slots = read_int(section, "slots");
+        rows.push_back(std::move(row));
+    }
+    return rows;
+}
+
+Result<ModelSettings> load_model(const ControlplaneSettings& settings, const RawModel& raw) {
+    ModelSettings model;
+    model.card_file = card_path(settings, raw.card);
+    model.model_dir = raw.model_dir;
+    Result<schema::ModelCard> card = schema::load_model_card(model.card_file);
+    if (!card) return card.error();
+    model.card = *std::move(card);
+    std::vector<RawName> names = raw.names;
+    if (names.empty()) names.push_back({model.card.id, raw.card});
+    for (const RawName& name : names) {
+        Result<schema::ModelCard> shown = schema::load_model_card(card_path(settings, name.card));
+        if (!shown) return shown.error();
+        model.names.push_back({name.name, *std::move(shown)});
+    }
+    return model;
+}
+
+Status check_names(const ControlplaneSettings& settings) {
+    std::set<std::string> ids;
+    std::set<std::string> names;
+    for (const ModelSettings& model : settings.models) {
+        if (!ids.insert(model.card.id).second)
+            return invalid_argument("model '" + model.card.id + "' is named twice", "models");
+        for (const NameSettings& name : model.names) {
+            if (!names.insert(name.name).second)
+                return invalid_argument("name '" + name.name + "' is given twice", "models");
+        }
+    }
+    std::set<std::string> hardware;
+    for (const HardwareSettings& row : settings.hardware) {
+        if (!hardware.insert(row.hardware.id).second)
+            return invalid_argument("hardware '" + row.hardware.id + "' is named twice",
+                                    "hardware");
+    }
+    return {};
+}
+
+Status check_pool(const ControlplaneSettings& settings, const PoolSettings& pool) {
+    if (settings.find_model(pool.model) == nullptr)
+        return invalid_argument("no model '" + pool.model + "' under models", "serverless.model");
+    if (settings.find_hardware(pool.hardware) == nullptr)
+        return invalid_argument("no hardware '" + pool.hardware + "' under hardware",
+                                "serverless.hardware");
+    const Autoscaling& scale = pool.autoscaling;
+    if (scale.min_replicas < 1 || scale.max_replicas < scale.min_replicas ||
+        scale.max_replicas > limits::kMaxReplicasPerEndpoint)
+        return invalid_argument("pool of '" + pool.model +
+                                    "': expected 1 <= min_replicas <= max_replicas <= " +
+                                    std::to_string(limits::kMaxReplicasPerEndpoint),
+                                "serverless.min_replicas");
+    return {};
+}
+
+Status validate(const ControlplaneSettings& settings) {
+    if (settings.driver != "process")
+        return invalid_argument("driver: expected \"process\", found '" + settings.driver + "'",
+                                "driver");
+    RETURN_IF_ERROR(check_names(settings));
+    for (const HardwareSettings& row : settings.hardware) {
+        const Hardware& one = row.hardware;
+        if (one.gpu_memory_gb < 0 || one.gpu_count < 0 || one.cents_per_minute < 0 ||
+            row.num_slots < 0)
+            return invalid_argument(
+                "hardware '" + one.id + "': expected numbers from 0 to 1,000,000", "hardware");
+    }
+    std::set<const ModelSettings*> pooled;
+    for (const PoolSettings& pool : settings.serverless) {
+        RETURN_IF_ERROR(check_pool(settings, pool));
+        if (!pooled.insert(settings.find_model(pool.model)).second)
+            return invalid_argument("two pools serve model '" + pool.model + "'", "serverless");
+    }
+    return {};
+}
+
+Result<net::NetAddress> parse_listen(const std::string& text, const char* key) {
+    Result<net::NetAddress> address = net::parse_address(text);
+    if (!address) return invalid_argument(std::string(key) + ": " + address.error().message, key);
+    return address;
+}
+
+ordered_json json_of(const ModelSettings& model) {
+    ordered_json names = ordered_json::array();
+    for (const NameSettings& name : model.names)
+        names.push_back({{"name", name.name}, {"card", name.card.id}});
+    return {{"card", model.card_file}, {"model_dir", model.model_dir}, {"names", names}};
+}
+
+ordered_json json_of(const PoolSettings& pool) {
+    return {{"model", pool.model},
+            {"hardware", pool.hardware},
+            {"min_replicas", pool.autoscaling.min_replicas},
+            {"max_replicas", pool.autoscaling.max_replicas}};
+}
+
+ordered_json json_of(const HardwareSettings& row) {
+    const Hardware& one = row.hardware;
+    return {{"id", one.id},
+            {"gpu_type", one.gpu_type},
+            {"gpu_link", one.gpu_link},
+            {"gpu_memory_gb", one.gpu_memory_gb},
+            {"gpu_count", one.gpu_count},
+            {"cents_per_minute", one.cents_per_minute},
+            {"slots", row.num_slots}};
+}
+
+template <class Rows>
+ordered_json array_of(const Rows& rows) {
+    ordered_json array = ordered_json::array();
+    for (const auto& row : rows) array.push_back(json_of(row));
+    return array;
+}
+
+}  // namespace
+
+const ModelSettings* ControlplaneSettings::find_model(std::string_view name) const {
+    for (const ModelSettings& model : models) {
+        if (model.card.id == name) return &model;
+    }
+    for (const ModelSettings& model : models) {
+        for (const NameSettings& alias : model.names) {
+            if (alias.name == name) return &model;
+        }
+    }
+    return nullptr;
+}
+
+const HardwareSettings* ControlplaneSettings::find_hardware(std::string_view id) const {
+    for (const HardwareSettings& row : hardware) {
+        if (row.hardware.id == id) return &row;
+    }
+    return nullptr;
+}
+
+Result<ControlplaneSettings> load_settings(const std::string& path) {
+    Result<JsonSettings> file = JsonSettings::load(path);
+    if (!file) return file.error();
+    ControlplaneSettings settings;
+    settings.data_dir = absolute(file->text("data_dir"));
+    const std::string internal = file->text("listen_internal");
+    const std::string admin = file->text("listen_admin");
+    settings.pepper_file = absolute(file->text("pepper_file"));
+    settings.cards_dir = absolute(file->text("cards_dir"));
+    settings.run_dir = absolute(file->text("run_dir"));
+    settings.engine_binary = absolute(file->text("engine_binary"));
+    settings.driver = file->text("driver", "process");
+    settings.platform_organisation = file->text("platform_organisation", "turnpike");
+    const std::vector<RawModel> models = read_models(*file);
+    settings.serverless = read_pools(*file);
+    settings.hardware = read_hardware(*file);
+    RETURN_IF_ERROR(file->finish());
+    Result<net::NetAddress> listen_internal = parse_listen(internal, "listen_internal");
+    if (!listen_internal) return listen_internal.error();
+    Result<net::NetAddress> listen_admin = parse_listen(admin, "listen_admin");
+    if (!listen_admin) return listen_admin.error();
+    settings.listen_internal = *std::move(listen_internal);
+    settings.listen_admin = *std::move(listen_admin);
+    for (const RawModel& raw : models) {
+        Result<ModelSettings> model = load_model(settings, raw);
+        if (!model) return model.error();
+        settings.models.push_back(*std::move(model));
+    }
+    RETURN_IF_ERROR(validate(settings));
+    return settings;
+}
+
+std::string write_settings(const ControlplaneSettings& settings) {
+    const ordered_json json{{"data_dir", settings.data_dir},
+                            {"listen_internal", net::to_string(settings.listen_internal)},
+                            {"listen_admin", net::to_string(settings.listen_admin)},
+                            {"pepper_file", settings.pepper_file},
+                            {"cards_dir", settings.cards_dir},
+                            {"run_dir", settings.run_dir},
+                            {"engine_binary", settings.engine_binary},
+                            {"driver", settings.driver},
+                            {"platform_organisation", settings.platform_organisation},
+                            {"models", array_of(settings.models)},
+                            {"serverless", array_of(settings.serverless)},
+                            {"hardware", array_of(settings.hardware)}};
+    return json.dump(2) + "\n";
+}
+
+}  // namespace turnpike::controlplane

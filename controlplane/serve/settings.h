@@ -1,0 +1,65 @@
+// Settings of turnpike-controlplane: ops/docs/formats/settings.md.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "config/base/result.h"
+#include "config/net/address.h"
+#include "config/schema/model_card.h"
+#include "controlplane/api/endpoint.h"
+
+namespace turnpike::controlplane {
+
+// A name that clients may use, with the card whose price and description it shows.
+struct NameSettings {
+    std::string name;
+    schema::ModelCard card;
+};
+
+struct ModelSettings {
+    std::string card_file;  // absolute
+    schema::ModelCard card;
+    std::string model_dir;  // absolute
+    std::vector<NameSettings> names;
+};
+
+struct PoolSettings {
+    std::string model;  // a card's id or one of its names
+    std::string hardware;
+    Autoscaling autoscaling;
+};
+
+struct HardwareSettings {
+    Hardware hardware;
+    int num_slots = 0;  // replicas that fit
+};
+
+struct ControlplaneSettings {
+    std::string data_dir;
+    net::NetAddress listen_internal;
+    net::NetAddress listen_admin;
+    std::string pepper_file;
+    std::string cards_dir;
+    std::string run_dir;
+    std::string engine_binary;
+    std::string driver;
+    std::string platform_organisation;
+    std::vector<ModelSettings> models;
+    std::vector<PoolSettings> serverless;
+    std::vector<HardwareSettings> hardware;
+
+    // By card id or by any of its names; nullptr when there is none.
+    const ModelSettings* find_model(std::string_view name) const;
+    const HardwareSettings* find_hardware(std::string_view id) const;
+};
+
+// Reads the file and the model cards that it names. Relative paths are relative to the working
+// directory and become absolute. Checks that every model, hardware and number makes sense.
+Result<ControlplaneSettings> load_settings(const std::string& path);
+
+// For --check-config: JSON in the form of the file, with every default filled in.
+std::string write_settings(const ControlplaneSettings& settings);
+
+}  // namespace turnpike::controlplane
