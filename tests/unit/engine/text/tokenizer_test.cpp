@@ -1,0 +1,124 @@
+// What a tokenizer.json may ask for, what is refused, and that any bytes survive a round trip.
+#include "engine/text/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "engine/text/byte_level.h"
+#include "engine/text/special_tokens.h"
+#include "engine/text/synth_tokenizer.h"
+
+namespace turnpike::engine::text {
+namespace {
+
+using nlohmann::json;
+
+json spec() {
+    return json::parse(synthesize_tokenizer_json(2048).value());
+}
+
+std::string problem(const json& file) {
+    const auto tokenizer = Tokenizer::parse(file.dump(), "t.json");
+    return tokenizer ? "" : tokenizer.error().message;
+}
+
+TEST(ByteLevel, EveryByteHasItsCharacter) {
+    std::string all;
+    for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+    EXPECT_EQ(from_byte_level(to_byte_level(all)).value(), all);
+    EXPECT_EQ(to_byte_level(" a\n"), "ĠaĊ");
+    EXPECT_FALSE(from_byte_level("…").has_value());
+}
+
+TEST(SynthTokenizer, HasTheRealLayoutAndTheSameBytesEachTime) {
+    EXPECT_EQ(synthesize_tokenizer_json(2048).value(), synthesize_tokenizer_json(2048).value());
+    EXPECT_FALSE(synthesize_tokenizer_json(299).has_value());
+    for (const std::int32_t size : {300, 512, 1024}) {
+        const Tokenizer tokenizer =
+            Tokenizer::parse(synthesize_tokenizer_json(size).value(), "t").value();
+        EXPECT_EQ(tokenizer.vocab_size(), size - kNumSyntheticPaddingRows);
+        EXPECT_EQ(tokenizer.find_special(special::kBos), 0);
+        EXPECT_EQ(tokenizer.find_special(special::kEos), 1);
+        EXPECT_TRUE(tokenizer.find_special(special::kThinkEnd).has_value());
+    }
+}
+
+TEST(Tokenizer, OrdinaryEnglishIsNotSpelledOut) {
+    const Tokenizer tokenizer = Tokenizer::parse(spec().dump(), "t").value();
+    EXPECT_LT(tokenizer.encode("What are some fun things to do in New York?", SpecialTokens::kPlain)
+                  .size(),
+              20U);
+}
+
+TEST(Tokenizer, AnyBytesSurviveARoundTrip) {
+    const Tokenizer tokenizer = Tokenizer::parse(spec().dump(), "t").value();
+    std::mt19937 random(7);
+    for (int i = 0; i < 2000; ++i) {
+        std::string text(random() % 40, '\0');
+        for (char& c : text) c = static_cast<char>(random());
+        EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, SpecialTokens::kPlain)), text);
+        EXPECT_EQ(tokenizer.decode(tokenizer.encode(text, SpecialTokens::kMatch)), text);
+    }
+    const std::string run(20'000, 'a');
+    EXPECT_EQ(tokenizer.decode(tokenizer.encode(run, SpecialTokens::kPlain)), run);
+    EXPECT_EQ(tokenizer.token_bytes(-1), "");
+    EXPECT_EQ(tokenizer.token_bytes(1'000'000), "");
+}
+
+TEST(Tokenizer, SpecialTokensAreTextWhenPlain) {
+    const Tokenizer tokenizer = Tokenizer::parse(spec().dump(), "t").value();
+    const TokenId user = tokenizer.find_special(special::kUser).value();
+    const std::string text = "a" + std::string(special::kUser) + "b";
+    const auto matched = tokenizer.encode(text, SpecialTokens::kMatch);
+    EXPECT_NE(std::find(matched.begin(), matched.end(), user), matched.end());
+    const auto plain = tokenizer.encode(text, SpecialTokens::kPlain);
+    EXPECT_EQ(std::find(plain.begin(), plain.end(), user), plain.end());
+    EXPECT_EQ(tokenizer.decode(plain), text);
+}
+
+TEST(Tokenizer, MergesMayBePairs) {
+    json file = spec();
+    json pairs = json::array();
+    for (const json& merge : file["model"]["merges"]) {
+        const auto text = merge.get<std::string>();
+        const std::size_t space = text.find(' ');
+        pairs.push_back({text.substr(0, space), text.substr(space + 1)});
+    }
+    file["model"]["merges"] = pairs;
+    const Tokenizer a = Tokenizer::parse(spec().dump(), "t").value();
+    const Tokenizer b = Tokenizer::parse(file.dump(), "t").value();
+    EXPECT_EQ(a.encode("the weather", SpecialTokens::kPlain),
+              b.encode("the weather", SpecialTokens::kPlain));
+}
+
+TEST(Tokenizer, RefusesWhatItDoesNotDo) {
+    const auto with = [](const char* pointer, const json& value) {
+        json file = spec();
+        file[json::json_pointer(pointer)] = value;
+        return problem(file);
+    };
+    EXPECT_EQ(problem(spec()), "");
+    EXPECT_NE(with("/model/type", "Unigram").find("BPE"), std::string::npos);
+    EXPECT_NE(with("/model/byte_fallback", true).find("byte_fallback"), std::string::npos);
+    EXPECT_NE(with("/model/dropout", 0.1).find("dropout"), std::string::npos);
+    EXPECT_NE(with("/normalizer", {{"type", "Lowercase"}}).find("Lowercase"), std::string::npos);
+    EXPECT_NE(with("/pre_tokenizer", {{"type", "Metaspace"}}).find("Metaspace"), std::string::npos);
+    EXPECT_NE(with("/pre_tokenizer/pretokenizers/0/behavior", "Removed").find("Isolated"),
+              std::string::npos);
+    EXPECT_NE(with("/pre_tokenizer/pretokenizers/0/pattern/Regex", "(").find("byte"),
+              std::string::npos);
+    EXPECT_NE(with("/pre_tokenizer/pretokenizers/3/use_regex", true).find("use_regex"),
+              std::string::npos);
+    EXPECT_NE(with("/decoder/type", "Metaspace").find("decoder"), std::string::npos);
+    EXPECT_NE(with("/added_tokens/0/lstrip", true).find("lstrip"), std::string::npos);
+    EXPECT_NE(with("/added_tokens/0/id", -1).find("added token"), std::string::npos);
+    EXPECT_NE(with("/model/merges/0", "no such").find("no such"), std::string::npos);
+    EXPECT_NE(with("/model/vocab", {{"a", 1}}).find("byte 0"), std::string::npos);
+    EXPECT_FALSE(Tokenizer::parse("[]", "t").has_value());
+    EXPECT_FALSE(Tokenizer::load("/nonexistent/tokenizer.json").has_value());
+}
+
+}  // namespace
+}  // namespace turnpike::engine::text
