@@ -1,0 +1,144 @@
+// Logits of synthetic DeepSeek-V3 checkpoints against an independent implementation's, stored under
+// data/ by regenerate/deepseek_v3_logits.py; and the two forms of attention against each other.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "engine/model/load.h"
+#include "engine/model/synth.h"
+
+namespace turnpike::engine {
+namespace {
+
+constexpr double kFormTolerance =
+    1e-5;  // absorbed against naive attention, of the logits' deviation
+constexpr int kTopTokens = 8;
+
+struct Golden {
+    nlohmann::json about;
+    std::vector<TokenId> tokens;
+    std::vector<float> logits;  // [positions, vocab]
+    std::size_t vocab = 0;
+    double deviation = 0.0;
+    double tolerance = 0.0;
+};
+
+Golden load_golden(const std::string& name) {
+    const std::string stem =
+        std::string(TURNPIKE_SOURCE_DIR) + "/tests/golden/data/deepseek_v3_" + name;
+    Golden golden;
+    golden.about = nlohmann::json::parse(std::ifstream(stem + ".json"));
+    golden.tokens = golden.about["tokens"].get<std::vector<TokenId>>();
+    golden.vocab = golden.about["shape"][1].get<std::size_t>();
+    golden.deviation = golden.about["deviation"].get<double>();
+    golden.tolerance = golden.about["tolerance"].get<double>();
+    golden.logits.resize(golden.tokens.size() * golden.vocab);
+    std::ifstream file(stem + ".bin", std::ios::binary);
+    const auto bytes = static_cast<std::streamsize>(golden.logits.size() * sizeof(float));
+    file.read(reinterpret_cast<char*>(golden.logits.data()), bytes);
+    EXPECT_EQ(file.gcount(), bytes);
+    EXPECT_EQ(file.peek(), std::ifstream::traits_type::eof());
+    return golden;
+}
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+    EXPECT_EQ(a.size(), b.size());
+    double largest = 0.0;
+    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+        const double difference = std::abs(static_cast<double>(a[i]) - static_cast<double>(b[i]));
+        // A NaN compares false with everything, and must not pass.
+        if (!(difference <= largest)) largest = difference;
+    }
+    return largest;
+}
+
+std::vector<std::size_t> top_tokens(const std::vector<float>& logits,
+                                    std::size_t row,
+                                    std::size_t vocab) {
+    std::vector<std::size_t> tokens(vocab);
+    std::iota(tokens.begin(), tokens.end(), 0U);
+    const float* values = logits.data() + row * vocab;
+    std::partial_sort(tokens.begin(), tokens.begin() + kTopTokens, tokens.end(),
+                      [&](auto a, auto b) { return values[a] > values[b]; });
+    tokens.resize(kTopTokens);
+    return tokens;
+}
+
+class DeepseekV3Logits : public testing::TestWithParam<std::string> {
+  protected:
+    void SetUp() override {
+        golden_ = load_golden(GetParam());
+        std::string pattern = std::filesystem::temp_directory_path() / "golden-XXXXXX";
+        ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+        dir_ = pattern;
+        std::ofstream(dir_ + "/in.json") << golden_.about["config"].dump();
+        const Status status = synthesize_checkpoint(
+            {dir_ + "/in.json", golden_.about["seed"].get<std::uint64_t>(), dir_ + "/model"});
+        ASSERT_TRUE(status) << status.error().message;
+        options_.model_dir = dir_ + "/model";
+    }
+
+    void TearDown() override { std::filesystem::remove_all(dir_); }
+
+    std::vector<float> logits(std::size_t num_prompt_rows) {
+        auto values =
+            compute_logits(options_, golden_.tokens, static_cast<std::int64_t>(num_prompt_rows));
+        if (values) return *values;
+        ADD_FAILURE() << values.error().message;
+        return {};
+    }
+
+    Golden golden_;
+    std::string dir_;
+    RunnerOptions options_;
+};
+
+TEST_P(DeepseekV3Logits, NaiveRowsMatchTheIndependentImplementation) {
+    const std::vector<float> ours = logits(golden_.tokens.size());
+    const double relative = largest_difference(ours, golden_.logits) / golden_.deviation;
+    RecordProperty("relative_difference", std::to_string(relative));
+    EXPECT_LE(relative, golden_.tolerance);
+    std::printf("largest difference over deviation: %.3g\n", relative);
+}
+
+TEST_P(DeepseekV3Logits, TheSameTokensLead) {
+    const std::vector<float> ours = logits(golden_.tokens.size());
+    for (std::size_t row = 0; row < golden_.tokens.size(); ++row) {
+        EXPECT_EQ(top_tokens(ours, row, golden_.vocab),
+                  top_tokens(golden_.logits, row, golden_.vocab))
+            << "position " << row;
+    }
+}
+
+TEST_P(DeepseekV3Logits, AbsorbedRowsMatchNaiveRows) {
+    const std::vector<float> naive = logits(golden_.tokens.size());
+    const std::vector<float> absorbed = logits(0);
+    const double relative = largest_difference(naive, absorbed) / golden_.deviation;
+    std::printf("largest difference over deviation: %.3g\n", relative);
+    EXPECT_LE(relative, kFormTolerance);
+    EXPECT_GT(relative, 0.0);  // two computations, not one
+}
+
+TEST_P(DeepseekV3Logits, GeneratedRowsAfterAPromptMatchTheWholePrompt) {
+    const std::vector<float> whole = logits(golden_.tokens.size());
+    const std::vector<float> mixed = logits(golden_.tokens.size() / 2);
+    EXPECT_LE(largest_difference(whole, mixed) / golden_.deviation, kFormTolerance);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases,
+                         DeepseekV3Logits,
+                         testing::Values("tiny", "plain", "uneven"),
+                         [](const auto& test_case) { return test_case.param; });
+
+}  // namespace
+}  // namespace turnpike::engine
