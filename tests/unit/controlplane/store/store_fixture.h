@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -21,8 +22,10 @@ class ManualClock final : public Clock {
   public:
     WallTime wall_now() const override { return now; }
 
-    SteadyTime steady_now() const override { return SteadyTime(); }
+    SteadyTime steady_now() const override { return SteadyTime(steady.load()); }
 
+    // Threads of the code under test read it.
+    std::atomic<SteadyTime::duration> steady{};
     WallTime now = from_unix_us(1'795'435'200'000'000);
 };
 
