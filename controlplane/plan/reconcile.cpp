@@ -143,6 +143,8 @@ class Reconciler {
         plan_.is_settling = true;
         if (now_ - row.state_since >= kDrainTimeout)
             return kill(row.id, row.endpoint, "still draining after its time");
+        if (process.answer == Answer::kFailed)
+            return kill(row.id, row.endpoint, "reports failure: " + process.answer_reason);
         // It was never told: we crashed between the row and the signal.
         if (process.answer == Answer::kReady || process.answer == Answer::kLoading)
             drain(row, row.reason);
