@@ -1,3 +1,4 @@
+// Runs the pre-tokenizer's regular expressions with PCRE2's 8-bit library.
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include "engine/text/pre_tokenizer.h"
 
