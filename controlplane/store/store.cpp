@@ -74,12 +74,8 @@ struct Store::Impl {
     }
 
     void notify() {
-        std::vector<std::shared_ptr<std::function<void()>>> callbacks;
-        {
-            const std::lock_guard lock(subscriber_mutex);
-            for (const auto& [id, callback] : subscribers) callbacks.push_back(callback);
-        }
-        for (const auto& callback : callbacks) (*callback)();
+        const std::lock_guard lock(subscriber_mutex);
+        for (const auto& [id, callback] : subscribers) callback();
     }
 
     const std::string data_dir;
@@ -94,14 +90,16 @@ struct Store::Impl {
     std::mutex reader_mutex;
     std::vector<std::unique_ptr<Database>> readers;
     std::mutex subscriber_mutex;
-    std::map<int, std::shared_ptr<std::function<void()>>> subscribers;
+    std::map<int, std::function<void()>> subscribers;
     int next_subscription = 1;
     std::unique_ptr<UsageWriter> usage;  // last: its thread uses what stands above
 };
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-Store::~Store() = default;
+Store::~Store() {
+    impl_->usage.reset();  // its thread posts through this object
+}
 
 Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
                                            const Clock& clock,
@@ -169,7 +167,7 @@ Result<std::string> Store::snapshot_json(const std::string& store_id, std::int64
 int Store::subscribe(std::function<void()> on_commit) {
     const std::lock_guard lock(impl_->subscriber_mutex);
     const int id = impl_->next_subscription++;
-    impl_->subscribers[id] = std::make_shared<std::function<void()>>(std::move(on_commit));
+    impl_->subscribers[id] = std::move(on_commit);
     return id;
 }
 

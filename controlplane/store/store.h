@@ -46,9 +46,9 @@ class Store {
     // another one, or `after` is 0 or from a future that this database does not know.
     Result<std::string> snapshot_json(const std::string& store_id, std::int64_t after) const;
 
-    // Calls `on_commit` after each commit to control.db but the poster's, on the committing thread
-    // and outside every lock of the store; it must not block, and carries no data. Until
-    // unsubscribe() returns, a call may be in progress.
+    // Calls `on_commit` after each commit to control.db but the poster's, on the committing
+    // thread; it carries no data, must not block and must not call the store's writing functions.
+    // No call is in progress once unsubscribe() has returned.
     int subscribe(std::function<void()> on_commit);
     void unsubscribe(int subscription);
 

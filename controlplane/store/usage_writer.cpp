@@ -17,6 +17,8 @@ using namespace std::chrono_literals;
 constexpr auto kRetryPeriod = 1s;
 // A gateway whose clock is further ahead than this would open files of months to come.
 constexpr auto kMaxAhead = 24h;
+// Each gateway has one delivery under way; more than this waiting means a disk that hangs.
+constexpr std::size_t kMaxQueuedBatches = 256;
 constexpr std::string_view kFirstMonth = "2020-01";
 
 std::optional<std::string> month_of_file(const std::string& name) {
@@ -61,12 +63,17 @@ std::vector<std::string> UsageWriter::months() const {
 }
 
 void UsageWriter::ingest(UsageBatch batch, std::function<void(Result<IngestResult>)> done) {
+    bool is_taken = false;
     {
         const std::lock_guard lock(mutex_);
-        CHECK(!is_stopping_);
-        queue_.push_back({std::move(batch), std::move(done)});
+        is_taken = !is_stopping_ && queue_.size() < kMaxQueuedBatches;
+        if (is_taken) queue_.push_back({std::move(batch), std::move(done)});
     }
-    changed_.notify_all();
+    if (is_taken) {
+        changed_.notify_all();
+    } else {
+        done(Error{ErrorCode::kUnavailable, "the usage queue is full or closing; repeat", {}});
+    }
 }
 
 Status UsageWriter::wait_until_posted() {
