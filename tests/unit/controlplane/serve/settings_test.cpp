@@ -1,0 +1,71 @@
+// Settings of the control plane: names resolve, nonsense is refused with its key.
+#include "controlplane/serve/settings.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace turnpike::controlplane {
+namespace {
+
+nlohmann::json good() {
+    return nlohmann::json::parse(R"({"data_dir":"data","listen_internal":"unix:/tmp/i.sock",
+        "listen_admin":"unix:/tmp/a.sock","pepper_file":"p","run_dir":"/tmp/r",
+        "engine_binary":"/bin/true","cards_dir":")" TURNPIKE_SOURCE_DIR R"(/config/files/models",
+        "models":[{"card":"tiny-random.json","model_dir":"m","names":[
+            {"name":"deepseek-ai/DeepSeek-R1","card":"deepseek-r1-0528.json"}]}],
+        "serverless":[{"model":"deepseek-ai/DeepSeek-R1","hardware":"1x_cpu"}],
+        "hardware":[{"id":"1x_cpu","slots":2}]})");
+}
+
+Result<ControlplaneSettings> load(const nlohmann::json& json) {
+    const std::string path =
+        ::testing::TempDir() + "settings-" + std::to_string(::getpid()) + ".json";
+    std::ofstream(path) << json.dump();
+    auto settings = load_settings(path);
+    std::remove(path.c_str());
+    return settings;
+}
+
+TEST(ControlplaneSettings, FillsInDefaultsAndResolvesNames) {
+    const auto settings = load(good());
+    ASSERT_TRUE(settings) << settings.error().message;
+    EXPECT_EQ(settings->driver, "process");
+    EXPECT_EQ(settings->platform_organisation, "turnpike");
+    EXPECT_TRUE(settings->data_dir.starts_with('/'));
+    ASSERT_NE(settings->find_model("deepseek-ai/DeepSeek-R1"), nullptr);
+    EXPECT_EQ(settings->find_model("deepseek-ai/DeepSeek-R1"),
+              settings->find_model("turnpike/tiny-random"));
+    EXPECT_EQ(settings->find_model("other"), nullptr);
+    EXPECT_EQ(settings->models[0].names[0].card.output_nano_usd, NanoUsd(7000));
+    EXPECT_EQ(settings->serverless[0].autoscaling.max_replicas, 1);
+    const auto written = nlohmann::json::parse(write_settings(*settings));
+    EXPECT_EQ(written["hardware"][0]["slots"], 2);
+}
+
+TEST(ControlplaneSettings, RefusesNonsenseByName) {
+    const auto param_of = [](const char* pointer, const nlohmann::json& value) {
+        nlohmann::json json = good();
+        json[nlohmann::json::json_pointer(pointer)] = value;
+        const auto settings = load(json);
+        return settings ? std::string("accepted") : settings.error().param;
+    };
+    EXPECT_EQ(param_of("/driver", "slurm"), "driver");
+    EXPECT_EQ(param_of("/listen_admin", "http://x"), "listen_admin");
+    EXPECT_EQ(param_of("/serverless/0/model", "none"), "serverless.model");
+    EXPECT_EQ(param_of("/serverless/0/hardware", "none"), "serverless.hardware");
+    EXPECT_EQ(param_of("/serverless/0/min_replicas", 0), "serverless.min_replicas");
+    EXPECT_EQ(param_of("/hardware/0/slots", -1), "hardware");
+    EXPECT_EQ(param_of("/hardware/1", {{"id", "1x_cpu"}, {"slots", 1}}), "hardware");
+    EXPECT_EQ(param_of("/serverless/1", good()["serverless"][0]), "serverless");
+    EXPECT_EQ(param_of("/surprise", 1), "surprise");
+    nlohmann::json json = good();
+    json["models"][0]["card"] = "absent.json";
+    EXPECT_FALSE(load(json));
+}
+
+}  // namespace
+}  // namespace turnpike::controlplane
