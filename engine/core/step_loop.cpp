@@ -1,0 +1,141 @@
+#include "engine/core/step_loop.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "config/base/check.h"
+#include "config/base/limits.h"
+
+namespace turnpike::engine {
+namespace {
+
+// The inbox is bounded by submit(); the scheduler's own bound only guards against a mistake there.
+SchedulerOptions with_room_for_inbox(SchedulerOptions options) {
+    options.max_waiting += limits::kMaxChoices;
+    return options;
+}
+
+}  // namespace
+
+StepLoop::StepLoop(Runner& runner, SchedulerOptions options)
+    : runner_(runner),
+      options_(options),
+      scheduler_(with_room_for_inbox(options), runner.pool_shape()),
+      thread_([this] { run(); }) {}
+
+StepLoop::~StepLoop() {
+    {
+        const std::lock_guard lock(mutex_);
+        is_stopping_ = true;
+    }
+    wake_.notify_one();
+    thread_.join();
+}
+
+Status StepLoop::submit(std::vector<Job> jobs) {
+    const PoolShape shape = runner_.pool_shape();
+    for (const Job& job : jobs) {
+        const auto num_positions =
+            static_cast<std::int64_t>(job.spec.prompt.size()) + job.spec.max_tokens;
+        if (BlockPool::blocks_for(num_positions) > shape.blocks_per_pool) {
+            return Error{
+                ErrorCode::kContextLengthExceeded,
+                "prompt and max_tokens need " + std::to_string(num_positions) +
+                    " positions of KV cache; this engine has " +
+                    std::to_string(std::int64_t{shape.blocks_per_pool} * limits::kKvBlockTokens),
+                "max_tokens"};
+        }
+    }
+    {
+        const std::lock_guard lock(mutex_);
+        const auto num_queued = inbox_.size() + static_cast<std::size_t>(load_.num_waiting);
+        if (is_stopping_ ||
+            num_queued + jobs.size() > static_cast<std::size_t>(options_.max_waiting)) {
+            return Error{
+                ErrorCode::kUnavailable, "the engine's queue is full: try again in a moment", {}};
+        }
+        for (Job& job : jobs) inbox_.push_back(std::move(job));
+    }
+    wake_.notify_one();
+    return {};
+}
+
+void StepLoop::abort(SequenceId id) {
+    {
+        const std::lock_guard lock(mutex_);
+        aborts_.push_back(id);
+    }
+    wake_.notify_one();
+}
+
+Load StepLoop::load() const {
+    const std::lock_guard lock(mutex_);
+    Load load = load_;
+    load.num_waiting += static_cast<std::int64_t>(inbox_.size());
+    return load;
+}
+
+bool StepLoop::take_inbox() {
+    std::vector<Job> jobs;
+    std::vector<SequenceId> aborts;
+    {
+        std::unique_lock lock(mutex_);
+        if (scheduler_.is_idle()) {
+            wake_.wait(lock,
+                       [this] { return is_stopping_ || !inbox_.empty() || !aborts_.empty(); });
+        }
+        if (is_stopping_) return false;
+        jobs.swap(inbox_);
+        aborts.swap(aborts_);
+        load_.num_waiting += static_cast<std::int64_t>(jobs.size());
+    }
+    for (Job& job : jobs) {
+        const SequenceId id = job.spec.id;
+        sinks_.emplace(id, std::move(job.sink));
+        CHECK(scheduler_.add(std::move(job.spec)).has_value());
+    }
+    for (const SequenceId id : aborts) {
+        if (const auto event = scheduler_.abort(id)) deliver(*event);
+    }
+    return true;
+}
+
+void StepLoop::deliver(const TokenEvent& event) {
+    const auto sink = sinks_.find(event.sequence);
+    CHECK(sink != sinks_.end());
+    sink->second(event);
+    if (event.is_last()) sinks_.erase(sink);
+}
+
+void StepLoop::run() {
+    const std::int32_t depth = std::min(runner_.max_steps_in_flight(), limits::kMaxStepsInFlight);
+    while (take_inbox()) {
+        while (scheduler_.num_steps_in_flight() < depth) {
+            const StepBatch batch = scheduler_.plan();
+            if (batch.slices.empty()) break;
+            runner_.submit(batch);
+        }
+        publish_load();
+        if (scheduler_.num_steps_in_flight() == 0) continue;
+        const std::vector<TokenEvent> events = scheduler_.collect(runner_.collect());
+        {
+            const std::lock_guard lock(mutex_);
+            ++load_.num_steps;
+            load_.generated_tokens += static_cast<std::int64_t>(events.size());
+        }
+        for (const TokenEvent& event : events) deliver(event);
+        publish_load();
+    }
+    while (scheduler_.num_steps_in_flight() > 0) (void)scheduler_.collect(runner_.collect());
+    for (const auto& [id, sink] : sinks_) sink(TokenEvent{id, std::nullopt, std::nullopt, true});
+}
+
+void StepLoop::publish_load() {
+    const std::lock_guard lock(mutex_);
+    load_.num_running = scheduler_.num_running();
+    load_.num_waiting = scheduler_.num_waiting();
+    load_.kv_blocks_total = scheduler_.num_blocks();
+    load_.kv_blocks_used = scheduler_.num_blocks() - scheduler_.num_blocks_free();
+}
+
+}  // namespace turnpike::engine

@@ -1,0 +1,69 @@
+// StepLoop: the one thread that plans, submits and collects. It waits on nothing but its inbox and
+// the device: no socket, no JSON, no tokenising.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "engine/api/status.h"
+#include "engine/core/scheduler.h"
+
+namespace turnpike::engine {
+
+// Called on the step thread for each event of one sequence; must not block. Not called after the
+// last.
+using EventSink = std::function<void(const TokenEvent&)>;
+
+class StepLoop {
+  public:
+    // `runner` must outlive the loop.
+    StepLoop(Runner& runner, SchedulerOptions options);
+    // Aborts what is left and joins.
+    ~StepLoop();
+
+    // Any thread. All of the sequences or none; ids come from new_sequence_id(). Errors as
+    // Scheduler::add.
+    struct Job {
+        SequenceSpec spec;
+        EventSink sink;
+    };
+
+    Status submit(std::vector<Job> jobs);
+
+    SequenceId new_sequence_id() { return next_id_++; }
+
+    // Any thread: ends the sequence before the next step is planned.
+    void abort(SequenceId id);
+
+    // Any thread; as of the last step.
+    Load load() const;
+
+  private:
+    void run();
+    // Moves what arrived into the scheduler; false when the loop shall end.
+    bool take_inbox();
+    void deliver(const TokenEvent& event);
+    void publish_load();
+
+    Runner& runner_;
+    const SchedulerOptions options_;
+    Scheduler scheduler_;                              // step thread only
+    std::unordered_map<SequenceId, EventSink> sinks_;  // step thread only
+    std::atomic<SequenceId> next_id_{1};
+
+    mutable std::mutex mutex_;  // guards the rest
+    std::condition_variable wake_;
+    std::vector<Job> inbox_;
+    std::vector<SequenceId> aborts_;
+    bool is_stopping_ = false;
+    Load load_;
+
+    std::thread thread_;
+};
+
+}  // namespace turnpike::engine
