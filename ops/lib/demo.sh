@@ -1,0 +1,65 @@
+# Shell functions: waiting for ready, a demo organisation with credit and a key, a first request.
+# Expects state, port, up and run_dir. Everything goes through the documented APIs with curl.
+
+# admin METHOD PATH [BODY]: one call of the admin API; fails on a status of 400 or more.
+admin() {
+    curl -sS --fail-with-body --max-time 10 --unix-socket "$(run_dir)/admin.sock" -X "$1" \
+        -H 'content-type: application/json' ${3:+--data "$3"} "http://localhost$2"
+}
+
+# text_field NAME: the first string field of that name in the JSON on standard input.
+text_field() {
+    sed -n 's/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p' | head -n 1
+}
+
+wait_ready() {
+    local deadline=$((SECONDS + 60))
+    until curl -sf --max-time 2 --cacert "$state/ca.crt" "https://localhost:$port/readyz" \
+        >/dev/null 2>&1; do
+        kill -0 "$up" 2>/dev/null || die "turnpike up ended: $(tail -n 1 "$state/logs/up.log")"
+        [ "$SECONDS" -lt "$deadline" ] || die "not ready after 60 s; see $state/logs"
+        sleep 0.2
+    done
+}
+
+# make_demo: idempotent; the key is shown only once, so it is kept in the state's env file.
+make_demo() {
+    local key answer
+    if [ -s "$state/env" ]; then
+        key=$(sed -n "s/^export TURNPIKE_API_KEY='\(.*\)'$/\1/p" "$state/env")
+    else
+        admin GET /admin/v1/organisations | grep -q '"name" *: *"demo"' ||
+            admin POST /admin/v1/organisations '{"name":"demo"}' >/dev/null ||
+            die "could not create the demo organisation"
+        admin POST /admin/v1/credit '{"org":"demo","amount_usd":"20","note":"quickstart",
+            "idempotency_key":"quickstart-demo"}' >/dev/null || die "could not add credit"
+        answer=$(admin POST /admin/v1/keys '{"org":"demo","name":"quickstart"}') ||
+            die "could not create a key"
+        key=$(printf %s "$answer" | text_field key)
+        [ -n "$key" ] || die "the admin API answered without a key"
+    fi
+    put env <<END
+export TURNPIKE_BASE_URL='https://localhost:$port/v1'
+export TURNPIKE_API_KEY='$key'
+export TURNPIKE_CA_CERT='$state/ca.crt'
+export TURNPIKE_ADMIN='unix:$(run_dir)/admin.sock'
+END
+}
+
+# show_request: runs the very line that it prints, then the exact cost of that request.
+show_request() {
+    local line deadline cost=
+    line='curl -sSN --cacert "$TURNPIKE_CA_CERT" -H "Authorization: Bearer $TURNPIKE_API_KEY"'
+    line+=' -H "Content-Type: application/json" "$TURNPIKE_BASE_URL/chat/completions"'
+    line+=" -d '{\"model\":\"deepseek-ai/DeepSeek-R1\",\"stream\":true,\"max_tokens\":16,"
+    line+="\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'"
+    . "$state/env"
+    eval "$line" || die "the first request failed; see $state/logs"
+    deadline=$((SECONDS + 10))
+    while [ -z "$cost" ] && [ "$SECONDS" -lt "$deadline" ]; do
+        cost=$(admin GET '/admin/v1/usage?org=demo&limit=1' | text_field cost_usd)
+        [ -n "$cost" ] || sleep 0.1
+    done
+    [ -n "$cost" ] || die "the request was not billed within 10 s; see $state/logs"
+    printf '\nIt cost %s USD. Again, from any shell:\n  . %s/env\n  %s\n' "$cost" "$state" "$line"
+}

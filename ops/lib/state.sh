@@ -1,0 +1,116 @@
+# Shell functions: the state directory of `turnpike up`, as ops/docs/formats/settings.md has it.
+# Sourced by ops/quickstart; expects root, bin, state (absolute) and port. Each file is written
+# beside its place and renamed, so a run that was cut short is simply repeated.
+
+# run_dir: the short folder of sockets and replicas; Unix socket paths end at 108 bytes.
+run_dir() {
+    printf '/tmp/turnpike-%s-%s' "$(id -u)" "$(printf %s "$state" | sha256sum | cut -c1-8)"
+}
+
+# put FILE: standard input becomes the state's FILE, readable by its owner only.
+put() {
+    (umask 077 && cat >"$state/$1.new") && mv "$state/$1.new" "$state/$1" ||
+        die "cannot write $state/$1 (no space left?)"
+}
+
+make_folders() {
+    local run
+    run=$(run_dir)
+    mkdir -p "$state"/{data,outbox,models,logs} || die "cannot create $state"
+    mkdir -m 700 "$run" 2>/dev/null || true
+    # /tmp is everybody's: a folder that somebody else made must not hold our sockets.
+    if [ ! -d "$run" ] || [ -L "$run" ] || [ ! -O "$run" ]; then
+        die "$run must be a folder of yours; remove it and start again"
+    fi
+    ln -sfn "$run" "$state/run"
+}
+
+# make_certificates: a CA of this state directory and a server certificate for this host's names.
+make_certificates() {
+    [ -s "$state/server.crt" ] && return 0
+    local work="$state/tls.new"
+    rm -rf "$work"
+    (umask 077 && mkdir "$work") || die "cannot create $work"
+    cat >"$work/server.ext" <<'END'
+subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1
+extendedKeyUsage=serverAuth
+basicConstraints=critical,CA:FALSE
+END
+    (
+        umask 077 && cd "$work" &&
+            openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
+                -subj "/CN=Turnpike local CA" -keyout ca.key -out ca.crt &&
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes \
+                -subj "/CN=localhost" -keyout server.key -out server.csr &&
+            openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 825 \
+                -extfile server.ext -out server.crt
+    ) >"$state/logs/openssl.log" 2>&1 || die "openssl failed: $(tail -n 1 "$state/logs/openssl.log")"
+    # server.crt goes last: it is what says that the others are there.
+    mv "$work"/{ca.key,ca.crt,server.key} "$state/"
+    mv "$work/server.crt" "$state/"
+    rm -rf "$work"
+}
+
+write_gateway_settings() {
+    put gateway.json <<END
+{
+    "listen": ["tcp:0.0.0.0:$port"],
+    "tls_certificate": "$state/server.crt",
+    "tls_key": "$state/server.key",
+    "controlplane": "unix:$(run_dir)/internal.sock",
+    "pepper_file": "$state/peppers",
+    "outbox_dir": "$state/outbox",
+    "snapshot_file": "$state/snapshot.json"
+}
+END
+}
+
+# The two DeepSeek names lead to the tiny model in this configuration only: a client that asks for
+# them by name works unchanged, at their real price.
+write_controlplane_settings() {
+    put controlplane.json <<END
+{
+    "data_dir": "$state/data",
+    "listen_internal": "unix:$(run_dir)/internal.sock",
+    "listen_admin": "unix:$(run_dir)/admin.sock",
+    "pepper_file": "$state/peppers",
+    "cards_dir": "$root/config/files/models",
+    "run_dir": "$(run_dir)",
+    "engine_binary": "$bin/turnpike-engine",
+    "driver": "process",
+    "models": [{
+        "card": "tiny-random.json",
+        "model_dir": "$state/models/tiny-random",
+        "names": [
+            {"name": "turnpike/tiny-random", "card": "tiny-random.json"},
+            {"name": "deepseek-ai/DeepSeek-R1", "card": "deepseek-r1-0528.json"},
+            {"name": "deepseek-ai/DeepSeek-R1-0528", "card": "deepseek-r1-0528.json"}
+        ]
+    }],
+    "serverless": [
+        {"model": "turnpike/tiny-random", "hardware": "cpu", "min_replicas": 1, "max_replicas": 1}
+    ],
+    "hardware": [{
+        "id": "cpu", "gpu_type": "none", "gpu_link": "none", "gpu_memory_gb": 0, "gpu_count": 0,
+        "cents_per_minute": 1, "slots": 4
+    }]
+}
+END
+}
+
+make_model() {
+    local model="$state/models/tiny-random"
+    [ -s "$model/config.json" ] && return 0
+    rm -rf "$model.new"
+    "$bin/turnpike-engine" synth --config "$root/config/files/models/tiny-random/config.json" \
+        --seed 1 --out "$model.new" >"$state/logs/synth.log" 2>&1 ||
+        die "turnpike-engine synth failed: $(tail -n 1 "$state/logs/synth.log")"
+    rm -rf "$model"
+    mv "$model.new" "$model"
+}
+
+init_stores() {
+    "$bin/turnpike-controlplane" init --config "$state/controlplane.json" \
+        >"$state/logs/init.log" 2>&1 ||
+        die "turnpike-controlplane init failed: $(tail -n 1 "$state/logs/init.log")"
+}
