@@ -20,13 +20,13 @@ namespace turnpike::controlplane {
 // 2026-11-23T12:00:00Z, and as the test moves it.
 class ManualClock final : public Clock {
   public:
-    WallTime wall_now() const override { return now; }
+    WallTime wall_now() const override { return from_unix_us(wall_us); }
 
     SteadyTime steady_now() const override { return SteadyTime(steady.load()); }
 
     // Threads of the code under test read it.
     std::atomic<SteadyTime::duration> steady{};
-    WallTime now = from_unix_us(1'795'435'200'000'000);
+    std::atomic<std::int64_t> wall_us = 1'795'435'200'000'000;
 };
 
 class StoreFixture : public testing::Test {
@@ -50,7 +50,7 @@ class StoreFixture : public testing::Test {
         store_ = std::move(*store);
     }
 
-    WallTime now() const { return clock_.now; }
+    WallTime now() const { return clock_.wall_now(); }
 
     Organisation make_org(const std::string& name) {
         return create_organisation(*store_, name, now()).value();
