@@ -41,7 +41,8 @@ class ProcessDriverTest : public ::testing::Test {
 
     void TearDown() override {
         if (driver_) {
-            for (const ObservedProcess& process : driver_->list().value()) {
+            const std::vector<ObservedProcess> processes = driver_->list().value();
+            for (const ObservedProcess& process : processes) {
                 if (process.is_running) ::kill(static_cast<pid_t>(process.pid), SIGKILL);
             }
         }
