@@ -6,8 +6,6 @@
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -16,6 +14,7 @@
 
 #include "engine/model/load.h"
 #include "engine/model/synth.h"
+#include "tests/support/temp_dir.h"
 
 namespace turnpike::engine {
 namespace {
@@ -78,17 +77,13 @@ class DeepseekV3Logits : public testing::TestWithParam<std::string> {
   protected:
     void SetUp() override {
         golden_ = load_golden(GetParam());
-        std::string pattern = std::filesystem::temp_directory_path() / "golden-XXXXXX";
-        ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-        dir_ = pattern;
-        std::ofstream(dir_ + "/in.json") << golden_.about["config"].dump();
-        const Status status = synthesize_checkpoint(
-            {dir_ + "/in.json", golden_.about["seed"].get<std::uint64_t>(), dir_ + "/model"});
+        std::ofstream(temp_.file("in.json")) << golden_.about["config"].dump();
+        const Status status = synthesize_checkpoint({temp_.file("in.json"),
+                                                     golden_.about["seed"].get<std::uint64_t>(),
+                                                     temp_.file("model")});
         ASSERT_TRUE(status) << status.error().message;
-        options_.model_dir = dir_ + "/model";
+        options_.model_dir = temp_.file("model");
     }
-
-    void TearDown() override { std::filesystem::remove_all(dir_); }
 
     std::vector<float> logits(std::size_t num_prompt_rows) {
         auto values =
@@ -99,7 +94,7 @@ class DeepseekV3Logits : public testing::TestWithParam<std::string> {
     }
 
     Golden golden_;
-    std::string dir_;
+    test::TempDir temp_;
     RunnerOptions options_;
 };
 

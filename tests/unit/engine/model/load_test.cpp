@@ -1,0 +1,117 @@
+// Opening models: what is refused and why, and logits of one sequence.
+#include "engine/model/load.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "engine/model/safetensors.h"
+#include "tests/unit/engine/model/test_model.h"
+
+namespace turnpike::engine {
+namespace {
+
+RunnerOptions options_for(const SmallModel& model) {
+    RunnerOptions options;
+    options.model_dir = model.dir();
+    options.kv_tokens = 256;
+    return options;
+}
+
+TEST(LoadRunner, ReportsItsShape) {
+    const SmallModel model;
+    RunnerOptions options = options_for(model);
+    options.kv_tokens = 257;
+    const auto runner = load_runner(options);
+    ASSERT_TRUE(runner) << runner.error().message;
+    EXPECT_EQ((*runner)->pool_shape().num_pools, 1);
+    EXPECT_EQ((*runner)->pool_shape().blocks_per_pool, 5);
+    EXPECT_EQ((*runner)->vocab_size(), 300);
+    EXPECT_EQ((*runner)->max_steps_in_flight(), 1);
+}
+
+TEST(LoadRunner, RefusesOptionsByName) {
+    const SmallModel model;
+    RunnerOptions options = options_for(model);
+    options.kv_tokens = 0;
+    EXPECT_EQ(load_runner(options).error().param, "kv_tokens");
+    options.kv_tokens = INT64_MAX;
+    EXPECT_EQ(load_runner(options).error().param, "kv_tokens");
+    options = options_for(model);
+    options.num_tokens = 301;
+    EXPECT_EQ(load_runner(options).error().param, "num_tokens");
+    options = options_for(model);
+    options.num_threads = 0;
+    EXPECT_EQ(load_runner(options).error().param, "num_threads");
+    options = options_for(model);
+    options.numerics = schema::Numerics::kW8A8Block;
+    EXPECT_EQ(load_runner(options).error().param, "numerics");
+}
+
+TEST(LoadRunner, RefusesMoreCacheThanTheHostHasMemory) {
+    const SmallModel model;
+    RunnerOptions options = options_for(model);
+    options.kv_tokens = std::int64_t{1} << 35;
+    const auto runner = load_runner(options);
+    ASSERT_FALSE(runner);
+    EXPECT_NE(runner.error().message.find("GiB"), std::string::npos);
+}
+
+TEST(LoadRunner, RefusesAMissingFolder) {
+    RunnerOptions options;
+    options.model_dir = "/nonexistent";
+    EXPECT_EQ(load_runner(options).error().code, ErrorCode::kNotFound);
+}
+
+// A damaged value is found when it is loaded, with the tensor's name.
+TEST(LoadRunner, RefusesValuesThatAreNotFinite) {
+    const SmallModel model(small_config(), 1, 1);
+    const std::string name = "model.layers.1.mlp.experts.3.up_proj.weight";
+    std::string raw = read_file(model.file("model.safetensors"));
+    const auto header = parse_safetensors_header(std::as_bytes(std::span(raw)), "raw");
+    ASSERT_TRUE(header);
+    raw[header->data_offset + header->tensors.at(name).begin] = '\x7F';
+    write_file(model.file("model.safetensors"), raw);
+    EXPECT_TRUE(check_checkpoint(model.dir()));  // names, types and shapes are still right
+    const auto runner = load_runner(options_for(model));
+    ASSERT_FALSE(runner);
+    EXPECT_EQ(runner.error().code, ErrorCode::kCorrupt);
+    EXPECT_NE(runner.error().message.find(name), std::string::npos);
+}
+
+TEST(ReadModelInfo, NeedsNoWeights) {
+    const test::TempDir temp;
+    write_file((temp.path() / "config.json").string(), small_config().dump());
+    const auto info = read_model_info(temp.path().string());
+    ASSERT_TRUE(info) << info.error().message;
+    EXPECT_EQ(info->architecture, "DeepseekV3ForCausalLM");
+    EXPECT_EQ(info->vocab_size, 300);
+    EXPECT_EQ(info->max_positions, 163840);
+    EXPECT_EQ(info->eos_token, 1);
+    EXPECT_EQ(info->kv_bytes_per_token, 2 * 80 * 4);
+}
+
+TEST(ComputeLogits, RefusesTokensItHasNoRowsFor) {
+    const SmallModel model;
+    RunnerOptions options = options_for(model);
+    EXPECT_EQ(compute_logits(options, std::vector<TokenId>{}, 0).error().param, "tokens");
+    EXPECT_EQ(compute_logits(options, std::vector<TokenId>{1, 300}, 2).error().param, "tokens");
+    EXPECT_EQ(compute_logits(options, std::vector<TokenId>{-1}, 1).error().param, "tokens");
+    const std::vector<TokenId> many(257 + 63, 5);
+    EXPECT_EQ(compute_logits(options, many, 1).error().param, "tokens");
+    options.kv_tokens = 0;
+    EXPECT_TRUE(compute_logits(options, many, 1));
+}
+
+TEST(ComputeLogits, EarlierRowsDoNotSeeLaterTokens) {
+    const SmallModel model;
+    const RunnerOptions options = options_for(model);
+    const std::vector<TokenId> tokens{4, 9, 16, 25, 36, 49};
+    const auto whole = compute_logits(options, tokens, 3);
+    const auto part = compute_logits(options, std::span(tokens).first(4), 3);
+    ASSERT_TRUE(whole && part);
+    EXPECT_TRUE(std::equal(part->begin(), part->end(), whole->begin()));
+}
+
+}  // namespace
+}  // namespace turnpike::engine

@@ -1,0 +1,259 @@
+// The Runner: the same request gives the same tokens and logprobs bit for bit, whatever runs beside
+// it.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "engine/core/batch.h"
+#include "engine/model/load.h"
+#include "tests/unit/engine/model/test_model.h"
+
+namespace turnpike::engine {
+namespace {
+
+constexpr std::int32_t kPromptTokens = 90;  // beyond one block
+constexpr int kGenerated = 6;
+constexpr std::int64_t kCacheTokens = 64 * 64;
+
+struct Request {
+    SequenceId sequence = 1;
+    std::int32_t num_prompt = kPromptTokens;
+    SamplingParams sampling;
+    std::int32_t choice_index = 0;
+    std::vector<BlockId> blocks{0, 1};
+
+    std::vector<TokenId> prompt() const {
+        std::vector<TokenId> tokens;
+        for (std::int32_t i = 0; i < num_prompt; ++i) {
+            tokens.push_back(static_cast<TokenId>((i * 31 + 7 * sequence) % 290 + 2));
+        }
+        return tokens;
+    }
+
+    SequenceSlice slice(std::vector<TokenId> tokens,
+                        std::int32_t first_position,
+                        bool is_sampled) const {
+        SequenceSlice slice;
+        slice.sequence = sequence;
+        slice.tokens = std::move(tokens);
+        slice.first_position = first_position;
+        slice.num_prompt_tokens = num_prompt;
+        slice.block_table = blocks;
+        slice.is_sampled = is_sampled;
+        slice.choice_index = choice_index;
+        slice.sampling = sampling;
+        return slice;
+    }
+};
+
+bool operator_equal(const SampledToken& a, const SampledToken& b) {
+    return a.token == b.token && a.position == b.position && a.logprob == b.logprob;
+}
+
+class ModelRunnerTest : public testing::Test {
+  protected:
+    std::unique_ptr<Runner> make_runner(int num_threads = 1) {
+        RunnerOptions options;
+        options.model_dir = model_.dir();
+        options.kv_tokens = kCacheTokens;
+        options.num_threads = num_threads;
+        options.num_tokens = 290;
+        auto runner = load_runner(options);
+        EXPECT_TRUE(runner);
+        return std::move(*runner);
+    }
+
+    static Request sampled_request() {
+        Request request;
+        request.sampling.temperature = 0.8F;
+        request.sampling.top_p = 0.9F;
+        request.sampling.seed = 77;
+        return request;
+    }
+
+    static StepResult step(Runner& runner, std::vector<SequenceSlice> slices) {
+        StepBatch batch;
+        batch.step = ++step_number();
+        batch.slices = std::move(slices);
+        runner.submit(batch);
+        StepResult result = runner.collect();
+        EXPECT_EQ(result.step, batch.step);
+        return result;
+    }
+
+    // The request on its own, its prompt in chunks of the given sizes and then the rest.
+    static std::vector<SampledToken> run_alone(Runner& runner,
+                                               const Request& request,
+                                               const std::vector<std::int32_t>& chunks = {}) {
+        const std::vector<TokenId> prompt = request.prompt();
+        std::vector<SampledToken> samples;
+        std::int32_t position = 0;
+        const auto feed = [&](std::int32_t end, bool is_sampled) {
+            const StepResult result =
+                step(runner, {request.slice({prompt.begin() + position, prompt.begin() + end},
+                                            position, is_sampled)});
+            samples.insert(samples.end(), result.samples.begin(), result.samples.end());
+            position = end;
+        };
+        for (const std::int32_t chunk : chunks) feed(position + chunk, false);
+        feed(request.num_prompt, true);
+        generate(runner, request, samples);
+        return samples;
+    }
+
+    static void generate(Runner& runner,
+                         const Request& request,
+                         std::vector<SampledToken>& samples) {
+        while (samples.size() < kGenerated) {
+            const SampledToken last = samples.back();
+            samples.push_back(
+                step(runner, {request.slice({last.token}, last.position, true)}).samples.at(0));
+        }
+    }
+
+    static void expect_equal(const std::vector<SampledToken>& a,
+                             const std::vector<SampledToken>& b) {
+        ASSERT_EQ(a.size(), b.size());
+        for (std::size_t i = 0; i < a.size(); ++i) EXPECT_TRUE(operator_equal(a[i], b[i])) << i;
+    }
+
+  private:
+    static std::int64_t& step_number() {
+        static std::int64_t number = 0;
+        return number;
+    }
+
+    SmallModel model_;
+};
+
+TEST_F(ModelRunnerTest, SamplesFollowThePrompt) {
+    const auto runner = make_runner();
+    const auto samples = run_alone(*runner, sampled_request());
+    ASSERT_EQ(samples.size(), static_cast<std::size_t>(kGenerated));
+    for (int i = 0; i < kGenerated; ++i) {
+        EXPECT_EQ(samples[static_cast<std::size_t>(i)].position, kPromptTokens + i);
+        EXPECT_LT(samples[static_cast<std::size_t>(i)].token, 290);
+        EXPECT_LT(samples[static_cast<std::size_t>(i)].logprob, 0.0F);
+    }
+}
+
+TEST_F(ModelRunnerTest, ChunksBlocksAndThreadsDoNotMatter) {
+    const auto runner = make_runner();
+    const Request request = sampled_request();
+    const auto expected = run_alone(*runner, request);
+    expect_equal(run_alone(*runner, request, {1, 63, 1}), expected);
+    expect_equal(run_alone(*runner, request, {17, 17, 17, 17, 17}), expected);
+    Request elsewhere = request;
+    elsewhere.blocks = {40, 3};
+    expect_equal(run_alone(*runner, elsewhere), expected);
+    expect_equal(run_alone(*make_runner(4), request), expected);
+}
+
+// Seventeen sequences of different lengths, prompt chunks and generated rows mixed in each step.
+TEST_F(ModelRunnerTest, TheBatchDoesNotMatter) {
+    const auto runner = make_runner();
+    std::vector<Request> requests;
+    std::vector<std::vector<SampledToken>> expected;
+    for (int i = 0; i < 17; ++i) {
+        Request request = sampled_request();
+        request.sequence = i + 1;
+        request.num_prompt = kPromptTokens - 5 * i;
+        request.blocks = {static_cast<BlockId>(2 * i + 1), static_cast<BlockId>(2 * i)};
+        requests.push_back(request);
+        expected.push_back(run_alone(*runner, request));
+    }
+    std::vector<std::vector<SampledToken>> together(requests.size());
+    const auto next_slice = [&](std::size_t i, int round) {
+        const Request& request = requests[i];
+        if (!together[i].empty()) {
+            return request.slice({together[i].back().token}, together[i].back().position, true);
+        }
+        const std::vector<TokenId> prompt = request.prompt();
+        const std::int32_t half = request.num_prompt / 2;
+        return round == 0 ? request.slice({prompt.begin(), prompt.begin() + half}, 0, false)
+                          : request.slice({prompt.begin() + half, prompt.end()}, half, true);
+    };
+    // Every second request starts one step late, so that steps mix both kinds of rows.
+    for (int round = 0; round <= kGenerated + 1; ++round) {
+        std::vector<SequenceSlice> slices;
+        for (std::size_t i = 0; i < requests.size(); ++i) {
+            const int own_round = round - static_cast<int>(i % 2);
+            if (own_round < 0 || together[i].size() == kGenerated) continue;
+            slices.push_back(next_slice(i, own_round));
+        }
+        for (const SampledToken& sample : step(*runner, slices).samples) {
+            together[static_cast<std::size_t>(sample.sequence - 1)].push_back(sample);
+        }
+    }
+    for (std::size_t i = 0; i < requests.size(); ++i) expect_equal(together[i], expected[i]);
+}
+
+// After a preemption, generated rows come again as one chunk: absorbed as before, so the bits stay.
+TEST_F(ModelRunnerTest, RecomputedRowsGiveTheSameBits) {
+    const auto runner = make_runner();
+    const Request request = sampled_request();
+    const auto expected = run_alone(*runner, request);
+    std::vector<TokenId> tokens = request.prompt();
+    for (int i = 0; i < 3; ++i) tokens.push_back(expected[static_cast<std::size_t>(i)].token);
+    Request again = request;
+    again.blocks = {9, 8};
+    std::vector<SampledToken> samples(expected.begin(), expected.begin() + 3);
+    samples.push_back(step(*runner, {again.slice(tokens, 0, true)}).samples.at(0));
+    generate(*runner, again, samples);
+    expect_equal(samples, expected);
+}
+
+TEST_F(ModelRunnerTest, GreedyIgnoresTheSeedAndChoicesDiffer) {
+    const auto runner = make_runner();
+    Request greedy;
+    greedy.sampling.temperature = 0.0F;
+    const auto expected = run_alone(*runner, greedy);
+    greedy.sampling.seed = 5;
+    greedy.choice_index = 3;
+    expect_equal(run_alone(*runner, greedy), expected);
+
+    Request request = sampled_request();
+    request.sampling.top_p = 1.0F;
+    const auto first = run_alone(*runner, request);
+    request.choice_index = 1;
+    const auto second = run_alone(*runner, request);
+    const bool is_same = std::equal(first.begin(), first.end(), second.begin(), operator_equal);
+    EXPECT_FALSE(is_same);
+}
+
+TEST_F(ModelRunnerTest, ARowInFlightIsTheLastSample) {
+    const auto runner = make_runner();
+    const Request request = sampled_request();
+    const auto expected = run_alone(*runner, request);
+    const auto first = step(*runner, {request.slice(request.prompt(), 0, true)}).samples.at(0);
+    EXPECT_TRUE(operator_equal(first, expected[0]));
+    const auto second = step(*runner, {request.slice({kTokenInFlight}, kPromptTokens, true)});
+    EXPECT_TRUE(operator_equal(second.samples.at(0), expected[1]));
+}
+
+TEST_F(ModelRunnerTest, StepsWithoutSamplesOrSlicesAreFine) {
+    const auto runner = make_runner();
+    EXPECT_TRUE(step(*runner, {}).samples.empty());
+    const Request request = sampled_request();
+    EXPECT_TRUE(step(*runner, {request.slice({5, 6}, 0, false)}).samples.empty());
+}
+
+using ModelRunnerDeathTest = ModelRunnerTest;
+
+TEST_F(ModelRunnerDeathTest, WhatItCannotDoIsNotIgnored) {
+    const auto runner = make_runner();
+    Request request = sampled_request();
+    request.sampling.logit_bias[3] = 1.0F;
+    EXPECT_DEATH(step(*runner, {request.slice({5}, 0, true)}), "logit_bias");
+    request = sampled_request();
+    request.sampling.presence_penalty = 0.5F;
+    EXPECT_DEATH(step(*runner, {request.slice({5}, 0, true)}), "presence_penalty");
+    request = sampled_request();
+    EXPECT_DEATH(step(*runner, {request.slice({5}, 128, true)}), "block_table");
+    EXPECT_DEATH(step(*runner, {request.slice({kTokenInFlight}, 0, true)}), "last_samples_");
+    EXPECT_DEATH(step(*runner, {request.slice({300}, 0, true)}), "token");
+}
+
+}  // namespace
+}  // namespace turnpike::engine
