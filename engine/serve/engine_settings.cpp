@@ -1,0 +1,55 @@
+#include "engine/serve/engine_settings.h"
+
+#include <nlohmann/json.hpp>
+
+#include "config/schema/json_settings.h"
+
+namespace turnpike::engine {
+namespace {
+
+Status validate(const EngineSettings& settings) {
+    if (settings.num_threads < 0 || settings.num_threads > 1024) {
+        return invalid_argument("'num_threads' expected 0 to 1024", "num_threads");
+    }
+    if (settings.kv_tokens < 64)
+        return invalid_argument("'kv_tokens' expected at least 64", "kv_tokens");
+    if (settings.max_running < 1 || settings.max_running > 256) {
+        return invalid_argument("'max_running' expected 1 to 256", "max_running");
+    }
+    return {};
+}
+
+}  // namespace
+
+Result<EngineSettings> load_engine_settings(const std::string& path) {
+    auto file = schema::JsonSettings::load(path);
+    RETURN_IF_ERROR(file);
+    EngineSettings settings;
+    settings.model_dir = file->text("model_dir");
+    settings.card = file->text("card");
+    const std::string listen = file->text("listen");
+    settings.epoch = Epoch(file->integer("epoch", 1));
+    settings.lock_file = file->text("lock_file");
+    settings.meter_file = file->text("meter_file");
+    settings.num_threads = file->integer("num_threads", 0);
+    settings.kv_tokens = file->integer("kv_tokens", 32768);
+    settings.max_running = file->integer("max_running", 8);
+    RETURN_IF_ERROR(file->finish());
+    auto address = net::parse_address(listen);
+    RETURN_IF_ERROR(address);
+    settings.listen = std::move(*address);
+    RETURN_IF_ERROR(validate(settings));
+    return settings;
+}
+
+std::string to_json(const EngineSettings& settings) {
+    return nlohmann::ordered_json{
+        {"model_dir", settings.model_dir},           {"card", settings.card},
+        {"listen", net::to_string(settings.listen)}, {"epoch", settings.epoch.value()},
+        {"lock_file", settings.lock_file},           {"meter_file", settings.meter_file},
+        {"num_threads", settings.num_threads},       {"kv_tokens", settings.kv_tokens},
+        {"max_running", settings.max_running}}
+        .dump(4);
+}
+
+}  // namespace turnpike::engine
