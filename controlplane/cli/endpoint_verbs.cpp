@@ -1,0 +1,116 @@
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+#include "config/crypto/identifiers.h"
+#include "controlplane/cli/exit_code.h"
+#include "controlplane/cli/table.h"
+#include "controlplane/cli/verbs.h"
+
+namespace turnpike::controlplane::cli {
+namespace {
+
+using nlohmann::json;
+
+constexpr auto kPollPeriod = std::chrono::milliseconds(200);
+constexpr int kMaxPolls = 5 * 60 * 30;  // half an hour: a large model loads for minutes
+
+std::string path_of(const std::string& id) {
+    return "/v1/endpoints/" + encode_component(id);
+}
+
+void print_endpoint(const json& endpoint, Output output) {
+    if (output.is_json) {
+        std::printf("%s\n", endpoint.dump(2).c_str());
+        return;
+    }
+    for (const char* field : {"id", "name", "model", "hardware", "state", "reason", "created_at"}) {
+        const std::string text = cell(endpoint, field);
+        if (!text.empty()) std::printf("%-10s  %s\n", field, text.c_str());
+    }
+}
+
+// Polls until the endpoint is in the wanted state; ERROR is a failure with its reason.
+int wait_for(AdminClient& admin, const std::string& id, const std::string& wanted, Output output) {
+    std::string last;
+    for (int i = 0; i < kMaxPolls; ++i) {
+        const auto endpoint = admin.call("GET", path_of(id));
+        if (!endpoint) return report(endpoint.error());
+        const std::string state = cell(*endpoint, "state");
+        if (state != last) std::fprintf(stderr, "%s\n", state.c_str());
+        last = state;
+        if (state == wanted) {
+            print_endpoint(*endpoint, output);
+            return kOk;
+        }
+        if (state == "ERROR") {
+            return report(
+                {ErrorCode::kInternal, "the endpoint failed: " + cell(*endpoint, "reason"), {}});
+        }
+        std::this_thread::sleep_for(kPollPeriod);
+    }
+    return report({ErrorCode::kTimeout,
+                   "the endpoint is still " + last + "; look again with endpoints get " + id,
+                   {}});
+}
+
+}  // namespace
+
+int create_endpoint(AdminClient& admin, const NewEndpoint& endpoint, Output output) {
+    json body{{"model", endpoint.model},
+              {"hardware", endpoint.hardware},
+              {"autoscaling",
+               {{"min_replicas", endpoint.min_replicas}, {"max_replicas", endpoint.max_replicas}}},
+              {"idempotency_key", crypto::new_uuid4()}};
+    if (!endpoint.display_name.empty()) body["display_name"] = endpoint.display_name;
+    const auto created =
+        admin.call("POST", "/v1/endpoints?org=" + encode_component(endpoint.org), body);
+    if (!created) return report(created.error());
+    if (endpoint.waits) return wait_for(admin, cell(*created, "id"), "STARTED", output);
+    print_endpoint(*created, output);
+    return kOk;
+}
+
+int list_endpoints(AdminClient& admin, const std::string& org, Output output) {
+    const auto answer =
+        admin.call("GET", "/v1/endpoints" + (org.empty() ? "" : "?org=" + encode_component(org)));
+    if (!answer) return report(answer.error());
+    if (output.is_json) {
+        std::printf("%s\n", answer->dump(2).c_str());
+        return kOk;
+    }
+    Table table({"ID", "TYPE", "STATE", "NAME"});
+    for (const json& row : answer->value("data", json::array())) {
+        table.add({cell(row, "id"), cell(row, "type"), cell(row, "state"), cell(row, "name")});
+    }
+    std::fputs(table.to_text().c_str(), stdout);
+    return kOk;
+}
+
+int get_endpoint(AdminClient& admin, const std::string& id, Output output) {
+    const auto endpoint = admin.call("GET", path_of(id));
+    if (!endpoint) return report(endpoint.error());
+    print_endpoint(*endpoint, output);
+    return kOk;
+}
+
+int set_endpoint_state(AdminClient& admin,
+                       const std::string& id,
+                       const std::string& state,
+                       bool waits,
+                       Output output) {
+    const auto endpoint = admin.call("PATCH", path_of(id), {{"state", state}});
+    if (!endpoint) return report(endpoint.error());
+    if (waits) return wait_for(admin, id, state, output);
+    print_endpoint(*endpoint, output);
+    return kOk;
+}
+
+int delete_endpoint(AdminClient& admin, const std::string& id) {
+    const auto answer = admin.call("DELETE", path_of(id));
+    if (!answer) return report(answer.error());
+    std::printf("%s deleted\n", id.c_str());
+    return kOk;
+}
+
+}  // namespace turnpike::controlplane::cli

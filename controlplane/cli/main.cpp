@@ -1,0 +1,196 @@
+// turnpike: the operator's command. Verbs that it does not know are run as turnpike-<verb>.
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <functional>
+
+#include "controlplane/cli/exit_code.h"
+#include "controlplane/cli/supervisor.h"
+#include "controlplane/cli/verbs.h"
+
+namespace {
+
+using namespace turnpike::controlplane::cli;
+
+// The folder of this binary, where its siblings are.
+std::string binary_dir() {
+    return std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+}
+
+struct Options {
+    std::string admin;
+    std::string org;
+    std::string name;
+    std::string id;
+    std::string dir = ".turnpike";
+    Credit credit;
+    NewEndpoint endpoint;
+    std::int64_t limit = 20;
+    bool waits = false;
+    Output output;
+};
+
+using Action = std::function<int(AdminClient&, const Options&)>;
+
+// Declares every verb; the one that was given leaves its action in `chosen`.
+class Verbs {
+  public:
+    Verbs(CLI::App& app, Options& options, Action& chosen)
+        : app_(app), options_(options), chosen_(chosen) {
+        accounts();
+        endpoints();
+        reports();
+    }
+
+  private:
+    CLI::App* verb(CLI::App& parent, const char* name, const char* help, Action action) {
+        CLI::App* sub = parent.add_subcommand(name, help);
+        sub->add_flag("--json", options_.output.is_json, "print the API's JSON");
+        sub->callback([this, action = std::move(action)] { chosen_ = action; });
+        return sub;
+    }
+
+    CLI::App& noun(const char* name, const char* help) {
+        CLI::App* sub = app_.add_subcommand(name, help);
+        sub->require_subcommand(1);
+        return *sub;
+    }
+
+    void accounts() {
+        CLI::App& org = noun("org", "organisations");
+        verb(org, "create", "create one",
+             [](auto& admin, const Options& o) {
+                 return create_organisation(admin, o.name, o.output);
+             })
+            ->add_option("name", options_.name)
+            ->required();
+        verb(org, "list", "list all",
+             [](auto& admin, const Options& o) { return list_organisations(admin, o.output); });
+        CLI::App& key = noun("key", "API keys");
+        auto* create =
+            verb(key, "create", "create one; it is shown once", [](auto& admin, const Options& o) {
+                return create_key(admin, o.org, o.name, o.output);
+            });
+        create->add_option("--org", options_.org, "organisation, by id or name")->required();
+        create->add_option("--name", options_.name, "what it is for")->required();
+        verb(key, "list", "list keys", [](auto& admin, const Options& o) {
+            return list_keys(admin, o.org, o.output);
+        })->add_option("--org", options_.org, "organisation, by id or name");
+        verb(key, "revoke", "revoke one",
+             [](auto& admin, const Options& o) { return revoke_key(admin, o.id, o.output); })
+            ->add_option("id", options_.id)
+            ->required();
+        auto* add = verb(
+            noun("credit", "prepaid credit"), "add", "add credit",
+            [](auto& admin, const Options& o) { return add_credit(admin, o.credit, o.output); });
+        add->add_option("amount", options_.credit.amount_usd, "USD, such as 20 or 0.5")->required();
+        add->add_option("--org", options_.credit.org, "organisation, by id or name")->required();
+        add->add_option("--note", options_.credit.note, "for the ledger");
+        add->add_option("--idempotency-key", options_.credit.idempotency_key,
+                        "repeating it adds nothing");
+    }
+
+    void endpoints() {
+        CLI::App& noun_app = noun("endpoints", "dedicated endpoints");
+        auto* create =
+            verb(noun_app, "create", "create and start one", [](auto& admin, const Options& o) {
+                NewEndpoint endpoint = o.endpoint;
+                endpoint.waits = o.waits;
+                return create_endpoint(admin, endpoint, o.output);
+            });
+        options_.endpoint.org = "demo";
+        create->add_option("--model", options_.endpoint.model, "model card's id")->required();
+        create->add_option("--hardware", options_.endpoint.hardware, "see `turnpike hardware`")
+            ->required();
+        create->add_option("--min-replicas", options_.endpoint.min_replicas);
+        create->add_option("--max-replicas", options_.endpoint.max_replicas);
+        create->add_option("--display-name", options_.endpoint.display_name);
+        create->add_option("--org", options_.endpoint.org, "owner, by id or name (demo)");
+        create->add_flag("--wait,!--no-wait", options_.waits, "until STARTED; fails on ERROR");
+        verb(noun_app, "list", "list them", [](auto& admin, const Options& o) {
+            return list_endpoints(admin, o.org, o.output);
+        })->add_option("--org", options_.org, "owner, by id or name");
+        const auto with_id = [this](CLI::App* sub) {
+            sub->add_option("id", options_.id)->required();
+            return sub;
+        };
+        with_id(verb(noun_app, "get", "show one", [](auto& admin, const Options& o) {
+            return get_endpoint(admin, o.id, o.output);
+        }));
+        with_id(verb(noun_app, "start", "start one", [](auto& admin, const Options& o) {
+            return set_endpoint_state(admin, o.id, "STARTED", o.waits, o.output);
+        }))->add_flag("--wait,!--no-wait", options_.waits, "until STARTED");
+        with_id(verb(noun_app, "stop", "stop one", [](auto& admin, const Options& o) {
+            return set_endpoint_state(admin, o.id, "STOPPED", o.waits, o.output);
+        }))->add_flag("--wait,!--no-wait", options_.waits, "until STOPPED");
+        with_id(verb(noun_app, "delete", "delete one",
+                     [](auto& admin, const Options& o) { return delete_endpoint(admin, o.id); }));
+    }
+
+    void reports() {
+        verb(app_, "hardware", "the hardware catalogue",
+             [](auto& admin, const Options& o) { return list_hardware(admin, o.output); });
+        verb(app_, "models", "model names and prices",
+             [](auto& admin, const Options& o) { return list_models(admin, o.output); });
+        auto* usage = verb(app_, "usage", "requests, newest first, and their cost",
+                           [](auto& admin, const Options& o) {
+                               return show_usage(admin, o.org, o.limit, o.output);
+                           });
+        usage->add_option("--org", options_.org, "organisation, by id or name");
+        usage->add_option("--limit", options_.limit, "rows")->check(CLI::Range(1, 1000));
+        verb(app_, "billing", "balances, and whether usage and ledger agree",
+             [](auto& admin, const Options& o) { return show_billing(admin, o.org, o.output); })
+            ->add_option("--org", options_.org, "organisation, by id or name");
+    }
+
+    CLI::App& app_;
+    Options& options_;
+    Action& chosen_;
+};
+
+bool knows(const CLI::App& app, const std::string& verb) {
+    for (const CLI::App* known : app.get_subcommands([](const CLI::App*) { return true; })) {
+        if (known->get_name() == verb) return true;
+    }
+    return false;
+}
+
+// Runs turnpike-<verb> from beside this binary when there is one; returns when there is none.
+void run_sibling(char** argv) {
+    const std::string sibling = binary_dir() + "/turnpike-" + argv[1];
+    if (::access(sibling.c_str(), X_OK) == 0) ::execv(sibling.c_str(), argv + 1);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("turnpike: operates a Turnpike service");
+    app.require_subcommand(1);
+    app.footer(
+        "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the control plane cannot be reached, 4 not "
+        "found.");
+    Options options;
+    Action chosen;
+    app.add_option("--admin", options.admin,
+                   "the control plane's admin socket, unix:PATH (TURNPIKE_ADMIN)");
+    CLI::App* up =
+        app.add_subcommand("up", "run the control plane and the gateway of a state directory");
+    up->add_option("--dir", options.dir, "state directory");
+    const Verbs verbs(app, options, chosen);
+    if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1]))
+        run_sibling(argv);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& problem) {
+        const int status = app.exit(problem);
+        return status == 0 ? kOk : kUsage;
+    }
+    if (up->parsed())
+        return run_supervisor(std::filesystem::absolute(options.dir).string(), binary_dir());
+    const auto address = find_admin_address(options.admin);
+    if (!address) return report(address.error());
+    AdminClient admin(*address);
+    return chosen(admin, options);
+}

@@ -1,0 +1,57 @@
+// The verbs that talk to the admin API. Each prints a table, or the API's own JSON with `is_json`,
+// and returns an exit code.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "controlplane/cli/admin_client.h"
+
+namespace turnpike::controlplane::cli {
+
+struct Output {
+    bool is_json = false;
+};
+
+int create_organisation(AdminClient& admin, const std::string& name, Output output);
+int list_organisations(AdminClient& admin, Output output);
+int create_key(AdminClient& admin, const std::string& org, const std::string& name, Output output);
+int list_keys(AdminClient& admin, const std::string& org, Output output);
+int revoke_key(AdminClient& admin, const std::string& id, Output output);
+
+struct Credit {
+    std::string org;
+    std::string amount_usd;
+    std::string note;
+    std::string idempotency_key;  // empty: a new one
+};
+
+int add_credit(AdminClient& admin, const Credit& credit, Output output);
+
+int list_hardware(AdminClient& admin, Output output);
+int list_models(AdminClient& admin, Output output);
+int show_usage(AdminClient& admin, const std::string& org, std::int64_t limit, Output output);
+int show_billing(AdminClient& admin, const std::string& org, Output output);
+
+struct NewEndpoint {
+    std::string org;
+    std::string model;
+    std::string hardware;
+    std::string display_name;
+    int min_replicas = 1;
+    int max_replicas = 1;
+    bool waits = false;
+};
+
+int create_endpoint(AdminClient& admin, const NewEndpoint& endpoint, Output output);
+int list_endpoints(AdminClient& admin, const std::string& org, Output output);
+int get_endpoint(AdminClient& admin, const std::string& id, Output output);
+// `state` is "STARTED" or "STOPPED".
+int set_endpoint_state(
+    AdminClient& admin, const std::string& id, const std::string& state, bool waits, Output output);
+int delete_endpoint(AdminClient& admin, const std::string& id);
+
+// Shared by the verbs: the field as text, empty when it is absent or null.
+std::string cell(const nlohmann::json& row, const char* name);
+
+}  // namespace turnpike::controlplane::cli
