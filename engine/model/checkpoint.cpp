@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kIndexName = "model.safetensors.index.json";
 constexpr const char* kSingleName = "model.safetensors";
 constexpr std::uint64_t kMaxIndexBytes = 256 << 20;  // 92,000 tensors take 9 MB
+constexpr int kMaxIndexDepth = 8;
 
 Error corrupt(const std::string& message) {
     return Error{ErrorCode::kCorrupt, message, {}};
@@ -93,6 +94,9 @@ Status Checkpoint::add_single_file(const std::string& path) {
 
 Status Checkpoint::add_indexed_files(const std::string& dir, std::string_view index_text) {
     const std::string index_path = dir + "/" + kIndexName;
+    if (is_nested_deeper(index_text, kMaxIndexDepth)) {
+        return corrupt(index_path + ": nested too deeply");
+    }
     const auto json = nlohmann::json::parse(index_text, nullptr, false);
     if (!json.is_object() || !json.contains("weight_map") || !json["weight_map"].is_object()) {
         return corrupt(index_path + ": expected a JSON object with a weight_map");

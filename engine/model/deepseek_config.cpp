@@ -143,7 +143,10 @@ void read_sizes(JsonReader& reader, DeepseekConfig& config) {
 
 Result<DeepseekConfig> parse_deepseek_config(std::string_view json_text,
                                              const std::string& file_name) {
-    const auto json = nlohmann::json::parse(json_text, nullptr, false);
+    constexpr int kMaxDepth = 16;
+    const auto json = is_nested_deeper(json_text, kMaxDepth)
+                          ? nlohmann::json()
+                          : nlohmann::json::parse(json_text, nullptr, false);
     if (!json.is_object()) {
         return Error{ErrorCode::kCorrupt, file_name + ": expected a JSON object", {}};
     }

@@ -101,6 +101,25 @@ void JsonReader::expect(std::string_view key, const nlohmann::json& wanted) {
     fail(key, "this engine supports " + shown(wanted) + " only, found " + shown(*value));
 }
 
+bool is_nested_deeper(std::string_view json_text, int max_depth) {
+    int depth = 0;
+    bool is_in_string = false;
+    for (std::size_t i = 0; i < json_text.size(); ++i) {
+        const char c = json_text[i];
+        if (is_in_string) {
+            if (c == '\\') ++i;  // the escaped character
+            if (c == '"') is_in_string = false;
+        } else if (c == '"') {
+            is_in_string = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > max_depth) return true;
+        } else if (c == '}' || c == ']') {
+            --depth;
+        }
+    }
+    return false;
+}
+
 Result<std::string> read_text_file(const std::string& path, std::uint64_t max_bytes) {
     std::error_code code;
     const std::uint64_t size = std::filesystem::file_size(path, code);

@@ -37,6 +37,10 @@ class JsonReader {
     Status& status_;
 };
 
+// Whether objects and arrays nest deeper than max_depth. Asked before parsing a stranger's text,
+// whose nesting would otherwise cost memory many times its size.
+bool is_nested_deeper(std::string_view json_text, int max_depth);
+
 // The whole file, at most max_bytes. Errors: kNotFound, kIo, kTooLarge.
 Result<std::string> read_text_file(const std::string& path, std::uint64_t max_bytes);
 

@@ -13,6 +13,7 @@
 
 #include "config/base/check.h"
 #include "config/base/unique_handle.h"
+#include "engine/model/json_reader.h"
 
 namespace turnpike::engine {
 namespace {
@@ -62,29 +63,22 @@ std::optional<std::uint64_t> unsigned_value(const nlohmann::json& json) {
     return json.get<std::uint64_t>();
 }
 
-// Refuses what the parser would silently accept: a name given twice, nesting without end.
-struct HeaderGuard {
-    std::string problem;
-    std::vector<std::string> names;
-
-    bool operator()(int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-        using Event = nlohmann::json::parse_event_t;
-        const bool is_opening = event == Event::object_start || event == Event::array_start;
-        if (is_opening && depth >= kMaxHeaderDepth) problem = "the header is nested too deeply";
-        if (event == Event::key && depth == 1) names.push_back(parsed.get<std::string>());
-        return true;
-    }
-};
-
 Result<nlohmann::json> parse_json(std::string_view text, const std::string& file_name) {
-    HeaderGuard guard;
-    auto json = nlohmann::json::parse(text, std::ref(guard), false);
-    if (!guard.problem.empty()) return corrupt(file_name, guard.problem);
+    if (is_nested_deeper(text, kMaxHeaderDepth)) {
+        return corrupt(file_name, "the header is nested too deeply");
+    }
+    // The parser would silently keep the last of two tensors with one name.
+    std::vector<std::string> names;
+    const auto note_name = [&](int depth, nlohmann::json::parse_event_t event, auto& parsed) {
+        const bool is_name = event == nlohmann::json::parse_event_t::key && depth == 1;
+        if (is_name) names.push_back(parsed.template get<std::string>());
+        return true;
+    };
+    auto json = nlohmann::json::parse(text, note_name, false);
     if (!json.is_object()) return corrupt(file_name, "the header is no JSON object");
-    std::sort(guard.names.begin(), guard.names.end());
-    const auto twice = std::adjacent_find(guard.names.begin(), guard.names.end());
-    if (twice != guard.names.end())
-        return corrupt(file_name, "tensor " + *twice + " is given twice");
+    std::sort(names.begin(), names.end());
+    const auto twice = std::adjacent_find(names.begin(), names.end());
+    if (twice != names.end()) return corrupt(file_name, "tensor " + *twice + " is given twice");
     return json;
 }
 

@@ -2,19 +2,20 @@
 
     python deepseek_v3_logits.py --engine build/release/bin/turnpike-engine
 
-For each case below: `turnpike-engine synth` writes a checkpoint from the case's config and seed, this script
-reads the safetensors files by itself, dequantises them to float32 and runs transformers'
-DeepseekV3ForCausalLM over them (float32, eager attention, CPU). The logits of every position go to
-../data/deepseek_v3_<case>.bin (float32, little-endian, [positions, vocab]), and everything needed to repeat
-the run to the .json beside it.
+For each case below: `turnpike-engine synth` writes a checkpoint from the case's config and seed,
+this script reads the safetensors files by itself, dequantises them to float32 and runs
+transformers' DeepseekV3ForCausalLM over them (float32, eager attention, CPU). The logits of every
+position go to ../data/deepseek_v3_<case>.bin (float32, little-endian, [positions, vocab]), and
+everything needed to repeat the run to the .json beside it.
 
-Pinned: transformers 4.57.6, torch 2.15.0, numpy 2.4.6. Other versions differ in known ways: from version 5 on,
-experts are stored fused.
+Pinned: transformers 4.57.6, torch 2.15.0, numpy 2.4.6. Other versions differ in known ways: from
+version 5 on, experts are stored fused.
 
 What has to hold for transformers to be an oracle, asserted below:
   - It takes YaRN's factor as max_position_embeddings / original_max_position_embeddings.
   - It masks excluded groups with 0.0 instead of -inf, so every biased score has to be positive.
-  - A near tie between two experts may fall either way, so the smallest gap has to be clear of rounding.
+  - A near tie between two experts may fall either way, so the smallest gap has to be clear of
+    rounding.
 """
 
 import argparse
@@ -36,9 +37,10 @@ SEED = 20260101
 MIN_ROUTER_GAP = 1e-5
 TOLERANCE = 1e-4
 WHY = (
-    "Largest difference over the standard deviation of the golden logits. Both sides compute in float32 and differ "
-    "only in the order of additions: 9e-6 was the largest seen. Planted errors (scale index transposed, rotation "
-    "mirrored, router weights biased, mscale left out) moved the logits by 0.08 of their deviation or more."
+    "Largest difference over the standard deviation of the golden logits. Both sides compute in "
+    "float32 and differ only in the order of additions: 9e-6 was the largest seen. Planted errors "
+    "(scale index transposed, rotation mirrored, router weights biased, mscale left out) moved "
+    "the logits by 0.08 of their deviation or more."
 )
 
 YARN = {
@@ -50,7 +52,12 @@ YARN = {
     "mscale": 1.0,
     "mscale_all_dim": 1.0,
 }
-FP8 = {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}
+FP8 = {
+    "quant_method": "fp8",
+    "fmt": "e4m3",
+    "activation_scheme": "dynamic",
+    "weight_block_size": [128, 128],
+}
 
 # The published head sizes: 192-row heads straddle scale blocks, 192 cache rows end in half a block.
 TINY = {
@@ -125,7 +132,7 @@ CASES = {"tiny": (TINY, 80), "plain": (PLAIN, 24), "uneven": (UNEVEN, 70)}
 
 
 def read_safetensors(path):
-    """Yields (name, dtype, numpy bytes, shape), by the format's description and without a library."""
+    """Yields (name, dtype, bytes, shape), by the format's description and without a library."""
     raw = path.read_bytes()
     length = int.from_bytes(raw[:8], "little")
     header = json.loads(raw[8 : 8 + length])
@@ -133,7 +140,8 @@ def read_safetensors(path):
         if name == "__metadata__":
             continue
         begin, end = entry["data_offsets"]
-        yield name, entry["dtype"], bytearray(raw[8 + length + begin : 8 + length + end]), entry["shape"]
+        data = bytearray(raw[8 + length + begin : 8 + length + end])
+        yield name, entry["dtype"], data, entry["shape"]
 
 
 def as_float32(dtype, data, shape):
@@ -159,7 +167,8 @@ def load_oracle(config, checkpoint):
     hf_config = DeepseekV3Config(**plain, attn_implementation="eager", torch_dtype="float32")
     model = DeepseekV3ForCausalLM(hf_config).eval()
     first_mtp = f"model.layers.{config['num_hidden_layers']}."
-    weights = {name: w for name, w in dequantised_weights(checkpoint).items() if not name.startswith(first_mtp)}
+    tensors = dequantised_weights(checkpoint)
+    weights = {name: tensors[name] for name in tensors if not name.startswith(first_mtp)}
     missing, unexpected = model.load_state_dict(weights, strict=False)
     assert not missing and not unexpected, (missing, unexpected)
     return model
@@ -178,10 +187,12 @@ def watch_router(model):
         sums = groups.topk(2, dim=-1)[0].sum(-1)
         ranked = sums.sort(descending=True)[0]
         gaps = [ranked[:, config.topk_group - 1] - ranked[:, config.topk_group]]
-        kept = torch.zeros_like(sums, dtype=torch.bool).scatter_(1, sums.topk(config.topk_group)[1], True)
+        kept = torch.zeros_like(sums, dtype=torch.bool)
+        kept.scatter_(1, sums.topk(config.topk_group)[1], True)
         allowed = groups.masked_fill(~kept.unsqueeze(-1), float("-inf")).flatten(1)
         ranked = allowed.sort(descending=True)[0]
-        gaps.append(ranked[:, config.num_experts_per_tok - 1] - ranked[:, config.num_experts_per_tok])
+        chosen = config.num_experts_per_tok
+        gaps.append(ranked[:, chosen - 1] - ranked[:, chosen])
         seen["smallest_gap"] = min([seen["smallest_gap"]] + [gap.min().item() for gap in gaps])
 
     for module in model.modules():
@@ -193,11 +204,10 @@ def watch_router(model):
 def run_case(name, config, num_positions, engine, scratch):
     config = {key: value for key, value in config.items() if value is not None}
     checkpoint = scratch / name
-    (scratch / f"{name}.json").write_text(json.dumps(config))
-    subprocess.run(
-        [engine, "synth", "--config", scratch / f"{name}.json", "--seed", str(SEED), "--out", checkpoint],
-        check=True,
-    )
+    config_path = scratch / f"{name}.json"
+    config_path.write_text(json.dumps(config))
+    command = [engine, "synth", "--config", config_path, "--seed", str(SEED), "--out", checkpoint]
+    subprocess.run(command, check=True)
     # transformers' own defaults are the published model's: what the case leaves out has to be said.
     oracle_config = {"q_lora_rank": None, "rope_scaling": None, **config}
     if oracle_config["rope_scaling"]:
@@ -233,14 +243,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", required=True, help="the turnpike-engine binary")
     arguments = parser.parse_args()
-    found = {module.__name__: module.__version__.split("+")[0] for module in (transformers, torch, numpy)}
+    modules = (transformers, torch, numpy)
+    found = {module.__name__: module.__version__.split("+")[0] for module in modules}
     if found != PINNED:
         sys.exit(f"expected {PINNED}, found {found}")
     torch.set_num_threads(1)
     DATA.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         for name, (config, num_positions) in CASES.items():
-            run_case(name, config, num_positions, pathlib.Path(arguments.engine), pathlib.Path(scratch))
+            run_case(name, config, num_positions, arguments.engine, pathlib.Path(scratch))
 
 
 if __name__ == "__main__":

@@ -143,7 +143,9 @@ TEST(Checkpoint, TheIndexMayNotPromiseWhatAFileLacks) {
 
 TEST(Checkpoint, ABrokenIndexIsNamed) {
     const SmallModel model;
-    for (const char* text : {"", "{}", "[]", R"({"weight_map":[]})", R"({"weight_map":{"a":1}})"}) {
+    const std::string deep(100, '[');
+    for (const char* text :
+         {"", "{}", "[]", R"({"weight_map":[]})", R"({"weight_map":{"a":1}})", deep.c_str()}) {
         write_file(model.file("model.safetensors.index.json"), text);
         expect_corrupt(model, {"model.safetensors.index.json"});
     }

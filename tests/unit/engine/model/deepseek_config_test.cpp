@@ -140,7 +140,8 @@ INSTANTIATE_TEST_SUITE_P(Keys,
                          [](const auto& test_case) { return test_case.param.name; });
 
 TEST(DeepseekConfig, RefusesTextThatIsNoObject) {
-    for (const char* text : {"", "[]", "{", "null", "\xff"}) {
+    const std::string deep(100, '[');
+    for (const char* text : {"", "[]", "{", "null", "\xff", deep.c_str()}) {
         const auto config = parse_deepseek_config(text, "config.json");
         ASSERT_FALSE(config) << text;
         EXPECT_EQ(config.error().code, ErrorCode::kCorrupt);
