@@ -1,0 +1,207 @@
+"""turnpike-engine over its Unix socket, on a synthetic checkpoint: answers, meter lines, cancelling, crashes."""
+
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+SOURCE = pathlib.Path(os.environ["TURNPIKE_SOURCE_DIR"])
+ENGINE = pathlib.Path(os.environ["TURNPIKE_BIN_DIR"]) / "turnpike-engine"
+MODEL = "turnpike/tiny-random"
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=60)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(60)
+        self.sock.connect(self.path)
+
+
+def poll(condition, what, seconds=60):
+    deadline = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        os.sched_yield()
+
+
+class EngineTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="tp-engine-")
+        cls.dir = pathlib.Path(cls.folder.name)
+        config = SOURCE / "config/files/models/tiny-random/config.json"
+        subprocess.run([ENGINE, "synth", "--config", config, "--seed", "1", "--out", cls.dir / "model"],
+                       check=True, stdout=subprocess.DEVNULL)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.folder.cleanup()
+
+    def setUp(self):
+        self.run = pathlib.Path(tempfile.mkdtemp(dir=self.dir))
+        self.socket = str(self.run / "s")
+        self.start(1)
+
+    def tearDown(self):
+        self.engine.kill()
+        self.engine.wait()
+
+    def start(self, epoch):
+        settings = {"model_dir": str(self.dir / "model"), "card": str(SOURCE / "config/files/models/tiny-random.json"),
+                    "listen": f"unix:{self.socket}", "epoch": epoch, "lock_file": str(self.run / "lock"),
+                    "meter_file": str(self.run / "meter"), "num_threads": 1}
+        (self.run / "engine.json").write_text(json.dumps(settings))
+        self.engine = subprocess.Popen([ENGINE, "serve", "--config", self.run / "engine.json"], stderr=subprocess.DEVNULL)
+        poll(self.is_ready, "the engine to be ready")
+
+    def is_ready(self):
+        try:
+            return self.get("/health")["state"] == "ready"
+        except OSError:
+            return False
+
+    def get(self, path):
+        connection = UnixConnection(self.socket)
+        connection.request("GET", path)
+        body = json.loads(connection.getresponse().read())
+        connection.close()
+        return body
+
+    def post(self, body, **headers):
+        connection = UnixConnection(self.socket)
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
+        response = connection.getresponse()
+        text = response.read().decode()
+        connection.close()
+        return response.status, text
+
+    def chat(self, **fields):
+        return {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "seed": 5, **fields}
+
+    def text_of(self, body):
+        return json.loads(self.post(body)[1])["choices"][0]["message"]["content"]
+
+    def test_unary_answer_adds_up(self):
+        status, text = self.post(self.chat())
+        answer = json.loads(text)
+        self.assertEqual(status, 200, text)
+        self.assertEqual(answer["model"], MODEL)
+        usage = answer["usage"]
+        self.assertEqual(usage["prompt_tokens"] + usage["completion_tokens"], usage["total_tokens"])
+        totals = self.get("/meter")
+        self.assertEqual(totals["prompt_tokens"], usage["prompt_tokens"])
+        self.assertEqual(totals["completion_tokens"], usage["completion_tokens"])
+        self.assertEqual(totals["open"], 0)
+
+    def test_metered_stream_has_a_line_ahead_of_every_event(self):
+        _, text = self.post(self.chat(stream=True, model="an alias"), **{"x-turnpike-meter": "1", "x-request-id": "S1"})
+        blocks = text.strip("\n").split("\n\n")
+        self.assertTrue(blocks[0].startswith(": meter "))
+        self.assertEqual(blocks[0].split()[4], "0")
+        for before, event in zip(blocks, blocks[1:]):
+            if event.startswith("data:"):
+                self.assertTrue(before.startswith(": meter "), before)
+        self.assertEqual(blocks[-1], "data: [DONE]")
+        last = [int(n) for n in blocks[-2].split()[2:]]
+        entry = self.get("/meter/S1")
+        self.assertEqual(last, [entry["prompt_tokens"], entry["cached_tokens"], entry["completion_tokens"], entry["reasoning_tokens"]])
+        self.assertTrue(entry["final"])
+
+    def test_the_same_request_has_the_same_answer_alone_and_among_others(self):
+        alone = [self.text_of(self.chat(seed=seed, max_tokens=24)) for seed in range(8)]
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            together = list(pool.map(lambda seed: self.text_of(self.chat(seed=seed, max_tokens=24)), range(8)))
+        self.assertEqual(alone, together)
+        self.assertGreater(len(set(alone)), 1)
+
+    def test_stop_strings_are_never_emitted(self):
+        full = self.text_of(self.chat(max_tokens=24))
+        stop = full[3:6]
+        status, text = self.post(self.chat(max_tokens=24, stop=stop))
+        choice = json.loads(text)["choices"][0]
+        self.assertEqual(choice["message"]["content"], full[:full.find(stop)])
+        self.assertEqual(choice["finish_reason"], "stop")
+        usage = json.loads(text)["usage"]
+        self.assertEqual(self.get("/meter")["completion_tokens"] - 24, usage["completion_tokens"])
+
+    def test_a_half_close_cancels_and_still_gets_the_count(self):
+        body = json.dumps(self.chat(stream=True, max_tokens=4000))
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        sock.settimeout(60)
+        sock.connect(self.socket)
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nx-turnpike-meter: 1\r\nx-request-id: C1\r\ncontent-length: {len(body)}\r\n\r\n"
+        sock.sendall((head + body).encode())
+        seen = b""
+        while seen.count(b"data:") < 3:
+            seen += sock.recv(65536)
+        sock.shutdown(socket.SHUT_WR)
+        while piece := sock.recv(65536):
+            seen += piece
+        self.assertTrue(seen.endswith(b"0\r\n\r\n"), seen[-80:])
+        self.assertNotIn(b"[DONE]", seen)
+        last = seen.decode(errors="replace").rsplit(": meter ", 1)[1].split()
+        entry = self.get("/meter/C1")
+        self.assertEqual(int(last[2]), entry["completion_tokens"])
+        self.assertLess(entry["completion_tokens"], 1000)
+        load = poll(lambda: (now := self.get("/load"))["running"] == 0 and now, "the blocks to be free")
+        self.assertEqual(load["kv_blocks_used"], 0)
+
+    def test_refusals_name_what_is_wrong(self):
+        for fields, param, code in (({"temperature": 9}, "temperature", "invalid_argument"),
+                                    ({"logprobs": True}, "logprobs", "invalid_argument"),
+                                    ({"max_tokens": 1_000_000}, "max_tokens", "context_length_exceeded"),
+                                    ({"model": "other"}, "model", "model_not_available")):
+            status, text = self.post(self.chat(**fields))
+            error = json.loads(text)["error"]
+            self.assertEqual((error["param"], error["code"]), (param, code), text)
+            self.assertIn(status, (400, 404))
+        self.assertEqual(self.post(self.chat(), **{"x-turnpike-epoch": "2"})[0], 409)
+        self.assertEqual(self.post(self.chat(), **{"x-turnpike-epoch": "1", "x-request-id": "D"})[0], 200)
+        self.assertEqual(self.post(self.chat(), **{"x-request-id": "D"})[0], 409)
+        self.assertEqual(self.get("/meter")["requests"], 1)
+
+    def test_kill_nine_keeps_the_counts_and_old_epochs_stay_out(self):
+        body = json.dumps(self.chat(stream=True, max_tokens=4000))
+        connection = UnixConnection(self.socket)
+        connection.request("POST", "/v1/chat/completions", body, {"x-turnpike-meter": "1", "x-request-id": "K1"})
+        response = connection.getresponse()
+        seen = b""
+        while seen.count(b"data:") < 5:
+            seen += response.read1(65536)
+        self.engine.send_signal(signal.SIGKILL)
+        self.engine.wait()
+        self.start(2)
+        entry = self.get("/meter/K1")
+        self.assertTrue(entry["final"])
+        self.assertGreaterEqual(entry["completion_tokens"], 5)
+        self.engine.send_signal(signal.SIGTERM)
+        self.assertEqual(self.engine.wait(timeout=60), 0)
+        old = subprocess.run([ENGINE, "serve", "--config", self.older_settings()], capture_output=True, text=True, timeout=60)
+        self.assertEqual(old.returncode, 1)
+        self.assertIn("epoch 1 was given up", old.stderr)
+
+    def older_settings(self):
+        settings = json.loads((self.run / "engine.json").read_text())
+        settings["epoch"] = 1
+        path = self.run / "older.json"
+        path.write_text(json.dumps(settings))
+        return path
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2, warnings="ignore")
