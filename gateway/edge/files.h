@@ -1,0 +1,17 @@
+// Small files that must be whole after a crash.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "config/base/result.h"
+
+namespace turnpike::gateway {
+
+// Creates or replaces a small file so that a crash leaves the old or the new content.
+Status replace_file(const std::string& path, std::string_view content);
+// The whole file. kNotFound when there is none.
+Result<std::string> read_file(const std::string& path);
+Status sync_directory(const std::string& dir);
+
+}  // namespace turnpike::gateway

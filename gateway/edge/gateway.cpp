@@ -1,0 +1,122 @@
+#include "gateway/edge/gateway.h"
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+namespace turnpike::gateway {
+namespace {
+
+// What a control plane that answers needs for the last batches.
+constexpr auto kDeliveryTime = std::chrono::seconds(5);
+
+int num_workers(const Settings& settings) {
+    if (settings.num_threads > 0) return settings.num_threads;
+    return static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+Gateway::Gateway(GatewayOptions options, const Clock& clock, Log& log)
+    : options_(std::move(options)), clock_(clock), log_(log) {}
+
+Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
+                                                const Clock& clock,
+                                                Log& log) {
+    std::unique_ptr<Gateway> gateway(new Gateway(std::move(options), clock, log));
+    RETURN_IF_ERROR(gateway->open());
+    RETURN_IF_ERROR(gateway->start_workers());
+    return gateway;
+}
+
+Gateway::~Gateway() {
+    for (const auto& worker : workers_) worker->stop();
+    feed_.reset();
+    delivery_.reset();
+    resolver_.reset();
+    outbox_.reset();
+}
+
+Status Gateway::open() {
+    const Settings& settings = options_.settings;
+    const auto controlplane = net::parse_address(settings.controlplane);
+    RETURN_IF_ERROR(controlplane);
+    auto tls = net::make_server_context(settings.tls_certificate, settings.tls_key);
+    RETURN_IF_ERROR(tls);
+    tls_ = std::move(*tls);
+    auto peppers = crypto::load_peppers(settings.pepper_file);
+    RETURN_IF_ERROR(peppers);
+    peppers_ = std::move(*peppers);
+    OutboxOptions outbox_options;
+    outbox_options.dir = settings.outbox_dir;
+    auto outbox = Outbox::open(std::move(outbox_options), clock_, log_);
+    RETURN_IF_ERROR(outbox);
+    outbox_ = std::move(*outbox);
+    resolver_ = std::make_unique<MeterResolver>(*outbox_, clock_, log_, options_.resolver);
+    adopt_orphans();
+    auto delivery = UsageDelivery::start(*outbox_, *controlplane, log_);
+    RETURN_IF_ERROR(delivery);
+    delivery_ = std::move(*delivery);
+    feed_ = std::make_unique<DirectoryFeed>(directory_, settings.snapshot_file, *controlplane,
+                                            clock_, log_);
+    return {};
+}
+
+void Gateway::adopt_orphans() {
+    std::vector<OpenedEntry> orphans = outbox_->take_orphans();
+    if (!orphans.empty()) log_.warning("orphans_found", {{"requests", orphans.size()}});
+    for (OpenedEntry& orphan : orphans) {
+        orphan.record.outcome = controlplane::Outcome::kGatewayFailed;
+        resolver_->resolve(std::move(orphan.record), std::move(orphan.address));
+    }
+}
+
+Status Gateway::start_workers() {
+    std::vector<net::NetAddress> wanted;
+    for (const std::string& text : options_.settings.listen) {
+        const auto address = net::parse_address(text);
+        RETURN_IF_ERROR(address);
+        wanted.push_back(*address);
+    }
+    const WorkerShared shared{clock_,   log_,           *tls_,
+                              *outbox_, *resolver_,     directory_,
+                              peppers_, options_.times, options_.settings.durability};
+    for (int i = 0; i < num_workers(options_.settings); ++i) {
+        auto worker = std::make_unique<Worker>(shared);
+        for (net::NetAddress& address : wanted) {
+            auto bound = worker->listen(address);
+            RETURN_IF_ERROR(bound);
+            address = *bound;  // the other workers share the port that the first one was given
+        }
+        workers_.push_back(std::move(worker));
+    }
+    addresses_ = std::move(wanted);
+    for (const auto& worker : workers_) worker->start();
+    for (const net::NetAddress& address : addresses_) {
+        log_.info("gateway_started", {{"address", to_string(address)},
+                                      {"threads", workers_.size()},
+                                      {"outbox", outbox_->id()}});
+    }
+    return {};
+}
+
+bool Gateway::drain() {
+    log_.info("drain_started");
+    const SteadyTime deadline = clock_.steady_now() + options_.settings.drain_time;
+    for (const auto& worker : workers_) worker->drain();
+    bool is_idle = true;
+    for (const auto& worker : workers_) {
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(deadline - clock_.steady_now());
+        is_idle = worker->wait_until_idle(std::max(left, std::chrono::milliseconds(0))) && is_idle;
+    }
+    for (const auto& worker : workers_) worker->stop();
+    const Status flushed = outbox_->flush();
+    if (!flushed) log_.error("outbox_failed", {{"reason", flushed.error().message}});
+    const bool is_delivered = delivery_->drain(kDeliveryTime);
+    log_.info("drain_finished", {{"all_requests_finished", is_idle ? "yes" : "no"},
+                                 {"all_usage_delivered", is_delivered ? "yes" : "no"}});
+    return is_idle && flushed.has_value();
+}
+
+}  // namespace turnpike::gateway

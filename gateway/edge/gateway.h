@@ -1,0 +1,66 @@
+// Gateway: the whole process but for main: builds the object graph, starts the threads, drains.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "config/base/clock.h"
+#include "config/base/log.h"
+#include "config/base/result.h"
+#include "config/crypto/pepper.h"
+#include "config/net/address.h"
+#include "config/net/tls_context.h"
+#include "gateway/edge/directory_feed.h"
+#include "gateway/edge/meter_resolver.h"
+#include "gateway/edge/outbox.h"
+#include "gateway/edge/settings.h"
+#include "gateway/edge/usage_delivery.h"
+#include "gateway/edge/worker.h"
+
+namespace turnpike::gateway {
+
+struct GatewayOptions {
+    Settings settings;
+    EdgeTimes times;
+    MeterResolverOptions resolver;
+};
+
+class Gateway {
+  public:
+    // Serves when it returns. `clock` and `log` must outlive it.
+    static Result<std::unique_ptr<Gateway>> start(GatewayOptions options,
+                                                  const Clock& clock,
+                                                  Log& log);
+    // Cuts off what still runs; the outbox has it.
+    ~Gateway();
+
+    // The bound addresses, in the order of the settings.
+    const std::vector<net::NetAddress>& addresses() const { return addresses_; }
+
+    // Stops to accept, lets requests finish for at most the drain time, delivers usage. True when
+    // nothing was cut off.
+    bool drain();
+
+  private:
+    Gateway(GatewayOptions options, const Clock& clock, Log& log);
+    Status open();
+    Status start_workers();
+    void adopt_orphans();
+
+    const GatewayOptions options_;
+    const Clock& clock_;
+    Log& log_;
+    net::SslContext tls_;
+    crypto::Peppers peppers_;
+    DirectoryHolder directory_;
+    std::vector<net::NetAddress> addresses_;
+    std::vector<std::unique_ptr<Worker>> workers_;
+    // Below, in the order of construction: each uses those above it, and all end before the
+    // workers' event loops do.
+    std::unique_ptr<Outbox> outbox_;
+    std::unique_ptr<MeterResolver> resolver_;
+    std::unique_ptr<UsageDelivery> delivery_;
+    std::unique_ptr<DirectoryFeed> feed_;
+};
+
+}  // namespace turnpike::gateway

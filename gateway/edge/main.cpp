@@ -1,0 +1,95 @@
+// turnpike-gateway: the public HTTPS edge. `--config FILE` serves until SIGTERM or SIGINT, then
+// drains; `--check-config` prints the effective settings and exits.
+#include <csignal>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/base/clock.h"
+#include "config/base/log.h"
+#include "gateway/edge/gateway.h"
+
+namespace {
+
+using namespace turnpike;
+
+constexpr char kUsage[] =
+    "usage: turnpike-gateway --config FILE [--check-config]\n"
+    "  --config FILE    settings, JSON with comments: see ops/docs/formats/settings.md\n"
+    "  --check-config   print the effective settings and exit\n";
+
+struct Arguments {
+    std::string config;
+    bool only_checks = false;
+};
+
+std::optional<Arguments> parse_arguments(int argc, char** argv) {
+    Arguments arguments;
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view argument = argv[i];
+        if (argument == "--check-config") {
+            arguments.only_checks = true;
+        } else if (argument == "--config" && i + 1 < argc) {
+            arguments.config = argv[++i];
+        } else {
+            return {};
+        }
+    }
+    if (arguments.config.empty()) return {};
+    return arguments;
+}
+
+int fail(const Error& error) {
+    std::fprintf(stderr, "turnpike-gateway: %s\n", error.message.c_str());
+    return 1;
+}
+
+// Before any thread starts, so that all inherit the mask.
+sigset_t block_signals() {
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    return signals;
+}
+
+int serve(gateway::Settings settings) {
+    const sigset_t signals = block_signals();
+    const SystemClock clock;
+    Log log(clock, "gateway");
+    gateway::GatewayOptions options;
+    options.settings = std::move(settings);
+    const auto started = gateway::Gateway::start(std::move(options), clock, log);
+    if (!started) return fail(started.error());
+    int signal = 0;
+    sigwait(&signals, &signal);
+    // A second signal ends the process at once; the outbox survives that.
+    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+    (*started)->drain();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    if (argc == 2 && std::string_view(argv[1]) == "--help") {
+        std::fputs(kUsage, stdout);
+        return 0;
+    }
+    const auto arguments = parse_arguments(argc, argv);
+    if (!arguments) {
+        std::fputs(kUsage, stderr);
+        return 2;
+    }
+    auto settings = gateway::load_settings(arguments->config);
+    if (!settings) return fail(settings.error());
+    if (arguments->only_checks) {
+        std::puts(gateway::write_settings(*settings).c_str());
+        return 0;
+    }
+    return serve(std::move(*settings));
+}

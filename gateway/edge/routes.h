@@ -1,0 +1,26 @@
+// The public routes. Pure.
+#pragma once
+
+#include <string_view>
+
+#include "config/base/result.h"
+
+namespace turnpike::gateway {
+
+enum class Route { kChatCompletions, kCompletions, kModels, kHealth, kReady };
+
+// For logs: "chat_completions".
+std::string_view to_string(Route route);
+
+bool needs_key(Route route);
+// POST with a JSON body that goes to a replica.
+bool is_completion(Route route);
+// The one method of a route.
+std::string_view method_of(Route route);
+// The route's path at the gateway and at the engine.
+std::string_view path_of(Route route);
+
+// kNotFound for another path.
+Result<Route> find_route(std::string_view path);
+
+}  // namespace turnpike::gateway

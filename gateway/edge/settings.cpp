@@ -1,0 +1,92 @@
+#include "gateway/edge/settings.h"
+
+#include <nlohmann/json.hpp>
+
+#include "config/net/address.h"
+#include "config/schema/json_settings.h"
+
+namespace turnpike::gateway {
+namespace {
+
+constexpr char kDefaultListen[] = "tcp:0.0.0.0:8443";
+constexpr int kMaxThreads = 256;
+constexpr std::chrono::seconds kMaxDrainTime = std::chrono::hours(1);
+
+Result<Durability> parse_durability(const std::string& text) {
+    if (text == "process") return Durability::kProcess;
+    if (text == "power") return Durability::kPower;
+    return invalid_argument("expected 'process' or 'power', found '" + text + "'", "durability");
+}
+
+Error bad_setting(const char* name, const std::string& message) {
+    return invalid_argument(std::string("'") + name + "': " + message, name);
+}
+
+}  // namespace
+
+Result<Settings> load_settings(const std::string& path) {
+    auto file = schema::JsonSettings::load(path);
+    RETURN_IF_ERROR(file);
+    Settings settings;
+    settings.listen = file->texts("listen");
+    if (settings.listen.empty()) settings.listen.emplace_back(kDefaultListen);
+    settings.tls_certificate = file->text("tls_certificate");
+    settings.tls_key = file->text("tls_key");
+    settings.controlplane = file->text("controlplane");
+    settings.pepper_file = file->text("pepper_file");
+    settings.outbox_dir = file->text("outbox_dir");
+    settings.snapshot_file = file->text("snapshot_file");
+    const std::int64_t num_threads = file->integer("num_threads", 0);
+    const std::int64_t drain_seconds = file->integer("drain_seconds", 30);
+    const std::string durability_text = file->text("durability", "process");
+    RETURN_IF_ERROR(file->finish());
+    const auto durability = parse_durability(durability_text);
+    RETURN_IF_ERROR(durability);
+    settings.durability = *durability;
+    if (num_threads < 0 || num_threads > kMaxThreads) {
+        return bad_setting("num_threads",
+                           "expected 0 to 256, found " + std::to_string(num_threads));
+    }
+    if (drain_seconds < 0 || drain_seconds > kMaxDrainTime.count()) {
+        return bad_setting("drain_seconds",
+                           "expected 0 to 3600, found " + std::to_string(drain_seconds));
+    }
+    settings.num_threads = static_cast<int>(num_threads);
+    settings.drain_time = std::chrono::seconds(drain_seconds);
+    RETURN_IF_ERROR(settings.validate());
+    return settings;
+}
+
+Status Settings::validate() const {
+    for (const std::string& text : listen) {
+        const auto address = net::parse_address(text);
+        if (!address) return bad_setting("listen", address.error().message);
+        if (address->is_unix()) {
+            return bad_setting("listen", "expected tcp:HOST:PORT, found a Unix socket: " + text);
+        }
+    }
+    const auto address = net::parse_address(controlplane);
+    if (!address) return bad_setting("controlplane", address.error().message);
+    for (const auto& [name, value] :
+         {std::pair{"outbox_dir", &outbox_dir}, std::pair{"snapshot_file", &snapshot_file}}) {
+        if (value->empty()) return bad_setting(name, "expected a path, found an empty text");
+    }
+    return {};
+}
+
+std::string write_settings(const Settings& settings) {
+    const nlohmann::ordered_json object = {
+        {"listen", settings.listen},
+        {"tls_certificate", settings.tls_certificate},
+        {"tls_key", settings.tls_key},
+        {"controlplane", settings.controlplane},
+        {"pepper_file", settings.pepper_file},
+        {"outbox_dir", settings.outbox_dir},
+        {"snapshot_file", settings.snapshot_file},
+        {"num_threads", settings.num_threads},
+        {"drain_seconds", settings.drain_time.count()},
+        {"durability", settings.durability == Durability::kPower ? "power" : "process"}};
+    return object.dump(4, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace turnpike::gateway

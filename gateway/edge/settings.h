@@ -1,0 +1,51 @@
+// The settings of turnpike-gateway; see ops/docs/formats/settings.md.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "config/base/limits.h"
+#include "config/base/result.h"
+
+namespace turnpike::gateway {
+
+// What "the usage record is written" means before a client gets its last bytes.
+enum class Durability {
+    kProcess,  // in the kernel: survives kill -9 of the gateway; on the disk within 5 ms
+    kPower,    // on the disk
+};
+
+struct Settings {
+    std::vector<std::string> listen;  // "tcp:0.0.0.0:8443"
+    std::string tls_certificate;
+    std::string tls_key;
+    std::string controlplane;  // "unix:..."
+    std::string pepper_file;
+    std::string outbox_dir;
+    std::string snapshot_file;
+    int num_threads = 0;  // 0 = all cores
+    std::chrono::seconds drain_time{30};
+    Durability durability = Durability::kProcess;
+
+    Status validate() const;
+};
+
+Result<Settings> load_settings(const std::string& path);
+// The effective settings as JSON, in the form that load_settings() reads.
+std::string write_settings(const Settings& settings);
+
+// Time-outs, in one place so that tests can be quick.
+struct EdgeTimes {
+    std::chrono::milliseconds handshake = limits::kHandshakeTimeout;
+    std::chrono::milliseconds head = limits::kHeadTimeout;
+    std::chrono::milliseconds body = limits::kBodyTimeout;
+    std::chrono::milliseconds idle = limits::kIdleTimeout;
+    std::chrono::milliseconds request = limits::kRequestTimeout;
+    std::chrono::milliseconds connect = std::chrono::seconds(5);
+    std::chrono::milliseconds client_stall = limits::kClientStallTimeout;
+    std::chrono::milliseconds cancel = limits::kCancelTimeout;
+    std::chrono::milliseconds sweep = std::chrono::seconds(1);
+};
+
+}  // namespace turnpike::gateway

@@ -1,0 +1,68 @@
+// Directory: what a gateway knows of organisations, keys, names and replicas, as one immutable
+// value. A delta makes a new value that shares every table it did not touch.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "config/base/ids.h"
+#include "config/base/result.h"
+#include "controlplane/api/snapshot.h"
+
+namespace turnpike::gateway {
+
+// Const functions are thread-safe. Pointers live as long as the value they came from.
+class Directory {
+  public:
+    Directory();
+
+    // This state with `delta` applied, or the whole of `delta` when it is full. kConflict when a
+    // partial delta comes from another store than this state: the caller then asks for a full one.
+    Result<Directory> apply(const controlplane::Snapshot& delta) const;
+
+    // The whole state as a full snapshot, for the file that a gateway starts from.
+    controlplane::Snapshot to_snapshot() const;
+
+    const std::string& store_id() const { return store_id_; }
+
+    std::int64_t revision() const { return revision_; }
+
+    // `mac_hex`: lower-case hexadecimal HMAC of the presented key. Null: unknown or revoked.
+    const controlplane::KeyRow* find_key(std::string_view mac_hex) const;
+    const controlplane::OrganisationRow* find_organisation(const OrgId& id) const;
+    // Null for an unknown name and for one that belongs to somebody else: callers cannot tell.
+    const controlplane::ModelRow* find_model(std::string_view name, const OrgId& org) const;
+    // Every name that `org` may use, by name.
+    std::vector<const controlplane::ModelRow*> models_of(const OrgId& org) const;
+    const controlplane::EndpointRow* find_endpoint(const EndpointId& id) const;
+    // Whether some name leads to a pool with a replica.
+    bool has_route() const;
+
+  private:
+    template <class Row>
+    using Table = std::map<std::string, Row, std::less<>>;
+    template <class Row>
+    using Shared = std::shared_ptr<const Table<Row>>;
+    using MacIndex = std::unordered_map<std::string, const controlplane::KeyRow*>;
+
+    template <class Row>
+    static void change(Shared<Row>& table,
+                       const std::vector<controlplane::Change<Row>>& changes,
+                       bool is_full);
+    void index_macs();
+
+    std::string store_id_;
+    std::int64_t revision_ = 0;
+    Shared<controlplane::OrganisationRow> organisations_;
+    Shared<controlplane::KeyRow> keys_;
+    Shared<controlplane::ModelRow> models_;
+    Shared<controlplane::EndpointRow> endpoints_;
+    std::shared_ptr<const MacIndex> by_mac_;  // points into *keys_
+};
+
+}  // namespace turnpike::gateway
