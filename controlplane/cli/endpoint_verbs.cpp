@@ -1,3 +1,4 @@
+// The endpoint verbs: create, list, get, start, stop, delete, and waiting for a state.
 #include <chrono>
 #include <cstdio>
 #include <thread>

@@ -57,7 +57,8 @@ show_request() {
     eval "$line" || die "the first request failed; see $state/logs"
     deadline=$((SECONDS + 10))
     while [ -z "$cost" ] && [ "$SECONDS" -lt "$deadline" ]; do
-        cost=$(admin GET '/admin/v1/usage?org=demo&limit=1' | text_field cost_usd)
+        # The row of the request, not the totals behind it.
+        cost=$(admin GET '/admin/v1/usage?org=demo&limit=1' | sed 's/"totals".*//' | text_field cost_usd)
         [ -n "$cost" ] || sleep 0.1
     done
     [ -n "$cost" ] || die "the request was not billed within 10 s; see $state/logs"
