@@ -88,10 +88,10 @@ write_controlplane_settings() {
         ]
     }],
     "serverless": [
-        {"model": "turnpike/tiny-random", "hardware": "cpu", "min_replicas": 1, "max_replicas": 1}
+        {"model": "turnpike/tiny-random", "hardware": "1x_cpu", "min_replicas": 1, "max_replicas": 1}
     ],
     "hardware": [{
-        "id": "cpu", "gpu_type": "none", "gpu_link": "none", "gpu_memory_gb": 0, "gpu_count": 0,
+        "id": "1x_cpu", "gpu_type": "none", "gpu_link": "none", "gpu_memory_gb": 0, "gpu_count": 0,
         "cents_per_minute": 1, "slots": 4
     }]
 }
