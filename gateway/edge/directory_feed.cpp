@@ -141,7 +141,10 @@ Status DirectoryFeed::poll() {
     net::HttpRequest request;
     request.method = "GET";
     request.target = "/internal/v1/snapshot?store=";
-    const bool is_partial = directory != nullptr && !wants_full_;
+    // A full snapshot is answered at once: after a long silence that is how contact is proven,
+    // instead of by waiting for a change.
+    const bool is_old = clock_.wall_now() - holder_.contact() > limits::kSnapshotStaleAlert;
+    const bool is_partial = directory != nullptr && !wants_full_ && !is_old;
     // Store ids are ULIDs and need no escaping.
     if (is_partial) request.target += directory->store_id();
     request.target += "&after=" + std::to_string(is_partial ? directory->revision() : 0);

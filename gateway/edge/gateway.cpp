@@ -49,6 +49,7 @@ Status Gateway::open() {
     peppers_ = std::move(*peppers);
     OutboxOptions outbox_options;
     outbox_options.dir = settings.outbox_dir;
+    outbox_options.ops = options_.outbox_ops;
     auto outbox = Outbox::open(std::move(outbox_options), clock_, log_);
     RETURN_IF_ERROR(outbox);
     outbox_ = std::move(*outbox);

@@ -23,6 +23,7 @@ struct GatewayOptions {
     Settings settings;
     EdgeTimes times;
     MeterResolverOptions resolver;
+    FileOps outbox_ops = FileOps::system();
 };
 
 class Gateway {

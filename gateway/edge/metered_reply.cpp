@@ -93,13 +93,16 @@ void MeteredReply::take_stream(std::string_view payload,
         is_broken_ = true;
         return;
     }
-    if (payload.starts_with(kData)) {
-        if (payload.starts_with(kDone)) {
-            is_complete_ = !has_error_;
-            done_offset_ = out.size();
-        } else if (is_error_event(payload.substr(kData.size()))) {
+    if (payload.starts_with(kDone)) {
+        is_complete_ = !has_error_;
+        done_offset_ = out.size();
+    } else if (payload.starts_with(kData)) {
+        const std::string_view json = without_line_ends(payload.substr(kData.size()));
+        if (is_error_event(json)) {
             has_error_ = true;
-            body_ = without_line_ends(payload.substr(kData.size()));
+            body_ = json;
+        } else {
+            has_event_ = true;
         }
     }
     has_output_ = true;

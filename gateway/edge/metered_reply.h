@@ -44,6 +44,9 @@ class MeteredReply {
 
     bool has_error() const { return has_error_; }
 
+    // The error came ahead of every other event.
+    bool is_error_alone() const { return has_error_ && !has_event_; }
+
     // Some event or comment came that the client may see.
     bool has_output() const { return has_output_; }
 
@@ -67,6 +70,7 @@ class MeteredReply {
     bool has_ended_ = false;
     bool is_broken_ = false;
     bool has_error_ = false;
+    bool has_event_ = false;  // other than an error
     bool has_output_ = false;
 };
 

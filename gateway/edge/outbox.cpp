@@ -56,7 +56,6 @@ Outbox::~Outbox() {
         is_stopping_ = true;
     }
     commit_wanted_.notify_all();
-    closed_added_.notify_all();
     if (commit_thread_.joinable()) commit_thread_.join();
 }
 
@@ -247,8 +246,15 @@ std::size_t Outbox::num_open() const {
 
 bool Outbox::wait_for_closed(std::int64_t sequence, std::chrono::milliseconds timeout) {
     std::unique_lock lock(mutex_);
-    return closed_added_.wait_for(lock, timeout,
-                                  [&] { return is_stopping_ || next_sequence_ > sequence; });
+    closed_added_.wait_for(lock, timeout,
+                           [&] { return has_reader_stopped_ || next_sequence_ > sequence; });
+    return !has_reader_stopped_ && next_sequence_ > sequence;
+}
+
+void Outbox::stop_waiting() {
+    const std::lock_guard lock(mutex_);
+    has_reader_stopped_ = true;
+    closed_added_.notify_all();
 }
 
 std::int64_t Outbox::next_sequence() const {

@@ -63,7 +63,10 @@ class Outbox {
     std::size_t num_open() const;
 
     // The delivery's side; see OutboxReader.
+    // Waits until the record numbered `sequence` is closed; false after `timeout` or
+    // stop_waiting().
     bool wait_for_closed(std::int64_t sequence, std::chrono::milliseconds timeout);
+    void stop_waiting();
     std::int64_t next_sequence() const;
 
     struct SegmentEnd {
@@ -122,6 +125,7 @@ class Outbox {
     std::uint64_t durable_position_ = 0;
     bool has_failed_ = false;  // the disk lost a flush: nothing more is admitted
     bool is_stopping_ = false;
+    bool has_reader_stopped_ = false;
     std::thread commit_thread_;
 };
 

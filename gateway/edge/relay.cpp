@@ -102,7 +102,7 @@ Task<bool> Relay::run_stream() {
         if (reply_.is_complete()) co_return co_await finish_stream();
         const bool has_failed = reply_.has_ended() || reply_.is_broken();
         // An error that is all the client would get becomes an error status instead.
-        const bool is_plain_error = reply_.has_error() && !is_head_sent_;
+        const bool is_plain_error = reply_.is_error_alone() && !is_head_sent_;
         if (reply_.has_output() && !out_.empty() && !is_plain_error) {
             if (!co_await send_out()) co_return co_await abandon(Event::kClientGone);
         }

@@ -47,6 +47,7 @@ UsageDelivery::~UsageDelivery() {
         is_stopping_ = true;
     }
     changed_.notify_all();
+    outbox_.stop_waiting();
     client_.cancel();
     if (thread_.joinable()) thread_.join();
 }

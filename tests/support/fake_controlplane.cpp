@@ -108,9 +108,10 @@ void FakeControlplane::take_usage(const net::HttpRequest& request, net::HttpRepl
         if (status == 200) {
             num_deliveries_ += batch->records.size();
             for (const UsageRecord& record : batch->records) {
-                const bool is_known = std::any_of(
-                    records_.begin(), records_.end(),
-                    [&](const UsageRecord& known) { return known.request_id == record.request_id; });
+                const bool is_known =
+                    std::any_of(records_.begin(), records_.end(), [&](const UsageRecord& known) {
+                        return known.request_id == record.request_id;
+                    });
                 if (!is_known) records_.push_back(record);
             }
         }

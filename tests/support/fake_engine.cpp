@@ -87,6 +87,11 @@ bool EngineConnection::refuse(int status, std::string_view json) {
                 std::to_string(json.size()) + "\r\n\r\n" + std::string(json));
 }
 
+bool EngineConnection::has_room() {
+    pollfd watched{fd_, POLLOUT, 0};
+    return ::poll(&watched, 1, 100) == 1;
+}
+
 bool EngineConnection::wait_for_fin() {
     pollfd watched{fd_, POLLIN, 0};
     if (::poll(&watched, 1, kWaitMs) != 1) return false;

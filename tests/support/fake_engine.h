@@ -55,10 +55,14 @@ class EngineConnection {
     bool end();
     bool refuse(int status, std::string_view json);
 
+    // Whether a send would go through within 100 ms.
+    bool has_room();
     // Blocks until the peer sends FIN or resets; false after 20 s, or when it sent bytes.
     bool wait_for_fin();
+
     // Ends the connection when the script returns.
     void close() { is_closed_ = true; }
+
     bool is_closed() const { return is_closed_; }
 
   private:
@@ -83,6 +87,7 @@ class FakeEngine {
 
     // The completion requests so far.
     std::vector<EngineRequest> requests() const;
+
     std::size_t num_connections() const { return num_connections_; }
 
     // Closes the listening socket and every connection, like a crash.

@@ -20,8 +20,8 @@ void add_names(X509& certificate) {
     X509V3_CTX context;
     X509V3_set_ctx_nodb(&context);
     X509V3_set_ctx(&context, &certificate, &certificate, nullptr, nullptr, 0);
-    UniqueHandle<X509_EXTENSION*, &X509_EXTENSION_free> names(X509V3_EXT_conf_nid(
-        nullptr, &context, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1"));
+    UniqueHandle<X509_EXTENSION*, &X509_EXTENSION_free> names(
+        X509V3_EXT_conf_nid(nullptr, &context, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1"));
     CHECK(names != nullptr);
     CHECK(X509_add_ext(&certificate, names.get(), -1) == 1);
 }

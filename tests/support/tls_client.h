@@ -14,7 +14,7 @@ namespace turnpike::test {
 struct RawResponse {
     int status = 0;  // 0: the connection ended first
     std::string head;
-    std::string body;     // chunks joined
+    std::string body;       // chunks joined
     bool is_whole = false;  // content-length reached, or the last chunk came
 
     // The value of a header, without case; empty when absent.

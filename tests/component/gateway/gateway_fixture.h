@@ -1,5 +1,5 @@
-// GatewayTest: the real gateway between a raw TLS client, scripted engines and a fake control plane,
-// all in a temporary folder, with short time-outs.
+// GatewayTest: the real gateway between a raw TLS client, scripted engines and a fake control
+// plane, all in a temporary folder, with short time-outs.
 #pragma once
 
 #include <gtest/gtest.h>
