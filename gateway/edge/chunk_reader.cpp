@@ -46,7 +46,11 @@ ChunkView next_chunk(std::string_view bytes, std::size_t max_payload_bytes) {
     std::size_t size = 0;
     const char* end = bytes.data() + line_end;
     const auto [rest, problem] = std::from_chars(bytes.data(), end, size, 16);
-    const bool has_size = problem == std::errc() && (rest == end || *rest == ';' || *rest == ' ');
+    // Spaces may only stand ahead of an extension (RFC 9112, section 7.1.1).
+    const char* after = rest;
+    while (after != end && (*after == ' ' || *after == '\t')) ++after;
+    const bool has_size =
+        problem == std::errc() && (rest == end || (after != end && *after == ';'));
     if (problem == std::errc::result_out_of_range) return only(Kind::kTooBig);
     if (!has_size) return only(Kind::kBad);
     const std::size_t line_bytes = line_end + 2;
