@@ -108,11 +108,15 @@ void FakeControlplane::take_usage(const net::HttpRequest& request, net::HttpRepl
         if (status == 200) {
             num_deliveries_ += batch->records.size();
             for (const UsageRecord& record : batch->records) {
-                const bool is_known =
-                    std::any_of(records_.begin(), records_.end(), [&](const UsageRecord& known) {
-                        return known.request_id == record.request_id;
+                const auto known =
+                    std::find_if(records_.begin(), records_.end(), [&](const UsageRecord& other) {
+                        return other.request_id == record.request_id;
                     });
-                if (!is_known) records_.push_back(record);
+                if (known == records_.end()) {
+                    records_.push_back(record);
+                } else if (write_usage_record(*known) != write_usage_record(record)) {
+                    ++num_conflicts_;
+                }
             }
         }
     }
@@ -129,6 +133,11 @@ std::vector<UsageRecord> FakeControlplane::wait_for_records(std::size_t count) {
 std::size_t FakeControlplane::num_deliveries() const {
     const std::lock_guard lock(mutex_);
     return num_deliveries_;
+}
+
+std::size_t FakeControlplane::num_conflicts() const {
+    const std::lock_guard lock(mutex_);
+    return num_conflicts_;
 }
 
 }  // namespace turnpike::test

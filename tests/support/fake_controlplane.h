@@ -35,6 +35,8 @@ class FakeControlplane {
     std::vector<controlplane::UsageRecord> wait_for_records(std::size_t count);
     // Records in all batches, repetitions included.
     std::size_t num_deliveries() const;
+    // Repetitions that differ from what came first.
+    std::size_t num_conflicts() const;
 
   private:
     void handle(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
@@ -52,6 +54,7 @@ class FakeControlplane {
     std::vector<std::shared_ptr<net::HttpReply>> waiting_;
     std::vector<controlplane::UsageRecord> records_;
     std::size_t num_deliveries_ = 0;
+    std::size_t num_conflicts_ = 0;
     int usage_status_ = 200;
 };
 

@@ -113,7 +113,8 @@ TEST_F(OutboxTest, SequencesGoOnWhenAllSegmentsAreGone) {
         auto reader = OutboxReader::open(*outbox).value();
         EXPECT_EQ(read_all(reader, 100).size(), 3U);
     }
-    for (const auto number : list_segments(dir_.file("outbox")).value()) {
+    const auto numbers = list_segments(dir_.file("outbox")).value();
+    for (const auto number : numbers) {
         std::filesystem::remove(segment_path(dir_.file("outbox"), number));
     }
     const auto outbox = open();
