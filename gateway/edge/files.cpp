@@ -23,6 +23,23 @@ Status write_all(int fd, std::string_view bytes, const std::string& path) {
     return {};
 }
 
+Status write_and_rename(const std::string& path, std::string_view content, bool is_flushed) {
+    const std::string temporary = path + ".new";
+    {
+        const UniqueFd fd(
+            ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+        if (!fd.is_open()) return errno_error("cannot create " + temporary);
+        RETURN_IF_ERROR(write_all(fd.get(), content, temporary));
+        if (is_flushed && ::fdatasync(fd.get()) != 0) {
+            return errno_error("cannot flush " + temporary);
+        }
+    }
+    if (::rename(temporary.c_str(), path.c_str()) != 0) {
+        return errno_error("cannot replace " + path);
+    }
+    return {};
+}
+
 }  // namespace
 
 Status sync_directory(const std::string& dir) {
@@ -32,18 +49,13 @@ Status sync_directory(const std::string& dir) {
 }
 
 Status replace_file(const std::string& path, std::string_view content) {
-    const std::string temporary = path + ".new";
-    {
-        const UniqueFd fd(
-            ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
-        if (!fd.is_open()) return errno_error("cannot create " + temporary);
-        RETURN_IF_ERROR(write_all(fd.get(), content, temporary));
-        if (::fdatasync(fd.get()) != 0) return errno_error("cannot flush " + temporary);
-    }
-    if (::rename(temporary.c_str(), path.c_str()) != 0)
-        return errno_error("cannot replace " + path);
+    RETURN_IF_ERROR(write_and_rename(path, content, /*is_flushed=*/true));
     const std::string dir = std::filesystem::path(path).parent_path().string();
     return sync_directory(dir.empty() ? "." : dir);
+}
+
+Status replace_file_unflushed(const std::string& path, std::string_view content) {
+    return write_and_rename(path, content, /*is_flushed=*/false);
 }
 
 Result<std::string> read_file(const std::string& path) {

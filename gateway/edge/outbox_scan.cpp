@@ -83,9 +83,11 @@ Result<OutboxCursor> load_cursor(const std::string& dir) {
 }
 
 Status save_cursor(const std::string& dir, const OutboxCursor& cursor) {
-    return replace_file(dir + "/cursor", std::to_string(cursor.sequence) + " " +
-                                             std::to_string(cursor.segment) + " " +
-                                             std::to_string(cursor.offset) + "\n");
+    // Not flushed: a cursor that is lost costs a repetition, and flushing one for every batch costs
+    // more than the batch.
+    return replace_file_unflushed(dir + "/cursor", std::to_string(cursor.sequence) + " " +
+                                                       std::to_string(cursor.segment) + " " +
+                                                       std::to_string(cursor.offset) + "\n");
 }
 
 Result<std::string> load_outbox_id(const std::string& dir, WallTime now) {

@@ -8,6 +8,8 @@
 namespace turnpike::gateway {
 namespace {
 
+// Between batches that are not full: one post and one cursor for many requests.
+constexpr auto kPace = std::chrono::milliseconds(50);
 constexpr auto kIdlePeriod = std::chrono::milliseconds(500);
 constexpr auto kFirstRetry = std::chrono::milliseconds(100);
 constexpr auto kLastRetry = std::chrono::milliseconds(5000);
@@ -73,6 +75,7 @@ void UsageDelivery::run() {
         if (status) {
             if (std::exchange(was_failing, false)) log_.info("usage_delivery_resumed");
             delay = kFirstRetry;
+            if (!was_last_full_) sleep(kPace);
             continue;
         }
         if (!std::exchange(was_failing, true)) {
@@ -86,6 +89,7 @@ void UsageDelivery::run() {
 Status UsageDelivery::deliver_batch() {
     const auto batch = reader_.read_batch(limits::kMaxUsageBatch);
     RETURN_IF_ERROR(batch);
+    was_last_full_ = batch->records.size() == limits::kMaxUsageBatch;
     if (!batch->records.empty()) {
         net::HttpRequest request;
         request.method = "POST";

@@ -37,6 +37,7 @@ class UsageDelivery {
     OutboxReader reader_;
     net::HttpClient client_;
     Log& log_;
+    bool was_last_full_ = false;
     std::atomic<std::int64_t> delivered_sequence_;
     std::atomic<bool> is_stopping_{false};
     mutable std::mutex mutex_;
