@@ -26,8 +26,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kMinBackoff{200};
 constexpr milliseconds kMaxBackoff{5000};
-constexpr milliseconds kStableAfter{10'000};  // a process that ran this long starts again at once
-constexpr milliseconds kStopLimit{40'000};    // above the gateway's drain of 30 s
+constexpr milliseconds kStableAfter{1000};  // it died in service, not at its start: again at once
+constexpr milliseconds kStopLimit{40'000};  // above the gateway's drain of 30 s
 
 struct Child {
     std::string name;

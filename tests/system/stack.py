@@ -151,12 +151,14 @@ class Stack:
                          for log in logs if log.stat().st_size > 0)
 
     def pids(self, program):
-        """The processes of `program` that belong to this stack. A zombie is none: it has no exe."""
-        found = []
-        for pid in self.shell("processes").split():
-            with contextlib.suppress(FileNotFoundError):
-                if pathlib.Path(os.readlink(f"/proc/{pid}/exe")).name == program:
-                    found.append(int(pid))
+        """The processes of `program` whose arguments name a path of this stack."""
+        own, found = (f"{self.dir}/", f"{self.run_dir}/"), []
+        for folder in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it ended under our eyes; a zombie has no exe
+                arguments = (folder / "cmdline").read_text().split("\0")
+                is_own = any(argument.startswith(own) for argument in arguments)
+                if is_own and pathlib.Path(os.readlink(folder / "exe")).name == program:
+                    found.append(int(folder.name))
         return found
 
     def kill(self, program, number=signal.SIGKILL):
