@@ -1,5 +1,6 @@
 #include "config/net/http_client.h"
 
+#include <poll.h>
 #include <sys/eventfd.h>
 
 #include <array>
@@ -113,6 +114,11 @@ struct HttpClient::Impl {
     std::optional<ClientConnection> connection;
     SystemClock clock;
 
+    bool is_cancelled() const {
+        pollfd fd{cancel_fd.get(), POLLIN, 0};
+        return ::poll(&fd, 1, 0) > 0;
+    }
+
     ClientConnection::Deadline deadline(std::chrono::milliseconds timeout) const {
         return clock.steady_now() + timeout;
     }
@@ -129,6 +135,7 @@ Result<HttpResponse> HttpClient::Impl::attempt(const std::string& bytes,
                                                bool is_head,
                                                const OnData& on_data,
                                                bool& had_reply) {
+    if (is_cancelled()) return Error{ErrorCode::kIo, "the client was cancelled", {}};
     if (!connection) {
         auto opened =
             ClientConnection::open(options, cancel_fd.get(), deadline(options.connect_timeout));
@@ -148,7 +155,7 @@ Result<HttpResponse> HttpClient::Impl::attempt(const std::string& bytes,
         had_reply = had_reply || *taken > 0;
         if (on_data) until = deadline(options.timeout);
         if (*taken == 0) {
-            parser.put_eof(error);
+            if (parser.got_some()) parser.put_eof(error);
             if (error || !parser.is_done()) {
                 return Error{ErrorCode::kIo,
                              to_string(options.address) +

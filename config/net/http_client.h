@@ -1,6 +1,6 @@
 // HttpClient: a blocking HTTP/1.1 client with keep-alive for the CLI, the control plane and
 // background threads of the gateway. Asio and Beast stay in the .cpp. One client is used by one
-// thread at a time.
+// thread at a time. OpenSSL writes to sockets plainly: a process that uses TLS ignores SIGPIPE.
 #pragma once
 
 #include <chrono>

@@ -27,6 +27,7 @@ using TcpProtocol = asio::ip::tcp;
 // One event loop and the sessions that live on it.
 struct Loop {
     asio::io_context io{1};
+    std::shared_ptr<LoopGate> gate = std::make_shared<LoopGate>(io);
     asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
     std::list<std::weak_ptr<HttpSession>> sessions;  // touched on this loop only
     std::thread thread;
@@ -76,6 +77,8 @@ class Server final : public HttpServer {
         if (std::exchange(is_stopped_, true)) return;
         asio::post(loops_.front().io, [this] {
             boost::system::error_code ignored;
+            // Before the close: from then on the path may be a successor's.
+            if (unix_acceptor_) ::unlink(bound_.unix_path.c_str());
             if (unix_acceptor_) unix_acceptor_->close(ignored);
             if (tcp_acceptor_) tcp_acceptor_->close(ignored);
         });
@@ -86,9 +89,8 @@ class Server final : public HttpServer {
         }
         for (Loop& loop : loops_) {
             if (loop.thread.joinable()) loop.thread.join();
+            loop.gate->close();
         }
-        if (options_.address.is_unix() && !bound_.unix_path.empty())
-            ::unlink(bound_.unix_path.c_str());
     }
 
   private:
@@ -125,10 +127,10 @@ class Server final : public HttpServer {
         boost::system::error_code error;
         unix_acceptor_.emplace(loops_.front().io);
         unix_acceptor_->open(UnixProtocol(), error);
-        // The mode must hold from the first moment on, so the mask is set around bind().
-        const mode_t old_mask = ::umask(static_cast<mode_t>(~options_.unix_mode & 0777));
         if (!error) unix_acceptor_->bind(UnixProtocol::endpoint(path), error);
-        ::umask(old_mask);
+        // Before listen() nobody can connect, so the mode holds from the first moment on.
+        if (!error && ::chmod(path.c_str(), static_cast<mode_t>(options_.unix_mode)) != 0)
+            return errno_error("cannot set the mode of " + path);
         if (!error) unix_acceptor_->listen(asio::socket_base::max_listen_connections, error);
         if (error) return listen_error(error);
         bound_ = options_.address;
@@ -198,7 +200,7 @@ class Server final : public HttpServer {
     void add_session(Loop& loop, HttpSession::Socket socket) {
         loop.sessions.remove_if([](const auto& weak) { return weak.expired(); });
         auto session =
-            std::make_shared<HttpSession>(loop.io, std::move(socket), options_, handler_);
+            std::make_shared<HttpSession>(loop.gate, std::move(socket), options_, handler_);
         loop.sessions.push_back(session);
         session->start();
     }

@@ -1,6 +1,6 @@
-// HttpServer: HTTP/1.1 keep-alive over Unix sockets or TCP, for the engine and the
-// control plane. Asio and Beast stay in the .cpp. Not for the public edge: the gateway has its own
-// session, which relays bytes by hand.
+// HttpServer: HTTP/1.1 keep-alive over Unix sockets or TCP, for the engine and the control plane.
+// Asio and Beast stay out of this header. Not for the public edge: the gateway has its own session,
+// which relays bytes by hand.
 #pragma once
 
 #include <chrono>
@@ -18,8 +18,9 @@
 namespace turnpike::net {
 
 // The reply to one request. Thread-safe: any thread may call any function, also after the client
-// has gone (the call then does nothing). Exactly one of respond() or start() must come first;
-// dropping the last reference before that answers 500.
+// has gone or the server was destroyed (the call then does nothing). Exactly one of respond() or
+// start() must come first; dropping the last reference before that answers 500. Dropping it between
+// start() and finish() closes the connection after what was written.
 class HttpReply {
   public:
     virtual ~HttpReply() = default;
@@ -51,6 +52,12 @@ struct HttpServerOptions {
     int num_threads = 1;
     std::size_t max_body_bytes = limits::kMaxBodyBytes;
     std::chrono::milliseconds drain_timeout = std::chrono::seconds(30);
+    // Tests shorten these.
+    std::chrono::milliseconds head_timeout = limits::kHeadTimeout;
+    std::chrono::milliseconds body_timeout = limits::kBodyTimeout;
+    std::chrono::milliseconds idle_timeout = limits::kIdleTimeout;
+    // A client that takes nothing of a reply for so long is gone.
+    std::chrono::milliseconds stall_timeout = limits::kClientStallTimeout;
 };
 
 class HttpServer {

@@ -14,6 +14,7 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::size_t kReadBytes = 16 * 1024;
+constexpr std::size_t kWriteBytes = 64 * 1024;  // at most, between two looks at the deadline
 // While a reply is in progress the peer may send this much of its next requests.
 constexpr std::size_t kMaxPipelinedBytes = 64 * 1024;
 
@@ -26,10 +27,21 @@ std::string head_of(int status, const HttpHeaders& headers, bool keeps_alive) {
     return head;
 }
 
-std::string error_body(const std::string& message) {
-    // The messages are this file's own and need no escaping.
-    return R"({"error":{"message":")" + message +
-           R"(","type":"invalid_request_error","param":null,"code":null}})";
+// How long the rest of a refused request is still read.
+constexpr auto kLingerTimeout = std::chrono::seconds(2);
+
+// The arguments are this file's own and need no escaping.
+std::string error_body(std::string_view type, std::string_view code, const std::string& message) {
+    std::string body = R"({"error":{"message":")" + message + R"(","type":")";
+    body += type;
+    body += R"(","param":null,"code":")";
+    body += code;
+    return body + R"("}})";
+}
+
+HttpResponse error_response(int status, std::string_view code, const std::string& message) {
+    const char* type = status < 500 ? "invalid_request_error" : "server_error";
+    return {status, {{"content-type", "application/json"}}, error_body(type, code, message)};
 }
 
 // The user's handle. Dropping the last reference without an end is itself an answer.
@@ -42,14 +54,13 @@ class Reply final : public HttpReply {
         if (is_started_) {
             exchange_->abort();
         } else {
-            respond({500,
-                     {{"content-type", "application/json"}},
-                     error_body("the request was dropped without an answer")});
+            respond(
+                error_response(500, "internal_error", "the request was dropped without an answer"));
         }
     }
 
     void respond(HttpResponse response) override {
-        if (std::exchange(is_started_, true)) return;
+        if (is_started_.exchange(true)) return;
         is_finished_ = true;
         std::string bytes = head_of(response.status, response.headers, exchange_->keeps_alive());
         const bool has_body = response.status != 204;
@@ -60,7 +71,7 @@ class Reply final : public HttpReply {
     }
 
     void start(int status, HttpHeaders headers) override {
-        if (std::exchange(is_started_, true)) return;
+        if (is_started_.exchange(true)) return;
         headers.add("transfer-encoding", "chunked");
         exchange_->append(head_of(status, headers, exchange_->keeps_alive()) + "\r\n",
                           /*is_last=*/false);
@@ -76,7 +87,7 @@ class Reply final : public HttpReply {
     }
 
     void finish() override {
-        if (std::exchange(is_finished_, true)) return;
+        if (is_finished_.exchange(true)) return;
         exchange_->append(exchange_->is_head() ? "" : "0\r\n\r\n", /*is_last=*/true);
     }
 
@@ -90,9 +101,13 @@ class Reply final : public HttpReply {
 
   private:
     const std::shared_ptr<HttpExchange> exchange_;
-    bool is_started_ = false;
-    bool is_finished_ = false;
+    std::atomic<bool> is_started_{false};
+    std::atomic<bool> is_finished_{false};
 };
+
+std::size_t num_fields(const http::fields& fields) {
+    return static_cast<std::size_t>(std::distance(fields.begin(), fields.end()));
+}
 
 HttpRequest to_request(http::request<http::string_body>&& message) {
     HttpRequest request;
@@ -108,37 +123,36 @@ HttpRequest to_request(http::request<http::string_body>&& message) {
 }  // namespace
 
 HttpExchange::HttpExchange(std::weak_ptr<HttpSession> session,
-                           asio::io_context& io,
+                           std::shared_ptr<LoopGate> gate,
                            bool is_head,
                            bool keeps_alive)
-    : session_(std::move(session)), io_(io), is_head_(is_head), keeps_alive_(keeps_alive) {}
+    : session_(std::move(session)),
+      gate_(std::move(gate)),
+      is_head_(is_head),
+      keeps_alive_(keeps_alive) {}
 
 bool HttpExchange::append(std::string bytes, bool is_last) {
-    if (is_closed_.load()) return false;
+    const std::lock_guard lock(mutex_);
+    if (is_closed_ || is_ended_) return false;
+    is_ended_ = is_last;
     const std::size_t backlog = backlog_bytes_ += bytes.size();
-    {
-        const std::lock_guard lock(mutex_);
-        output_.pieces.push_back(std::move(bytes));
-        output_.is_last = output_.is_last || is_last;
-    }
+    output_.pieces.push_back(std::move(bytes));
+    output_.is_last = is_last;
     wake_session();
     return !is_gone_.load() && backlog <= limits::kMaxStreamBacklogBytes;
 }
 
 void HttpExchange::abort() {
-    {
-        const std::lock_guard lock(mutex_);
-        output_.is_aborted = true;
-    }
+    const std::lock_guard lock(mutex_);
+    if (is_closed_ || is_ended_) return;
+    is_ended_ = true;
+    output_.is_aborted = true;
     wake_session();
 }
 
 void HttpExchange::wake_session() {
-    {
-        const std::lock_guard lock(mutex_);
-        if (std::exchange(is_wake_pending_, true)) return;
-    }
-    asio::post(io_, [session = session_] {
+    if (std::exchange(is_wake_pending_, true)) return;
+    gate_->post([session = session_] {
         if (const auto alive = session.lock()) alive->pump();
     });
 }
@@ -172,15 +186,19 @@ void HttpExchange::client_gone(bool is_writable) {
     if (callback) callback();
 }
 
-HttpSession::HttpSession(asio::io_context& io,
+HttpSession::HttpSession(std::shared_ptr<LoopGate> gate,
                          Socket socket,
                          const HttpServerOptions& options,
                          const HttpHandler& handler)
-    : io_(io), socket_(std::move(socket)), options_(options), handler_(handler), deadline_(io) {}
+    : gate_(std::move(gate)),
+      socket_(std::move(socket)),
+      options_(options),
+      handler_(handler),
+      deadline_(socket_.get_executor()) {}
 
 void HttpSession::start() {
     parse();  // makes the parser and arms the first read
-    set_deadline(limits::kHeadTimeout);
+    set_deadline(options_.head_timeout);
 }
 
 void HttpSession::drain() {
@@ -208,16 +226,20 @@ void HttpSession::set_deadline(std::chrono::steady_clock::duration timeout) {
 }
 
 void HttpSession::expired() {
-    if (!socket_.is_open() || exchange_ != nullptr) return;
+    // A wait that had ended when the deadline was moved comes here all the same.
+    if (!socket_.is_open() || deadline_.expiry() > SystemClock().steady_now()) return;
+    if (is_writing_ || is_lingering_) return close();
+    if (exchange_ != nullptr) return;
     if (has_partial_request_) {
-        reject(408, "the request did not arrive in time");
+        reject(408, "timeout", "the request did not arrive in time");
     } else {
         close();
     }
 }
 
 void HttpSession::arm_read() {
-    const bool is_full = exchange_ != nullptr && buffer_.size() >= kMaxPipelinedBytes;
+    const bool is_full =
+        exchange_ != nullptr && !is_rejected_ && buffer_.size() >= kMaxPipelinedBytes;
     if (is_reading_ || is_peer_done_ || is_full || !socket_.is_open()) return;
     is_reading_ = true;
     socket_.async_read_some(
@@ -239,7 +261,10 @@ void HttpSession::took(boost::system::error_code error, std::size_t num_bytes) {
         return;
     }
     buffer_.commit(num_bytes);
-    if (exchange_ == nullptr) {
+    if (is_rejected_) {
+        buffer_.consume(buffer_.size());
+        arm_read();
+    } else if (exchange_ == nullptr) {
         parse();
     } else {
         arm_read();
@@ -257,17 +282,21 @@ void HttpSession::parse() {
     }
     boost::system::error_code error;
     while (buffer_.size() > 0 && !parser_->is_done()) {
-        if (!std::exchange(has_partial_request_, true)) set_deadline(limits::kHeadTimeout);
+        if (!std::exchange(has_partial_request_, true)) set_deadline(options_.head_timeout);
         const bool had_head = parser_->is_header_done();
         const std::size_t used = parser_->put(buffer_.data(), error);
         buffer_.consume(used);
-        if (!had_head && parser_->is_header_done()) set_deadline(limits::kBodyTimeout);
+        if (!had_head && parser_->is_header_done()) set_deadline(options_.body_timeout);
         if (error == http::error::need_more) break;
-        if (error == http::error::header_limit) return reject(431, "the request head is too large");
-        if (error == http::error::body_limit) return reject(413, "the request body is too large");
-        if (error) return reject(400, "the request is not valid HTTP/1.1");
+        if (error == http::error::header_limit)
+            return reject(431, "header_too_large", "the request head is too large");
+        if (error == http::error::body_limit)
+            return reject(413, "too_large", "the request body is too large");
+        if (error) return reject(400, "invalid_argument", "the request is not valid HTTP/1.1");
         if (used == 0) break;
     }
+    if (parser_->is_header_done() && num_fields(parser_->get()) > limits::kMaxHeaderFields)
+        return reject(431, "header_too_large", "the request has too many header fields");
     if (parser_->is_done()) return dispatch();
     if (parser_->is_header_done() && !std::exchange(is_continue_sent_, true) &&
         parser_->get()[http::field::expect] == "100-continue") {
@@ -277,12 +306,15 @@ void HttpSession::parse() {
     arm_read();
 }
 
-void HttpSession::reject(int status, const std::string& message) {
-    exchange_ = std::make_shared<HttpExchange>(weak_from_this(), io_, /*is_head=*/false,
+void HttpSession::reject(int status, std::string_view code, const std::string& message) {
+    is_rejected_ = true;
+    buffer_.consume(buffer_.size());
+    exchange_ = std::make_shared<HttpExchange>(weak_from_this(), gate_, /*is_head=*/false,
                                                /*keeps_alive=*/false);
     is_last_taken_ = false;
     self_ = shared_from_this();
-    Reply(exchange_).respond({status, {{"content-type", "application/json"}}, error_body(message)});
+    Reply(exchange_).respond(error_response(status, code, message));
+    arm_read();
 }
 
 void HttpSession::dispatch() {
@@ -291,7 +323,7 @@ void HttpSession::dispatch() {
     parser_.reset();
     const bool is_head = message.method() == http::verb::head;
     const bool keeps_alive = message.keep_alive() && !is_draining_;
-    exchange_ = std::make_shared<HttpExchange>(weak_from_this(), io_, is_head, keeps_alive);
+    exchange_ = std::make_shared<HttpExchange>(weak_from_this(), gate_, is_head, keeps_alive);
     is_last_taken_ = false;
     self_ = shared_from_this();
     arm_read();  // watches for FIN
@@ -302,8 +334,8 @@ void HttpSession::pump() {
     if (exchange_ == nullptr || is_writing_ || !socket_.is_open()) return;
     HttpExchange::Output output = exchange_->take_output();
     for (std::string& piece : output.pieces) writing_.push_back(std::move(piece));
-    is_last_taken_ = is_last_taken_ || output.is_last;
-    if (output.is_aborted) return close();
+    is_last_taken_ = is_last_taken_ || output.is_last || output.is_aborted;
+    if (output.is_aborted) exchange_->forbid_keep_alive();
     if (!writing_.empty()) {
         write_pending();
     } else if (is_last_taken_) {
@@ -313,33 +345,49 @@ void HttpSession::pump() {
 
 void HttpSession::write_pending() {
     is_writing_ = true;
+    if (exchange_ != nullptr) set_deadline(options_.stall_timeout);
     std::vector<asio::const_buffer> buffers;
     buffers.reserve(writing_.size());
     for (const std::string& piece : writing_) buffers.push_back(asio::buffer(piece));
-    asio::async_write(
-        socket_, buffers,
-        [self = shared_from_this()](boost::system::error_code error, std::size_t num_bytes) {
-            self->is_writing_ = false;
-            self->writing_.clear();
-            if (!self->socket_.is_open()) return;
-            if (error) return self->close();
-            if (self->exchange_ == nullptr) return;
-            self->exchange_->written(num_bytes);
-            self->pump();
-        });
+    // Every piece that the peer takes moves the deadline: a slow reader is not a gone one.
+    const auto moves_deadline = [this, is_reply = exchange_ != nullptr](
+                                    boost::system::error_code error, std::size_t num_bytes) {
+        if (error || !socket_.is_open()) return std::size_t{0};
+        if (is_reply && num_bytes > 0) set_deadline(options_.stall_timeout);
+        return kWriteBytes;
+    };
+    asio::async_write(socket_, buffers, moves_deadline,
+                      // Without an exchange it is a "100 Continue", which no backlog counts.
+                      [self = shared_from_this(), exchange = exchange_](
+                          boost::system::error_code error, std::size_t num_bytes) {
+                          self->is_writing_ = false;
+                          self->writing_.clear();
+                          if (!self->socket_.is_open()) return;
+                          if (error) return self->close();
+                          if (exchange != nullptr) {
+                              self->deadline_.cancel();
+                              exchange->written(num_bytes);
+                          }
+                          self->pump();
+                      });
 }
 
 void HttpSession::finish_exchange() {
     const bool keeps_alive = exchange_->keeps_alive() && !is_draining_ && !is_peer_done_;
     exchange_.reset();
     const std::shared_ptr<HttpSession> last = std::move(self_);
-    if (!keeps_alive) {
-        boost::system::error_code ignored;
-        socket_.shutdown(Socket::shutdown_send, ignored);
-        return close();
+    if (keeps_alive) {
+        set_deadline(options_.idle_timeout);
+        return parse();
     }
-    set_deadline(limits::kIdleTimeout);
-    parse();
+    boost::system::error_code ignored;
+    socket_.shutdown(Socket::shutdown_send, ignored);
+    if (!is_rejected_ || is_peer_done_ || is_draining_) return close();
+    // Closing with unread bytes resets the connection, and the peer may lose a refusal that it has
+    // not read yet. So its FIN is awaited, for a while, and what it still sends is thrown away.
+    is_lingering_ = true;
+    set_deadline(kLingerTimeout);
+    arm_read();
 }
 
 }  // namespace turnpike::net

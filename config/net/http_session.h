@@ -6,6 +6,7 @@
 #include <atomic>
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -14,6 +15,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "config/net/http_server.h"
@@ -22,15 +25,38 @@ namespace turnpike::net {
 
 class HttpSession;
 
+// The way into an event loop for threads that may outlive it, as holders of a reply do.
+class LoopGate {
+  public:
+    explicit LoopGate(boost::asio::io_context& io) : io_(&io) {}
+
+    // Runs `task` on the loop, or never once the gate is closed.
+    template <class Task>
+    void post(Task task) {
+        const std::lock_guard lock(mutex_);
+        if (io_ != nullptr) boost::asio::post(*io_, std::move(task));
+    }
+
+    void close() {
+        const std::lock_guard lock(mutex_);
+        io_ = nullptr;
+    }
+
+  private:
+    std::mutex mutex_;
+    boost::asio::io_context* io_;
+};
+
 // What a reply in progress shares between the producer's thread and the session's.
 class HttpExchange {
   public:
     HttpExchange(std::weak_ptr<HttpSession> session,
-                 boost::asio::io_context& io,
+                 std::shared_ptr<LoopGate> gate,
                  bool is_head,
                  bool keeps_alive);
 
-    // Producer's side, any thread.
+    // Producer's side, any thread. What comes after the last piece, or after the peer can no longer
+    // be written to, is dropped.
     bool append(std::string bytes, bool is_last);
     void abort();
     void on_client_gone(std::function<void()> callback);
@@ -60,18 +86,19 @@ class HttpExchange {
     void forbid_keep_alive() { keeps_alive_ = false; }
 
   private:
-    void wake_session();
+    void wake_session();  // with mutex_ held
 
     const std::weak_ptr<HttpSession> session_;
-    boost::asio::io_context& io_;
+    const std::shared_ptr<LoopGate> gate_;
     const bool is_head_;
     std::atomic<bool> keeps_alive_;
     std::atomic<bool> is_gone_{false};
-    std::atomic<bool> is_closed_{false};
     std::atomic<std::size_t> backlog_bytes_{0};
 
     std::mutex mutex_;  // guards the rest
     Output output_;
+    bool is_closed_ = false;  // nothing is taken any more
+    bool is_ended_ = false;   // the last piece was appended
     bool is_wake_pending_ = false;
     std::function<void()> gone_callback_;
 };
@@ -80,7 +107,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   public:
     using Socket = boost::asio::generic::stream_protocol::socket;
 
-    HttpSession(boost::asio::io_context& io,
+    HttpSession(std::shared_ptr<LoopGate> gate,
                 Socket socket,
                 const HttpServerOptions& options,
                 const HttpHandler& handler);
@@ -99,13 +126,13 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     void took(boost::system::error_code error, std::size_t num_bytes);
     void parse();
     void dispatch();
-    void reject(int status, const std::string& message);
+    void reject(int status, std::string_view code, const std::string& message);
     void finish_exchange();
     void set_deadline(std::chrono::steady_clock::duration timeout);
     void expired();
     void write_pending();
 
-    boost::asio::io_context& io_;
+    const std::shared_ptr<LoopGate> gate_;
     Socket socket_;
     const HttpServerOptions& options_;
     const HttpHandler& handler_;
@@ -123,6 +150,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     bool is_peer_done_ = false;  // FIN seen
     bool is_continue_sent_ = false;
     bool has_partial_request_ = false;
+    bool is_rejected_ = false;   // the rest of the request is read and thrown away
+    bool is_lingering_ = false;  // the refusal is out; waits for the peer's FIN
 };
 
 }  // namespace turnpike::net

@@ -1,97 +1,18 @@
 // The server against raw sockets and against the client: framing, bounds, half-close, keep-alive,
 // drain.
-#include "config/net/http_server.h"
-
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstring>
-#include <filesystem>
 #include <future>
 #include <thread>
 
-#include "config/base/unique_handle.h"
-#include "config/net/http_client.h"
+#include "tests/unit/config/net/server_fixture.h"
 
 namespace turnpike::net {
 namespace {
-
-UniqueFd connect_unix(const std::string& path) {
-    UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.data(), path.size());
-    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-        fd.reset();
-    const timeval limit{10, 0};
-    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    return fd;
-}
-
-void send_text(const UniqueFd& fd, const std::string& text) {
-    ASSERT_EQ(::send(fd.get(), text.data(), text.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(text.size()));
-}
-
-// Reads until `marker` has come or the stream ends.
-std::string read_until(const UniqueFd& fd, const std::string& marker) {
-    std::string seen;
-    char buffer[4096];
-    while (seen.find(marker) == std::string::npos) {
-        const ssize_t taken = ::recv(fd.get(), buffer, sizeof buffer, 0);
-        if (taken <= 0) break;
-        seen.append(buffer, static_cast<std::size_t>(taken));
-    }
-    return seen;
-}
-
-std::string read_all(const UniqueFd& fd) {
-    return read_until(fd, "\x01 never sent");
-}
-
-class HttpServerTest : public testing::Test {
-  protected:
-    void SetUp() override {
-        std::string pattern = "/tmp/tp-net.XXXXXX";
-        ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-        dir_ = pattern;
-        path_ = dir_ + "/s.sock";
-    }
-
-    void TearDown() override {
-        server_.reset();
-        std::filesystem::remove_all(dir_);
-    }
-
-    void serve(HttpHandler handler, int num_threads = 1) {
-        HttpServerOptions options;
-        options.address = NetAddress{path_, "", 0};
-        options.num_threads = num_threads;
-        options.max_body_bytes = 1000;
-        options.drain_timeout = std::chrono::milliseconds(300);
-        auto server = HttpServer::start(options, std::move(handler), log_);
-        ASSERT_TRUE(server.has_value()) << server.error().message;
-        server_ = std::move(*server);
-    }
-
-    HttpClient client() {
-        return HttpClient(HttpClientOptions{
-            .address = NetAddress{path_, "", 0}, .ca_file = "", .server_name = ""});
-    }
-
-    static void echo(HttpRequest request, std::shared_ptr<HttpReply> reply) {
-        reply->respond({200, {{"x-method", request.method}}, request.target + "|" + request.body});
-    }
-
-    std::string dir_;
-    std::string path_;
-    SystemClock clock_;
-    Log log_{clock_, "test", LogLevel::kError};
-    std::unique_ptr<HttpServer> server_;
-};
 
 TEST_F(HttpServerTest, AnswersAndKeepsAlive) {
     serve(&echo);
