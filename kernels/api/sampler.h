@@ -5,10 +5,29 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 namespace turnpike::kernels {
 
-// Processing order: temperature, top-k, top-p, min-p. Equal logits rank by the lower token.
+// A distinct token of the sequence so far.
+struct SeenToken {
+    std::int32_t token = 0;
+    std::int32_t num_generated = 0;  // times in the output; 0 = in the prompt only
+};
+
+struct TokenBias {
+    std::int32_t token = 0;
+    float bias = 0.0F;
+};
+
+struct TokenLogprob {
+    std::int32_t token = 0;
+    float logprob = 0.0F;
+};
+
+// Processing order: logit bias, penalties and mask (edit_logits), temperature, top-k, top-p, min-p.
+// Equal logits rank by the lower token. The spans are read during the call only.
 struct SampleParams {
     float temperature =
         1.0F;            // 0 = the largest logit, without noise; the filters then change nothing
@@ -18,14 +37,42 @@ struct SampleParams {
     std::uint64_t seed = 0;
     std::int32_t choice_index = 0;
     std::int32_t position = 0;  // of the token to be sampled
+
+    float repetition_penalty = 1.0F;  // over prompt and output; over 0
+    float presence_penalty = 0.0F;    // over the output, once per token
+    float frequency_penalty = 0.0F;   // over the output, per occurrence
+    std::span<const SeenToken> seen;  // each token once; needed when a penalty is set
+    std::span<const TokenBias> bias;  // each token once
+    // Bit t % 32 of word t / 32 says whether token t may be chosen; empty = every token. Covers the
+    // row; at least one token with a finite logit is allowed.
+    std::span<const std::uint32_t> allowed;
+    std::int32_t num_alternatives = 0;  // of the likeliest tokens, to be told with the result
 };
 
+// Log-probabilities are of the model's own distribution: natural log softmax of the logits before
+// any edit, temperature or filter.
 struct SampledRow {
     std::int32_t token = 0;
-    // Of the model's own distribution: natural log softmax of the logits before temperature and
-    // filters.
     float logprob = 0.0F;
+    // The likeliest tokens, the likeliest first; fewer than asked for when the row is shorter.
+    std::vector<TokenLogprob> alternatives;
 };
+
+// Whether edit_logits changes anything.
+inline bool has_edits(const SampleParams& params) {
+    const bool has_penalty = params.repetition_penalty != 1.0F || params.presence_penalty != 0.0F ||
+                             params.frequency_penalty != 0.0F;
+    return (has_penalty && !params.seen.empty()) || !params.bias.empty() || !params.allowed.empty();
+}
+
+// The definition of bias, penalties and mask, in f32 and in this order, for one row of real tokens:
+//   logit += bias
+//   logit of a seen token: / repetition_penalty when over 0, else * repetition_penalty
+//   logit of a token in the output: -= frequency_penalty * num_generated, then -= presence_penalty
+//   logit of a token that is not allowed: -infinity
+// Entries for tokens at and beyond the row's end are ignored. Compiled without fused operations, so
+// that every backend that calls it has the same bits.
+void edit_logits(const SampleParams& params, std::span<float> logits);
 
 // Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
 constexpr std::array<std::uint32_t, 4> philox4x32(std::array<std::uint32_t, 4> counter,

@@ -17,22 +17,29 @@ std::int32_t argmax(std::span<const float> logits) {
                                      logits.begin());
 }
 
-float logprob_of(std::span<const float> logits, std::int32_t best, std::int32_t token) {
-    const double max = logits[static_cast<std::size_t>(best)];
+// log(sum(exp(logits))), in double.
+double log_total(std::span<const float> logits) {
+    const double max = logits[static_cast<std::size_t>(argmax(logits))];
     double total = 0.0;
     for (const float logit : logits) total += std::exp(static_cast<double>(logit) - max);
-    return static_cast<float>(logits[static_cast<std::size_t>(token)] - max - std::log(total));
+    return max + std::log(total);
 }
 
-// Tokens by descending logit, the lower token first on ties.
-std::vector<std::int32_t> ranked_tokens(std::span<const float> logits) {
-    std::vector<std::int32_t> tokens(logits.size());
-    std::iota(tokens.begin(), tokens.end(), 0);
-    std::sort(tokens.begin(), tokens.end(), [&](std::int32_t a, std::int32_t b) {
+// By descending logit, the lower token first on ties.
+struct Ranking {
+    std::span<const float> logits;
+
+    bool operator()(std::int32_t a, std::int32_t b) const {
         const float left = logits[static_cast<std::size_t>(a)];
         const float right = logits[static_cast<std::size_t>(b)];
         return left != right ? left > right : a < b;
-    });
+    }
+};
+
+std::vector<std::int32_t> ranked_tokens(std::span<const float> logits) {
+    std::vector<std::int32_t> tokens(logits.size());
+    std::iota(tokens.begin(), tokens.end(), 0);
+    std::sort(tokens.begin(), tokens.end(), Ranking{logits});
     return tokens;
 }
 
@@ -62,13 +69,11 @@ std::vector<std::int32_t> kept_tokens(std::span<const float> logits, const Sampl
     return tokens;
 }
 
-}  // namespace
-
-SampledRow sample_row(std::span<const float> logits, const SampleParams& params) {
-    CHECK(!logits.empty());
+// argmax(logit / temperature + noise) over what the filters keep.
+std::int32_t choose(std::span<const float> logits, const SampleParams& params) {
     const std::int32_t best = argmax(logits);
     CHECK(std::isfinite(logits[static_cast<std::size_t>(best)]));
-    if (params.temperature <= 0.0F) return {best, logprob_of(logits, best, best)};
+    if (params.temperature <= 0.0F) return best;
 
     const bool is_filtered = params.top_k > 0 || params.top_p < 1.0F || params.min_p > 0.0F;
     std::vector<std::int32_t> tokens;
@@ -79,7 +84,7 @@ SampledRow sample_row(std::span<const float> logits, const SampleParams& params)
         tokens.resize(logits.size());
         std::iota(tokens.begin(), tokens.end(), 0);
     }
-    std::int32_t winner = tokens.front();
+    std::int32_t winner = best;
     double highest = -std::numeric_limits<double>::infinity();
     for (const std::int32_t token : tokens) {
         const double logit = logits[static_cast<std::size_t>(token)];
@@ -90,7 +95,41 @@ SampledRow sample_row(std::span<const float> logits, const SampleParams& params)
             winner = token;
         }
     }
-    return {winner, logprob_of(logits, best, winner)};
+    return winner;
+}
+
+std::vector<std::int32_t> likeliest_tokens(std::span<const float> logits, std::int32_t count) {
+    std::vector<std::int32_t> tokens(logits.size());
+    std::iota(tokens.begin(), tokens.end(), 0);
+    const auto middle = tokens.begin() + static_cast<std::ptrdiff_t>(std::min(
+                                             tokens.size(), static_cast<std::size_t>(count)));
+    std::partial_sort(tokens.begin(), middle, tokens.end(), Ranking{logits});
+    tokens.erase(middle, tokens.end());
+    return tokens;
+}
+
+}  // namespace
+
+SampledRow sample_row(std::span<const float> logits, const SampleParams& params) {
+    CHECK(!logits.empty());
+    SampledRow row;
+    if (has_edits(params)) {
+        std::vector<float> edited(logits.begin(), logits.end());
+        edit_logits(params, edited);
+        row.token = choose(edited, params);
+    } else {
+        row.token = choose(logits, params);
+    }
+    const double total = log_total(logits);
+    const auto logprob_of = [&](std::int32_t token) {
+        return static_cast<float>(logits[static_cast<std::size_t>(token)] - total);
+    };
+    row.logprob = logprob_of(row.token);
+    if (params.num_alternatives > 0) {
+        for (const std::int32_t token : likeliest_tokens(logits, params.num_alternatives))
+            row.alternatives.push_back({token, logprob_of(token)});
+    }
+    return row;
 }
 
 }  // namespace turnpike::kernels::reference

@@ -58,5 +58,26 @@ TEST(GumbelNoise, DependsOnEachInput) {
     EXPECT_NE(gumbel_noise(other, 11), noise);
 }
 
+TEST(EditLogits, AppliesBiasThenPenaltiesThenTheMask) {
+    SampleParams params;
+    EXPECT_FALSE(has_edits(params));
+    const std::vector<SeenToken> seen{{0, 0}, {1, 3}, {2, 1}, {9, 1}, {-1, 1}};
+    const std::vector<TokenBias> bias{{0, 1.0F}, {3, -4.0F}, {9, 1.0F}, {-5, 1.0F}};
+    const std::vector<std::uint32_t> allowed{0b10111};
+    params.repetition_penalty = 2.0F;
+    params.frequency_penalty = 0.5F;
+    params.presence_penalty = 0.25F;
+    EXPECT_FALSE(has_edits(params));  // nothing was seen yet
+    params.seen = seen;
+    params.bias = bias;
+    params.allowed = allowed;
+    EXPECT_TRUE(has_edits(params));
+    std::vector<float> logits{1.0F, 4.0F, -1.0F, 2.0F, 0.5F};
+    edit_logits(params, logits);
+    // 0: in the prompt only; 2: negative, so multiplied; 3: not allowed; 4: untouched.
+    EXPECT_EQ(logits, (std::vector<float>{1.0F, 0.25F, -2.75F,
+                                          -std::numeric_limits<float>::infinity(), 0.5F}));
+}
+
 }  // namespace
 }  // namespace turnpike::kernels

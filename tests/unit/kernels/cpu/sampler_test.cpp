@@ -1,11 +1,9 @@
-// The sampler: greedy, filters against hand-worked sets, frequencies by chi-square,
-// log-probabilities.
+// The sampler: greedy, filters and masks against hand-worked sets, log-probabilities.
 #include "kernels/cpu/reference/sampler.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <map>
 #include <set>
 #include <vector>
 
@@ -80,48 +78,43 @@ TEST(Sampler, TiesAtABorderGoToTheLowerToken) {
     EXPECT_EQ(tokens_seen(logits, params), (std::set<std::int32_t>{1, 2}));
 }
 
-double chi_square(const std::vector<double>& expected, SampleParams params, int count) {
+TEST(Sampler, AMaskLeavesTheAllowedTokens) {
     const auto logits = logits_of(kProbabilities);
-    std::map<std::int32_t, int> seen;
-    for (int position = 0; position < count; ++position) {
-        params.position = position;
-        ++seen[sample_row(logits, params).token];
-    }
-    double sum = 0.0;
-    for (std::size_t token = 0; token < expected.size(); ++token) {
-        const double wanted = expected[token] * count;
-        const double difference = seen[static_cast<std::int32_t>(token)] - wanted;
-        sum += wanted > 0.0 ? difference * difference / wanted : difference * difference * 1e9;
-    }
-    return sum;
-}
-
-// Four degrees of freedom: 18.5 is exceeded with probability 0.001; the seeds are fixed.
-TEST(Sampler, FrequenciesAreTheProbabilities) {
-    for (const std::uint64_t seed : {1U, 2U, 3U}) {
-        SampleParams params;
-        params.seed = seed;
-        EXPECT_LT(chi_square(kProbabilities, params, 20'000), 18.5) << "seed " << seed;
-    }
-}
-
-TEST(Sampler, FrequenciesFollowTemperature) {
-    std::vector<double> expected;
-    double total = 0.0;
-    for (const double p : kProbabilities) total += std::pow(p, 1.0 / 0.6);
-    for (const double p : kProbabilities) expected.push_back(std::pow(p, 1.0 / 0.6) / total);
     SampleParams params;
-    params.seed = 4;
-    params.temperature = 0.6F;
-    EXPECT_LT(chi_square(expected, params, 20'000), 18.5);
+    const std::vector<std::uint32_t> allowed{0b10101};
+    params.allowed = allowed;
+    using Set = std::set<std::int32_t>;
+    EXPECT_EQ(tokens_seen(logits, params), (Set{0, 2, 4}));
+    params.top_k = 4;  // more than are allowed
+    EXPECT_EQ(tokens_seen(logits, params), (Set{0, 2, 4}));
+    params.top_k = 2;
+    EXPECT_EQ(tokens_seen(logits, params), (Set{0, 4}));
+    params.temperature = 0.0F;
+    EXPECT_EQ(tokens_seen(logits, params), (Set{4}));
 }
 
-TEST(Sampler, FrequenciesAreRenormalisedAfterTopP) {
+TEST(Sampler, LogprobsIgnoreEditsAndListTheLikeliest) {
     SampleParams params;
-    params.seed = 5;
-    params.top_p = 0.65F;
-    // One degree of freedom: 10.8 at 0.001.
-    EXPECT_LT(chi_square({0.0, 4.0 / 7.0, 0.0, 3.0 / 7.0, 0.0}, params, 20'000), 10.8);
+    params.temperature = 0.0F;
+    const std::vector<TokenBias> bias{{2, 100.0F}};
+    params.bias = bias;
+    params.num_alternatives = 3;
+    const SampledRow row = sample_row(logits_of(kProbabilities), params);
+    EXPECT_EQ(row.token, 2);
+    EXPECT_NEAR(row.logprob, std::log(0.05), 1e-5);
+    ASSERT_EQ(row.alternatives.size(), 3U);
+    const std::vector<std::int32_t> expected{1, 3, 4};
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_EQ(row.alternatives[i].token, expected[i]);
+        EXPECT_NEAR(row.alternatives[i].logprob,
+                    std::log(kProbabilities[static_cast<std::size_t>(expected[i])]), 1e-5);
+    }
+    params.num_alternatives = 20;
+    EXPECT_EQ(sample_row(logits_of(kProbabilities), params).alternatives.size(), 5U);
+    params.num_alternatives = 2;
+    const auto tied = sample_row(std::vector<float>{1.0F, 2.0F, 2.0F, 2.0F}, params).alternatives;
+    EXPECT_EQ(tied[0].token, 1);
+    EXPECT_EQ(tied[1].token, 2);
 }
 
 TEST(Sampler, ChoicesAndPositionsAreIndependent) {
