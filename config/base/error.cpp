@@ -11,7 +11,8 @@ std::string_view to_string(ErrorCode code) {
     switch (code) {
         case ErrorCode::kInvalidArgument:
             return "invalid_argument";
-        case ErrorCode::kContextLengthExceeded: return "context_length_exceeded";
+        case ErrorCode::kContextLengthExceeded:
+            return "context_length_exceeded";
         case ErrorCode::kUnauthenticated:
             return "unauthenticated";
         case ErrorCode::kPaymentRequired:

@@ -8,25 +8,25 @@
 namespace turnpike {
 
 enum class ErrorCode {
-    kInvalidArgument,   // the caller's input is wrong; repeating it cannot help
+    kInvalidArgument,        // the caller's input is wrong; repeating it cannot help
     kContextLengthExceeded,  // prompt and max_tokens do not fit the model's context
-    kUnauthenticated,   // no key, or a key that is not known
-    kPaymentRequired,   // no credit
-    kPermissionDenied,  // known, but not allowed
-    kNotFound,          // does not exist, or belongs to somebody else
-    kMethodNotAllowed,  // the route exists, the method does not
-    kTimeout,           // the other side took too long
-    kConflict,          // the state does not allow it, or an epoch is stale
-    kTooLarge,          // over a bound of limits.h
-    kUnsupportedMedia,  // a body that is no JSON by its content type
-    kRateLimited,       // over a limit of the caller's
-    kHeaderTooLarge,    // request head over a bound of limits.h
-    kInternal,          // our fault
-    kBadGateway,        // a replica failed before its first byte
-    kUnavailable,       // not now: overloaded, loading or draining
-    kGatewayTimeout,    // a replica took too long
-    kIo,                // the operating system refused: disk, socket, process
-    kCorrupt,           // stored or received data breaks its format
+    kUnauthenticated,        // no key, or a key that is not known
+    kPaymentRequired,        // no credit
+    kPermissionDenied,       // known, but not allowed
+    kNotFound,               // does not exist, or belongs to somebody else
+    kMethodNotAllowed,       // the route exists, the method does not
+    kTimeout,                // the other side took too long
+    kConflict,               // the state does not allow it, or an epoch is stale
+    kTooLarge,               // over a bound of limits.h
+    kUnsupportedMedia,       // a body that is no JSON by its content type
+    kRateLimited,            // over a limit of the caller's
+    kHeaderTooLarge,         // request head over a bound of limits.h
+    kInternal,               // our fault
+    kBadGateway,             // a replica failed before its first byte
+    kUnavailable,            // not now: overloaded, loading or draining
+    kGatewayTimeout,         // a replica took too long
+    kIo,                     // the operating system refused: disk, socket, process
+    kCorrupt,                // stored or received data breaks its format
 };
 
 // The enumerator's snake_case name, for logs: "not_found".

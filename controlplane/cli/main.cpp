@@ -179,8 +179,7 @@ int main(int argc, char** argv) {
         app.add_subcommand("up", "run the control plane and the gateway of a state directory");
     up->add_option("--dir", options.dir, "state directory");
     const Verbs verbs(app, options, chosen);
-    if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1]))
-        run_sibling(argv);
+    if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) run_sibling(argv);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& problem) {

@@ -66,6 +66,7 @@ Result<pid_t> spawn_detached(const SpawnOptions& options) {
     SpawnSetup setup;
     std::vector<std::string> arguments = options.arguments;
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
     pid_t pid = 0;

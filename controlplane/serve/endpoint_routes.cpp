@@ -294,9 +294,8 @@ void add_endpoint_routes(Router& router, const EndpointContext& context) {
     with_id("GET", "/admin/v1/endpoints/{}/replicas", list_its_replicas);
     router.add_deferred(
         "POST", "/admin/v1/park",
-        [context](HttpRequest, PathArguments, const std::shared_ptr<net::HttpReply>& reply) {
-            park(context, reply);
-        });
+        [context](const HttpRequest&, const PathArguments&,
+                  const std::shared_ptr<net::HttpReply>& reply) { park(context, reply); });
 }
 
 }  // namespace turnpike::controlplane

@@ -32,7 +32,9 @@ net::HttpResponse usage_response(const Result<IngestResult>& result) {
     return json_response(200, dump({{"new", result->num_new}, {"repeated", result->num_repeated}}));
 }
 
-void ingest(Store& store, const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply) {
+void ingest(Store& store,
+            const net::HttpRequest& request,
+            const std::shared_ptr<net::HttpReply>& reply) {
     auto batch = parse_usage_batch(request.body);
     if (batch && batch->records.size() > limits::kMaxUsageBatch) {
         batch = Error{ErrorCode::kTooLarge,
@@ -44,7 +46,7 @@ void ingest(Store& store, const net::HttpRequest& request, std::shared_ptr<net::
         reply->respond(error_response(as_refusal(batch.error())));
         return;
     }
-    store.ingest(std::move(*batch), [reply = std::move(reply)](Result<IngestResult> result) {
+    store.ingest(std::move(*batch), [reply](const Result<IngestResult>& result) {
         reply->respond(usage_response(result));
     });
 }
@@ -53,21 +55,20 @@ void ingest(Store& store, const net::HttpRequest& request, std::shared_ptr<net::
 
 void add_internal_routes(
     Router& router, Store& store, SnapshotPoller& poller, LoadReports& loads, const Clock& clock) {
-    router.add_deferred(
-        "GET", "/internal/v1/snapshot",
-        [&poller](net::HttpRequest request, PathArguments, std::shared_ptr<net::HttpReply> reply) {
-            const auto after = parse_revision(request.query("after"));
-            if (!after) {
-                reply->respond(error_response(after.error()));
-                return;
-            }
-            poller.poll(request.query("store"), *after, std::move(reply));
-        });
+    router.add_deferred("GET", "/internal/v1/snapshot",
+                        [&poller](const net::HttpRequest& request, const PathArguments&,
+                                  const std::shared_ptr<net::HttpReply>& reply) {
+                            const auto after = parse_revision(request.query("after"));
+                            if (!after) {
+                                reply->respond(error_response(after.error()));
+                                return;
+                            }
+                            poller.poll(request.query("store"), *after, reply);
+                        });
     router.add_deferred(
         "POST", "/internal/v1/usage",
-        [&store](net::HttpRequest request, PathArguments, std::shared_ptr<net::HttpReply> reply) {
-            ingest(store, request, std::move(reply));
-        });
+        [&store](const net::HttpRequest& request, const PathArguments&,
+                 const std::shared_ptr<net::HttpReply>& reply) { ingest(store, request, reply); });
     router.add("POST", "/internal/v1/load",
                [&loads, &clock](const net::HttpRequest& request, const PathArguments&) {
                    const Status status = loads.accept(request.body, clock.wall_now());

@@ -48,6 +48,7 @@ std::vector<EndpointLoad> LoadReports::loads(WallTime since) const {
         }
     }
     std::vector<EndpointLoad> all;
+    all.reserve(sums.size());
     for (auto& [endpoint, sum] : sums) all.push_back(std::move(sum));
     return all;
 }

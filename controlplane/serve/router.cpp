@@ -71,26 +71,30 @@ std::optional<PathArguments> match(const std::vector<std::string>& pattern,
 
 }  // namespace
 
-void Router::add(std::string method, std::string pattern, Function function) {
-    add_deferred(std::move(method), std::move(pattern),
-                 [function = std::move(function)](net::HttpRequest request, PathArguments arguments,
-                                                  std::shared_ptr<net::HttpReply> reply) {
+void Router::add(std::string method, const std::string& pattern, Function function) {
+    add_deferred(std::move(method), pattern,
+                 [function = std::move(function)](const net::HttpRequest& request,
+                                                  const PathArguments& arguments,
+                                                  const std::shared_ptr<net::HttpReply>& reply) {
                      reply->respond(function(request, arguments));
                  });
 }
 
-void Router::add_deferred(std::string method, std::string pattern, DeferredFunction function) {
+void Router::add_deferred(std::string method,
+                          const std::string& pattern,
+                          DeferredFunction function) {
     routes_.push_back({std::move(method), split(pattern), std::move(function)});
 }
 
-void Router::handle(net::HttpRequest request, std::shared_ptr<net::HttpReply> reply) const {
+void Router::handle(const net::HttpRequest& request,
+                    const std::shared_ptr<net::HttpReply>& reply) const {
     const std::vector<std::string> path = split(request.path());
     std::string allowed;
     for (const Route& route : routes_) {
-        auto arguments = match(route.segments, path);
+        const auto arguments = match(route.segments, path);
         if (!arguments) continue;
         if (route.method == request.method) {
-            route.function(std::move(request), std::move(*arguments), std::move(reply));
+            route.function(request, *arguments, reply);
             return;
         }
         allowed += (allowed.empty() ? "" : ", ") + route.method;

@@ -20,16 +20,17 @@ class Router {
     using Function =
         std::function<net::HttpResponse(const net::HttpRequest&, const PathArguments&)>;
     // Keeps the reply and answers when it likes; for long polls and group commits.
-    using DeferredFunction =
-        std::function<void(net::HttpRequest, PathArguments, std::shared_ptr<net::HttpReply>)>;
+    using DeferredFunction = std::function<void(
+        const net::HttpRequest&, const PathArguments&, const std::shared_ptr<net::HttpReply>&)>;
 
     // Before serving starts. The first route that matches is taken.
-    void add(std::string method, std::string pattern, Function function);
-    void add_deferred(std::string method, std::string pattern, DeferredFunction function);
+    void add(std::string method, const std::string& pattern, Function function);
+    void add_deferred(std::string method, const std::string& pattern, DeferredFunction function);
 
     // Answers 404 for an unknown path and 405 with `allow` for an unknown method. Thread-safe once
     // all routes are added. The router outlives the server that calls it.
-    void handle(net::HttpRequest request, std::shared_ptr<net::HttpReply> reply) const;
+    void handle(const net::HttpRequest& request,
+                const std::shared_ptr<net::HttpReply>& reply) const;
     // handle() as the function that HttpServer::start takes.
     net::HttpHandler handler() const;
 

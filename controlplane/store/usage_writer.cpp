@@ -63,17 +63,15 @@ std::vector<std::string> UsageWriter::months() const {
 }
 
 void UsageWriter::ingest(UsageBatch batch, std::function<void(Result<IngestResult>)> done) {
-    bool is_taken = false;
     {
         const std::lock_guard lock(mutex_);
-        is_taken = !is_stopping_ && queue_.size() < kMaxQueuedBatches;
-        if (is_taken) queue_.push_back({std::move(batch), std::move(done)});
+        if (!is_stopping_ && queue_.size() < kMaxQueuedBatches) {
+            queue_.push_back({std::move(batch), std::move(done)});
+            changed_.notify_all();
+            return;
+        }
     }
-    if (is_taken) {
-        changed_.notify_all();
-    } else {
-        done(Error{ErrorCode::kUnavailable, "the usage queue is full or closing; repeat", {}});
-    }
+    done(Error{ErrorCode::kUnavailable, "the usage queue is full or closing; repeat", {}});
 }
 
 Status UsageWriter::wait_until_posted() {

@@ -36,10 +36,10 @@ class PlanBuilder {
 
     void add_linear(const std::string& name, std::int64_t rows, std::int64_t cols) {
         if (!config_.is_fp8) return add(name, TensorKind::kMatrix, {rows, cols});
-        constexpr std::int64_t block = kernels::kFp8Block;
+        constexpr std::int64_t kBlock = kernels::kFp8Block;
         add(name, TensorKind::kFp8Matrix, {rows, cols});
         add(scale_name(name), TensorKind::kScale,
-            {(rows + block - 1) / block, (cols + block - 1) / block});
+            {(rows + kBlock - 1) / kBlock, (cols + kBlock - 1) / kBlock});
     }
 
     void add_mlp(const std::string& prefix, std::int64_t width) {

@@ -1,15 +1,15 @@
 # Shell functions: which packages are missing, and installing them without removing anything.
 # Sourced by ops/quickstart and ops/test; expects `root` to hold the repository's path.
 
-# missing_packages: prints the packages of ops/packages that are not installed, on one line.
+# missing_packages FILE...: prints the packages listed in the files that are not installed, on one line.
 missing_packages() {
     local package
-    while read -r package; do
+    cat -- "$@" | while read -r package; do
         case "$package" in '' | '#'*) continue ;; esac
         if ! dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q '^install ok installed$'; then
             printf '%s ' "$package"
         fi
-    done <"$root/ops/packages"
+    done
 }
 
 # die MESSAGE: one clear line on stderr, exit 1.
@@ -18,11 +18,12 @@ die() {
     exit 1
 }
 
-# install_packages: installs what is missing. Refuses to remove anything (libboost1.81-dev conflicts
+# install_packages [FILE...]: installs what is missing of the lists, by default of ops/packages. Refuses to remove anything (libboost1.81-dev conflicts
 # with the headers of 1.74, for example): that decision is the owner's of the machine.
 install_packages() {
     local missing log
-    missing=$(missing_packages)
+    [ $# -gt 0 ] || set -- "$root/ops/packages"
+    missing=$(missing_packages "$@")
     [ -n "$missing" ] || return 0
     echo "Packages to install: $missing"
     [ "$(id -u)" = 0 ] || die "these packages are missing; run as root, or: apt-get install $missing"
