@@ -22,21 +22,37 @@ wait_ready() {
     done
 }
 
-# make_demo: idempotent; the key is shown only once, so it is kept in the state's env file.
+# key_works KEY: whether the gateway takes it.
+key_works() {
+    curl -sf --max-time 10 --cacert "$state/ca.crt" -H "Authorization: Bearer $1" \
+        "https://localhost:$port/v1/models" >/dev/null 2>&1
+}
+
+# new_key: the demo organisation with credit, each once, and another key of it on standard output.
+new_key() {
+    local answer
+    admin GET /admin/v1/organisations | grep -q '"name" *: *"demo"' ||
+        admin POST /admin/v1/organisations '{"name":"demo"}' >/dev/null ||
+        die "could not create the demo organisation"
+    admin POST /admin/v1/credit '{"org":"demo","amount_usd":"20","note":"quickstart",
+        "idempotency_key":"quickstart-demo"}' >/dev/null || die "could not add credit"
+    answer=$(admin POST /admin/v1/keys '{"org":"demo","name":"quickstart"}') ||
+        die "could not create a key"
+    printf %s "$answer" | text_field key
+}
+
+# make_demo: the key is shown only once, so it is kept in the state's env file; one that the stores
+# do not know, since they were replaced or the run before was cut short, is replaced.
 make_demo() {
-    local key answer
-    if [ -s "$state/env" ]; then
-        key=$(sed -n "s/^export TURNPIKE_API_KEY='\(.*\)'$/\1/p" "$state/env")
-    else
-        admin GET /admin/v1/organisations | grep -q '"name" *: *"demo"' ||
-            admin POST /admin/v1/organisations '{"name":"demo"}' >/dev/null ||
-            die "could not create the demo organisation"
-        admin POST /admin/v1/credit '{"org":"demo","amount_usd":"20","note":"quickstart",
-            "idempotency_key":"quickstart-demo"}' >/dev/null || die "could not add credit"
-        answer=$(admin POST /admin/v1/keys '{"org":"demo","name":"quickstart"}') ||
-            die "could not create a key"
-        key=$(printf %s "$answer" | text_field key)
+    local key='' deadline=$((SECONDS + 10))
+    [ ! -s "$state/env" ] || key=$(sed -n "s/^export TURNPIKE_API_KEY='\(.*\)'$/\1/p" "$state/env")
+    if [ -z "$key" ] || ! key_works "$key"; then
+        key=$(new_key)
         [ -n "$key" ] || die "the admin API answered without a key"
+        until key_works "$key"; do
+            [ "$SECONDS" -lt "$deadline" ] || die "the gateway does not take the new key; see $state/logs"
+            sleep 0.1
+        done
     fi
     put env <<END
 export TURNPIKE_BASE_URL='https://localhost:$port/v1'

@@ -2,21 +2,23 @@
 # A process belongs to it when its program is ours and an argument names a path inside it, so that
 # what outlived a killed `turnpike up` is found as well.
 
-# processes: the ids of this state directory's processes, one a line.
+# processes: the ids of this state directory's processes, one a line. A program that was built anew
+# while it ran has a link that ends in ` (deleted)`.
 processes() {
     local folder argument run
     run=$(run_dir)
-    for folder in /proc/[0-9]*; do
-        case "$(readlink "$folder/exe" 2>/dev/null)" in */turnpike | */turnpike-*) ;; *) continue ;; esac
-        while IFS= read -r -d '' argument; do
-            case "$argument" in
-                "$state" | "$state"/* | "$run"/*)
-                    echo "${folder#/proc/}"
-                    break
-                    ;;
-            esac
-        done 2>/dev/null <"$folder/cmdline" || true
-    done
+    find /proc -maxdepth 2 -path '/proc/[0-9]*/exe' \( -lname '*/turnpike' -o \
+        -lname '*/turnpike (deleted)' -o -lname '*/turnpike-*' \) -printf '%h\n' 2>/dev/null |
+        while IFS= read -r folder; do
+            while IFS= read -r -d '' argument; do
+                case "$argument" in
+                    "$state" | "$state"/* | "$run"/*)
+                        echo "${folder#/proc/}"
+                        break
+                        ;;
+                esac
+            done 2>/dev/null <"$folder/cmdline" || true
+        done || true
 }
 
 # wait_gone SECONDS: 0 once no process is left.

@@ -10,13 +10,13 @@ run_dir() {
 # put FILE: standard input becomes the state's FILE, readable by its owner only.
 put() {
     (umask 077 && cat >"$state/$1.new") && mv "$state/$1.new" "$state/$1" ||
-        die "cannot write $state/$1 (no space left?)"
+        die "cannot write $state/$1$(if_full "$state")"
 }
 
 make_folders() {
     local run
     run=$(run_dir)
-    mkdir -p "$state"/{data,outbox,models,logs} || die "cannot create $state"
+    mkdir -p "$state"/{data,outbox,models,logs} || die "cannot create $state$(if_full "$root")"
     mkdir -m 700 "$run" 2>/dev/null || true
     # /tmp is everybody's: a folder that somebody else made must not hold our sockets.
     if [ ! -d "$run" ] || [ -L "$run" ] || [ ! -O "$run" ]; then
@@ -25,9 +25,18 @@ make_folders() {
     ln -sfn "$run" "$state/run"
 }
 
+# certificates_are_good: all are there, belong together, and hold for another day.
+certificates_are_good() {
+    [ -s "$state/server.crt" ] || return 1
+    openssl x509 -in "$state/server.crt" -noout -checkend 86400 &&
+        openssl verify -CAfile "$state/ca.crt" "$state/server.crt" &&
+        [ "$(openssl x509 -in "$state/server.crt" -noout -pubkey)" = \
+            "$(openssl pkey -in "$state/server.key" -pubout)" ]
+} >/dev/null 2>&1
+
 # make_certificates: a CA of this state directory and a server certificate for this host's names.
 make_certificates() {
-    [ -s "$state/server.crt" ] && return 0
+    certificates_are_good && return 0
     local work="$state/tls.new"
     rm -rf "$work"
     (umask 077 && mkdir "$work") || die "cannot create $work"
@@ -44,10 +53,9 @@ END
                 -subj "/CN=localhost" -keyout server.key -out server.csr &&
             openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 825 \
                 -extfile server.ext -out server.crt
-    ) >"$state/logs/openssl.log" 2>&1 || die "openssl failed: $(tail -n 1 "$state/logs/openssl.log")"
-    # server.crt goes last: it is what says that the others are there.
-    mv "$work"/{ca.key,ca.crt,server.key} "$state/"
-    mv "$work/server.crt" "$state/"
+    ) >"$state/logs/openssl.log" 2>&1 ||
+        die "openssl failed: $(tail -n 1 "$state/logs/openssl.log")$(if_full "$state")"
+    mv "$work"/{ca.key,ca.crt,server.key,server.crt} "$state/"
     rm -rf "$work"
 }
 
@@ -98,13 +106,14 @@ write_controlplane_settings() {
 END
 }
 
+# make_model: a synthetic checkpoint, made anew when the one that is there is not whole.
 make_model() {
     local model="$state/models/tiny-random"
-    [ -s "$model/config.json" ] && return 0
+    "$bin/turnpike-engine" check --model "$model" >/dev/null 2>&1 && return 0
     rm -rf "$model.new"
     "$bin/turnpike-engine" synth --config "$root/config/files/models/tiny-random/config.json" \
         --seed 1 --out "$model.new" >"$state/logs/synth.log" 2>&1 ||
-        die "turnpike-engine synth failed: $(tail -n 1 "$state/logs/synth.log")"
+        die "turnpike-engine synth failed: $(tail -n 1 "$state/logs/synth.log")$(if_full "$state")"
     rm -rf "$model"
     mv "$model.new" "$model"
 }
@@ -112,5 +121,6 @@ make_model() {
 init_stores() {
     "$bin/turnpike-controlplane" init --config "$state/controlplane.json" \
         >"$state/logs/init.log" 2>&1 ||
-        die "turnpike-controlplane init failed: $(tail -n 1 "$state/logs/init.log")"
+        die "$(tail -n 1 "$state/logs/init.log")$(if_full "$state"); repair it, or delete $state and \
+start anew, without its keys and usage"
 }
