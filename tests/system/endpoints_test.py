@@ -90,8 +90,7 @@ class EndpointsTest(SystemTest):
             self.assertEqual(self.stack.pids("turnpike-controlplane"), [])
         finally:
             self.stack.up.send_signal(signal.SIGCONT)
-        wait_until("the control plane answers again",
-                   lambda: self.stack.run_cli("endpoints", "list", check=False).returncode == 0)
+        self.stack.wait_controlplane()
         wait_until("it is STARTED", lambda: self.state_of(endpoint) == "STARTED")
         self.assertEqual(self.chat(endpoint), (200, 6))
         self.assertEqual(self.replica_of(endpoint), (name, pid))

@@ -175,6 +175,10 @@ class Stack:
             raise AssertionError(f"turnpike {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done
 
+    def wait_controlplane(self):
+        wait_until("the control plane answers",
+                   lambda: self.run_cli("org", "list", check=False).returncode == 0)
+
     def cli_json(self, *arguments):
         return json.loads(self.run_cli(*arguments, "--json").stdout)
 
