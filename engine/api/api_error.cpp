@@ -72,6 +72,16 @@ std::string_view error_code(ErrorCode code) {
     }
 }
 
+namespace {
+
+std::string_view code_of(const Error& error) {
+    const bool is_about_model = error.param == "model";
+    if (error.code == ErrorCode::kNotFound && !is_about_model) return to_string(error.code);
+    return error_code(error.code);
+}
+
+}  // namespace
+
 std::string write_error(std::string_view request_id, const Error& error) {
     std::string body = "{";
     if (!request_id.empty()) append_member(body, "id", request_id);
@@ -84,7 +94,7 @@ std::string write_error(std::string_view request_id, const Error& error) {
     } else {
         append_member(body, "param", error.param);
     }
-    append_member(body, "code", error_code(error.code));
+    append_member(body, "code", code_of(error));
     return body + "}}";
 }
 

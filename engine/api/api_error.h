@@ -17,7 +17,7 @@ std::string_view error_type(ErrorCode code);
 std::string_view error_code(ErrorCode code);
 
 // {"id":..., "error":{"message","type","param","code"}}; param is null when empty. An empty id is
-// left out.
+// left out. A 404 whose param is not "model" is about something else: its code is "not_found".
 std::string write_error(std::string_view request_id, const Error& error);
 
 }  // namespace turnpike::engine

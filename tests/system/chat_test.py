@@ -153,7 +153,7 @@ class ChatTest(SystemTest):
             (401, (bad_request[0], bad_key), None,
              {"body": body(), "key": self.stack.key[:-1] + "0"}),
             (404, (bad_request[0], "model_not_available"), "model", {"body": body(model="no/such")}),
-            (404, (bad_request[0], None), None, {"path": "/nothing"}),
+            (404, (bad_request[0], "not_found"), None, {"path": "/nothing"}),
             (405, (bad_request[0], "method_not_allowed"), None, {"method": "DELETE"}),
             (413, (bad_request[0], "too_large"), None,
              {"body": body(messages=[{"role": "user", "content": "x" * (5 << 20)}])}),
@@ -171,8 +171,8 @@ class ChatTest(SystemTest):
                 self.assertEqual(answer["id"].lower(), headers["x-request-id"])
                 error = answer["error"]
                 self.assertEqual(set(error), {"message", "type", "param", "code"})
-                self.assertEqual((error["type"], error["param"]), (kind, param))
-                self.assertEqual(error["code"], code or error["code"])
+                self.assertEqual((error["type"], error["param"], error["code"]),
+                                 (kind, param, code))
                 self.assertTrue(error["message"])
         self.assertEqual(self.stack.engine_get("/load")["generated_tokens"], before)
         account, whole = self.stack.billing()

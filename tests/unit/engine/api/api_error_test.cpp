@@ -21,6 +21,16 @@ TEST(ApiError, BodyHasTheFieldsThatClientsRead) {
         R"({"error":{"message":"no","type":"invalid_request_error","param":null,"code":"invalid_api_key"}})");
 }
 
+TEST(ApiError, OnlyAMissingModelIsCalledOne) {
+    const auto code_of = [](const char* param) {
+        const std::string body = write_error("", Error{ErrorCode::kNotFound, "none", param});
+        return nlohmann::json::parse(body)["error"]["code"].get<std::string>();
+    };
+    EXPECT_EQ(code_of("model"), "model_not_available");
+    EXPECT_EQ(code_of(""), "not_found");
+    EXPECT_EQ(code_of("org"), "not_found");
+}
+
 TEST(ApiError, StatusesFollowThePublicApi) {
     EXPECT_EQ(http_status(ErrorCode::kContextLengthExceeded), 400);
     EXPECT_EQ(error_code(ErrorCode::kContextLengthExceeded), "context_length_exceeded");
