@@ -119,7 +119,7 @@ class ChatTest(SystemTest):
         self.assertTrue(whole["agrees"])
 
     def test_a_gateway_told_to_end_finishes_what_it_began(self):
-        stream = self.stack.open_stream(temperature=0, max_tokens=800).read_events(10)
+        stream = self.stack.open_stream(temperature=0, max_tokens=1500).read_events(10)
         pid = self.stack.kill("turnpike-gateway", signal.SIGTERM)
 
         def refuses():
@@ -133,7 +133,7 @@ class ChatTest(SystemTest):
         stream.read_done()
         self.assertTrue(stream.is_whole(), stream.bytes[-300:])
         row = self.stack.usage_of(stream.request_id())
-        self.assertEqual((row["outcome"], row["completion_tokens"]), ("completed", 800))
+        self.assertEqual((row["outcome"], row["completion_tokens"]), ("completed", 1500))
         self.stack.shell("wait_ready")
         self.assertNotEqual(self.stack.pids("turnpike-gateway"), [pid])
         self.assertIn("gateway ended (status 0)", (self.stack.dir / "logs/up.log").read_text())
