@@ -111,6 +111,12 @@ Status ClientConnection::wait_for_tls(int result, Deadline deadline) {
     const int reason = SSL_get_error(ssl_.get(), result);
     if (reason == SSL_ERROR_WANT_READ) return wait(POLLIN, deadline);
     if (reason == SSL_ERROR_WANT_WRITE) return wait(POLLOUT, deadline);
+    if (reason == SSL_ERROR_SYSCALL) return failure("lost the connection to");
+    // A peer that ends without saying so may have been cut short: never the end of a reply.
+    if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+        ERR_clear_error();
+        return Error{ErrorCode::kIo, peer_ + " closed the connection in the middle", {}};
+    }
     return Error{ErrorCode::kIo, "TLS with " + peer_ + " failed: " + take_ssl_error(), {}};
 }
 

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
@@ -157,16 +158,23 @@ bool knows(const CLI::App& app, const std::string& verb) {
     return false;
 }
 
-// Runs turnpike-<verb> from beside this binary when there is one; returns when there is none.
-void run_sibling(char** argv) {
+int fail_usage(const std::string& message) {
+    std::fprintf(stderr, "turnpike: %s\nRun with --help for more information.\n", message.c_str());
+    return kUsage;
+}
+
+// Becomes turnpike-<verb> from beside this binary; returns an exit code when there is none.
+int run_sibling(char** argv) {
     const std::string sibling = binary_dir() + "/turnpike-" + argv[1];
-    if (::access(sibling.c_str(), X_OK) == 0) ::execv(sibling.c_str(), argv + 1);
+    ::execv(sibling.c_str(), argv + 1);
+    if (errno != ENOENT) return fail_usage(turnpike::errno_error("cannot run " + sibling).message);
+    return fail_usage("no verb '" + std::string(argv[1]) + "', and no program " + sibling);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    CLI::App app("turnpike: operates a Turnpike service");
+    CLI::App app("Operates a Turnpike service, and talks to it.", "turnpike");
     app.require_subcommand(1);
     app.footer(
         "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the control plane cannot be reached, 4 not "
@@ -179,7 +187,9 @@ int main(int argc, char** argv) {
         app.add_subcommand("up", "run the control plane and the gateway of a state directory");
     up->add_option("--dir", options.dir, "state directory");
     const Verbs verbs(app, options, chosen);
-    if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) run_sibling(argv);
+    if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) return run_sibling(argv);
+    // For --help alone: it is a program of its own, found as above.
+    app.add_subcommand("chat", "talk to a model through the public API");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& problem) {
@@ -188,6 +198,7 @@ int main(int argc, char** argv) {
     }
     if (up->parsed())
         return run_supervisor(std::filesystem::absolute(options.dir).string(), binary_dir());
+    if (!chosen) return fail_usage("chat comes first: turnpike chat …, without --admin");
     const auto address = find_admin_address(options.admin);
     if (!address) return report(address.error());
     AdminClient admin(*address);

@@ -1,0 +1,15 @@
+// Exit codes of `turnpike chat`, documented in its --help.
+#pragma once
+
+namespace turnpike::gateway::client {
+
+enum ExitCode : int {
+    kOk = 0,
+    kFailed = 1,
+    kUsage = 2,
+    kUnreachable = 3,
+    kRefused = 4,
+    kInterrupted = 130  // as a shell reports SIGINT
+};
+
+}  // namespace turnpike::gateway::client
