@@ -3,8 +3,6 @@
 // become pieces of their own; nothing is dropped.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -20,17 +18,16 @@ class PreTokenizer {
     PreTokenizer(PreTokenizer&&) noexcept;
     PreTokenizer& operator=(PreTokenizer&&) noexcept;
 
-    // kInvalidArgument when PCRE2 does not accept the pattern.
+    // kInvalidArgument when the pattern is not supported (see pattern.h) or PCRE2 refuses it.
     Status add_split(const std::string& pattern);
 
-    // Pieces in order; thread-safe. Bytes that are not UTF-8 match nothing and stay in the gaps.
-    void split(std::string_view text, const std::function<void(std::string_view)>& on_piece) const;
+    // The pieces of `text` in order, views of it. Thread-safe. Bytes that are not UTF-8 match
+    // nothing, and no match goes across them.
+    std::vector<std::string_view> split(std::string_view text) const;
 
   private:
-    struct Stage;
-    void split_from(std::size_t stage,
-                    std::string_view text,
-                    const std::function<void(std::string_view)>& on_piece) const;
+    class Stage;
+    void split_valid(std::string_view text, std::vector<std::string_view>& pieces) const;
 
     std::vector<Stage> stages_;
 };

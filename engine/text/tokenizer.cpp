@@ -1,38 +1,64 @@
 #include "engine/text/tokenizer.h"
 
-#include <utf8proc.h>
-
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <utility>
 
+#include "engine/text/normalizer.h"
 #include "engine/text/tokenizer_data.h"
+#include "engine/text/utf8.h"
 
 namespace turnpike::engine::text {
 namespace {
 
-// Unicode's NFC; text that is not UTF-8 stays as it is.
-std::string to_nfc(std::string_view text) {
-    utf8proc_uint8_t* mapped = nullptr;
-    const auto length =
-        utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                     static_cast<utf8proc_ssize_t>(text.size()), &mapped,
-                     static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
-    const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(mapped, &std::free);
-    if (length < 0) return std::string(text);
-    return std::string(reinterpret_cast<const char*>(mapped), static_cast<std::size_t>(length));
-}
+// One encode() call: its output and buffers.
+class Encoder {
+  public:
+    explicit Encoder(const Tokenizer::Data& data) : data_(data) {}
 
-void encode_plain(const Tokenizer::Data& data, std::string_view text, std::vector<TokenId>& out) {
-    if (text.empty()) return;
-    std::string normalized;
-    if (data.normalizes_nfc) {
-        normalized = to_nfc(text);
-        text = normalized;
+    void add(std::string_view text, bool finds_added) {
+        if (!finds_added) return add_plain(text);
+        cut(data_.added, text, [this](std::string_view gap) {
+            const std::string normal = normalized(gap);
+            cut(data_.added_normalized, normal,
+                [this](std::string_view rest) { add_pieces(rest); });
+        });
     }
-    data.pre_tokenizer.split(text, [&](std::string_view piece) { data.bpe->encode(piece, out); });
-}
+
+    std::vector<TokenId> take() { return std::move(tokens_); }
+
+  private:
+    template <class OnGap>
+    void cut(const AddedTokens& added, std::string_view text, OnGap on_gap) {
+        std::size_t begin = 0;
+        while (const auto match = added.next(text, begin)) {
+            on_gap(text.substr(begin, match->begin - begin));
+            tokens_.push_back(match->token);
+            begin = match->begin + match->length;
+        }
+        on_gap(text.substr(begin));
+    }
+
+    // Text that is not UTF-8 has no normal form and stays as it is.
+    std::string normalized(std::string_view text) const {
+        const bool is_mapped = data_.normalizes_nfc && valid_utf8_prefix(text) == text.size();
+        return is_mapped ? to_nfc(text) : std::string(text);
+    }
+
+    void add_plain(std::string_view text) {
+        if (!data_.normalizes_nfc) return add_pieces(text);
+        add_pieces(normalized(text));
+    }
+
+    void add_pieces(std::string_view text) {
+        for (const std::string_view piece : data_.pre_tokenizer.split(text))
+            data_.bpe->encode(piece, data_.bytes_of, workspace_, tokens_);
+    }
+
+    const Tokenizer::Data& data_;
+    Bpe::Workspace workspace_;
+    std::vector<TokenId> tokens_;
+};
 
 }  // namespace
 
@@ -56,17 +82,9 @@ Result<Tokenizer> Tokenizer::load(const std::string& tokenizer_json_path) {
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, SpecialTokens mode) const {
-    std::vector<TokenId> tokens;
-    std::size_t begin = 0;
-    while (mode == SpecialTokens::kMatch) {
-        const auto match = data_->added.next(text, begin);
-        if (!match) break;
-        encode_plain(*data_, text.substr(begin, match->begin - begin), tokens);
-        tokens.push_back(match->token);
-        begin = match->begin + match->length;
-    }
-    encode_plain(*data_, text.substr(begin), tokens);
-    return tokens;
+    Encoder encoder(*data_);
+    encoder.add(text, mode == SpecialTokens::kMatch);
+    return encoder.take();
 }
 
 std::string Tokenizer::decode(std::span<const TokenId> tokens) const {
@@ -81,7 +99,8 @@ std::string_view Tokenizer::token_bytes(TokenId token) const {
 }
 
 std::optional<TokenId> Tokenizer::find_special(std::string_view text) const {
-    return data_->added.find(text);
+    const auto token = data_->added.find(text);
+    return token ? token : data_->added_normalized.find(text);
 }
 
 std::int32_t Tokenizer::vocab_size() const {

@@ -10,7 +10,8 @@ namespace turnpike::engine::text {
 
 struct Tokenizer::Data {
     std::vector<std::string> bytes_of;  // by token id
-    AddedTokens added;
+    AddedTokens added;                  // found in the text as it is
+    AddedTokens added_normalized;       // found in what `added` leaves, normalised
     PreTokenizer pre_tokenizer;
     std::optional<Bpe> bpe;
     bool normalizes_nfc = false;

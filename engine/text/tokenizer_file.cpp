@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/text/byte_level.h"
+#include "engine/text/normalizer.h"
 #include "engine/text/tokenizer_data.h"
 
 namespace turnpike::engine::text {
@@ -103,7 +104,7 @@ class Reader {
         if (!pattern.is_string()) return unsupported("a Split without a Regex");
         if (const Status status = data_->pre_tokenizer.add_split(pattern.get<std::string>());
             !status) {
-            return corrupt(status.error().message);
+            return Error{status.error().code, file_name_ + ": " + status.error().message, {}};
         }
         return {};
     }
@@ -184,9 +185,16 @@ class Reader {
                     return unsupported("an added token with " + std::string(name));
                 }
             }
-            RETURN_IF_ERROR(place(id.get<TokenId>(), content.get<std::string>()));
-            data_->added.add(content.get<std::string>(), id.get<TokenId>());
+            const auto text = content.get<std::string>();
+            RETURN_IF_ERROR(place(id.get<TokenId>(), text));
+            if (member(entry, "normalized") == true) {
+                const std::string normal = data_->normalizes_nfc ? to_nfc(text) : text;
+                data_->added_normalized.add(normal, id.get<TokenId>());
+            } else {
+                data_->added.add(text, id.get<TokenId>());
+            }
         }
+        data_->bpe->index_whole_tokens(data_->bytes_of);
         return {};
     }
 

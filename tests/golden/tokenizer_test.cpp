@@ -1,49 +1,89 @@
-// Our tokenizer against the `tokenizers` package: the same ids for the same strings.
+// Our tokenizer against the `tokenizers` package: the same ids for the same strings, the same text
+// for the same ids; streaming gives that text too and never breaks a character.
 #include "engine/text/tokenizer.h"
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "engine/text/synth_tokenizer.h"
+#include "engine/text/incremental_decoder.h"
+#include "engine/text/normalizer.h"
+#include "engine/text/utf8.h"
+#include "tests/golden/tokenizer_fixture.h"
 
 namespace turnpike::engine::text {
 namespace {
 
-using nlohmann::json;
+constexpr std::size_t kMaxShown = 20;
 
-constexpr char kQwen3Pattern[] =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// One test case does it all: the tokenizer takes seconds to build without optimisation.
+class TokenizerGolden : public testing::TestWithParam<std::string> {
+  protected:
+    TokenizerGolden()
+        : tokenizer_(
+              Tokenizer::parse(golden::tokenizer_json(GetParam(), true), GetParam()).value()),
+          hashes_(golden::stored_hashes(GetParam())) {}
 
-void expect_golden(const Tokenizer& tokenizer, const std::string& name) {
-    std::ifstream file(std::string(TURNPIKE_SOURCE_DIR) + "/tests/golden/data/" + name);
-    const json golden = json::parse(file);
-    ASSERT_GT(golden["cases"].size(), 400U);
-    for (const json& entry : golden["cases"]) {
-        const auto text = entry["text"].get<std::string>();
-        EXPECT_EQ(tokenizer.encode(text, SpecialTokens::kMatch),
-                  entry["ids"].get<std::vector<TokenId>>())
-            << entry["text"].dump(-1, ' ', true);
+    // Compares the ids of `texts` with the hashes from `first_hash` on.
+    void expect_ids(const std::vector<std::string>& texts,
+                    std::size_t first_hash,
+                    SpecialTokens mode) const {
+        ASSERT_GE(hashes_.size(), first_hash + texts.size());
+        std::size_t num_wrong = 0;
+        for (std::size_t i = 0; i < texts.size(); ++i) {
+            if (golden::hash_ids(tokenizer_.encode(texts[i], mode)) == hashes_[first_hash + i])
+                continue;
+            if (++num_wrong <= kMaxShown)
+                ADD_FAILURE() << testing::PrintToString(texts[i].substr(0, 200));
+        }
+        EXPECT_EQ(num_wrong, 0U) << "of " << texts.size() << " texts have other ids";
     }
-}
 
-TEST(TokenizerGolden, DeepSeekPreTokenizer) {
-    const std::string text = synthesize_tokenizer_json(2048).value();
-    expect_golden(Tokenizer::parse(text, "synthetic").value(), "tokenizer_deepseek.json");
-}
+    void expect_decoded() const {
+        const auto lists = golden::id_lists(static_cast<std::uint64_t>(tokenizer_.vocab_size()));
+        ASSERT_GE(hashes_.size(), lists.size());
+        const std::size_t first = hashes_.size() - lists.size();
+        for (std::size_t i = 0; i < lists.size(); ++i) {
+            EXPECT_EQ(golden::hash_text(streamed(lists[i])), hashes_[first + i])
+                << testing::PrintToString(lists[i]);
+        }
+    }
 
-TEST(TokenizerGolden, Qwen3PreTokenizerWithNfc) {
-    json spec = json::parse(synthesize_tokenizer_json(2048).value());
-    spec["normalizer"] = {{"type", "NFC"}};
-    json stages = json::array();
-    stages.push_back({{"type", "Split"},
-                      {"pattern", {{"Regex", kQwen3Pattern}}},
-                      {"behavior", "Isolated"},
-                      {"invert", false}});
-    stages.push_back(spec["pre_tokenizer"]["pretokenizers"].back());
-    spec["pre_tokenizer"]["pretokenizers"] = stages;
-    expect_golden(Tokenizer::parse(spec.dump(), "synthetic").value(), "tokenizer_qwen3.json");
+    void expect_streamed_back() const {
+        const bool is_normalized = GetParam() == "qwen3";
+        for (const std::string& text : strings_) {
+            const std::string expected = is_normalized ? to_nfc(text) : text;
+            EXPECT_EQ(streamed(tokenizer_.encode(text, SpecialTokens::kPlain)), expected);
+        }
+    }
+
+    std::string streamed(const std::vector<TokenId>& ids) const {
+        IncrementalDecoder decoder(tokenizer_);
+        std::string text;
+        for (const TokenId id : ids) {
+            const std::string delta = decoder.push(id);
+            EXPECT_EQ(valid_utf8_prefix(delta), delta.size());
+            text += delta;
+        }
+        return text + decoder.flush();
+    }
+
+    const Tokenizer tokenizer_;
+    const std::vector<std::uint64_t> hashes_;
+    const std::vector<std::string> strings_ = golden::stored_strings();
+};
+
+INSTANTIATE_TEST_SUITE_P(Trained,
+                         TokenizerGolden,
+                         testing::Values("deepseek", "qwen3"),
+                         [](const auto& test) { return test.param; });
+
+TEST_P(TokenizerGolden, GivesTheIdsAndTextOfThePackage) {
+    ASSERT_GE(strings_.size(), 10'000U);
+    expect_ids(strings_, 0, SpecialTokens::kPlain);
+    expect_ids(strings_, strings_.size(), SpecialTokens::kMatch);
+    // Every code point of the planes in use.
+    expect_ids(golden::sweep_texts(), strings_.size() * 2, SpecialTokens::kPlain);
+    expect_decoded();
+    expect_streamed_back();
 }
 
 }  // namespace

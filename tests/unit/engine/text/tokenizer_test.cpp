@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -111,6 +112,8 @@ TEST(Tokenizer, RefusesWhatItDoesNotDo) {
               std::string::npos);
     EXPECT_NE(with("/pre_tokenizer/pretokenizers/0/pattern/Regex", "(").find("byte"),
               std::string::npos);
+    EXPECT_NE(with("/pre_tokenizer/pretokenizers/0/pattern/Regex", "\\w+").find("'\\w'"),
+              std::string::npos);
     EXPECT_NE(with("/pre_tokenizer/pretokenizers/3/use_regex", true).find("use_regex"),
               std::string::npos);
     EXPECT_NE(with("/decoder/type", "Metaspace").find("decoder"), std::string::npos);
@@ -120,6 +123,24 @@ TEST(Tokenizer, RefusesWhatItDoesNotDo) {
     EXPECT_NE(with("/model/vocab", {{"a", 1}}).find("byte 0"), std::string::npos);
     EXPECT_FALSE(Tokenizer::parse("[]", "t").has_value());
     EXPECT_FALSE(Tokenizer::load("/nonexistent/tokenizer.json").has_value());
+}
+
+TEST(Tokenizer, NormalizedAddedTokensAreFoundInTheNormalForm) {
+    json file = spec();
+    file["normalizer"] = {{"type", "NFC"}};
+    const TokenId id = file["added_tokens"].back()["id"].get<TokenId>();
+    file["added_tokens"].back()["content"] = "e\u0301!";  // decomposed
+    for (const bool is_normalized : {true, false}) {
+        file["added_tokens"].back()["normalized"] = is_normalized;
+        const Tokenizer tokenizer = Tokenizer::parse(file.dump(), "t").value();
+        const auto has_token = [&](std::string_view text) {
+            const auto ids = tokenizer.encode(text, SpecialTokens::kMatch);
+            return std::find(ids.begin(), ids.end(), id) != ids.end();
+        };
+        EXPECT_EQ(has_token("caf\u00e9!"), is_normalized);
+        EXPECT_TRUE(has_token("cafe\u0301!"));
+        EXPECT_EQ(tokenizer.encode("\xFF", SpecialTokens::kMatch).size(), 1U);
+    }
 }
 
 }  // namespace
