@@ -2,12 +2,16 @@
 """Chat from a real client to the bill: exact tokens and money, streaming, a client that leaves,
 draining, and the errors as they are documented."""
 import json
+import os
 import pathlib
+import re
 import signal
 import subprocess
+import time
 import unittest
 
-from stack import R1, R1_INPUT_NANO_USD, R1_OUTPUT_NANO_USD, SystemTest, chat_body, wait_until
+from stack import (BIN_DIR, R1, R1_INPUT_NANO_USD, R1_OUTPUT_NANO_USD, SystemTest, chat_body,
+                   wait_until)
 
 QUESTION = [{"role": "user", "content": "What are some fun things to do in New York?"}]
 
@@ -85,6 +89,19 @@ class ChatTest(SystemTest):
         self.assertEqual(usage["completion_tokens"], unary["usage"]["completion_tokens"])
         self.assertEqual(self.stack.usage_of(stream.request_id())["cost_nano_usd"], cost_of(usage))
 
+    def test_turnpike_chat_shows_the_answer_and_what_is_billed(self):
+        environment = os.environ | {"TURNPIKE_BASE_URL": self.stack.url,
+                                    "TURNPIKE_API_KEY": self.stack.key,
+                                    "TURNPIKE_CA_CERT": str(self.stack.ca)}
+        done = subprocess.run([BIN_DIR / "turnpike", "chat", "--seed", "4", "--max-tokens", "20",
+                               "Hello"], capture_output=True, text=True, check=False,
+                              env=environment)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answer = self.stack.chat(seed=4, max_tokens=20)[1]
+        self.assertEqual(done.stdout, answer["choices"][0]["message"]["content"] + "\n")
+        cost, request_id = re.search(r" ([0-9.]+) USD, .* request (\w+)$", done.stderr.strip()).groups()
+        self.assertEqual(cost, self.stack.usage_of(request_id)["cost_usd"])
+
     def test_a_client_that_leaves_stops_the_engine_and_pays_once(self):
         before, _ = self.stack.billing()
         steps = self.stack.engine_get("/load")["steps"]
@@ -119,7 +136,12 @@ class ChatTest(SystemTest):
         self.assertTrue(whole["agrees"])
 
     def test_a_gateway_told_to_end_finishes_what_it_began(self):
-        stream = self.stack.open_stream(temperature=0, max_tokens=1500).read_events(10)
+        self.addCleanup(self.stack.shell, "wait_ready")
+        began = time.monotonic()
+        self.stack.chat(temperature=0, max_tokens=100)
+        # Some 3 s of work for this engine: far from the drain's limit, and time to look around.
+        num_tokens = min(4000, max(200, int(300 / (time.monotonic() - began))))
+        stream = self.stack.open_stream(temperature=0, max_tokens=num_tokens).read_events(10)
         pid = self.stack.kill("turnpike-gateway", signal.SIGTERM)
 
         def refuses():
@@ -133,7 +155,7 @@ class ChatTest(SystemTest):
         stream.read_done()
         self.assertTrue(stream.is_whole(), stream.bytes[-300:])
         row = self.stack.usage_of(stream.request_id())
-        self.assertEqual((row["outcome"], row["completion_tokens"]), ("completed", 1500))
+        self.assertEqual((row["outcome"], row["completion_tokens"]), ("completed", num_tokens))
         self.stack.shell("wait_ready")
         self.assertNotEqual(self.stack.pids("turnpike-gateway"), [pid])
         self.assertIn("gateway ended (status 0)", (self.stack.dir / "logs/up.log").read_text())
