@@ -12,19 +12,6 @@ namespace {
 
 using nlohmann::json;
 
-// The value of `export TURNPIKE_ADMIN='...'` in the file that quickstart writes.
-std::string admin_of_env_file() {
-    constexpr std::string_view kPrefix = "export TURNPIKE_ADMIN='";
-    std::ifstream file(".turnpike/env");
-    std::string line;
-    while (std::getline(file, line)) {
-        if (line.starts_with(kPrefix) && line.ends_with('\'')) {
-            return line.substr(kPrefix.size(), line.size() - kPrefix.size() - 1);
-        }
-    }
-    return {};
-}
-
 ErrorCode code_of(int status) {
     switch (status) {
         case 400:
@@ -42,13 +29,22 @@ ErrorCode code_of(int status) {
 
 }  // namespace
 
-Result<net::NetAddress> find_admin_address(const std::string& flag) {
-    std::string text = flag;
-    if (text.empty()) {
-        const char* from_environment = std::getenv("TURNPIKE_ADMIN");
-        text = from_environment != nullptr ? from_environment : "";
+std::string find_variable(const std::string& name) {
+    const char* from_environment = std::getenv(name.c_str());
+    if (from_environment != nullptr && *from_environment != '\0') return from_environment;
+    // The file that quickstart writes.
+    const std::string prefix = "export " + name + "='";
+    std::ifstream file(".turnpike/env");
+    std::string line;
+    while (std::getline(file, line)) {
+        if (line.starts_with(prefix) && line.ends_with('\''))
+            return line.substr(prefix.size(), line.size() - prefix.size() - 1);
     }
-    if (text.empty()) text = admin_of_env_file();
+    return {};
+}
+
+Result<net::NetAddress> find_admin_address(const std::string& flag) {
+    const std::string text = flag.empty() ? find_variable("TURNPIKE_ADMIN") : flag;
     if (text.empty()) {
         return Error{ErrorCode::kUnavailable,
                      "no control plane is named: give --admin unix:PATH, set TURNPIKE_ADMIN, or "

@@ -10,6 +10,9 @@
 
 namespace turnpike::controlplane::cli {
 
+// The environment variable, else its line of .turnpike/env in the working directory, else empty.
+std::string find_variable(const std::string& name);
+
 // `flag` when it is not empty, else TURNPIKE_ADMIN, else .turnpike/env in the working directory.
 // kUnavailable when none of them names a socket.
 Result<net::NetAddress> find_admin_address(const std::string& flag);

@@ -3,11 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 
 #include "controlplane/cli/exit_code.h"
+#include "controlplane/cli/health.h"
 #include "controlplane/cli/supervisor.h"
 #include "controlplane/cli/verbs.h"
 
@@ -29,6 +31,7 @@ struct Options {
     Credit credit;
     NewEndpoint endpoint;
     std::int64_t limit = 20;
+    int wait_s = 0;
     bool waits = false;
     Output output;
 };
@@ -65,7 +68,7 @@ class Verbs {
              [](auto& admin, const Options& o) {
                  return create_organisation(admin, o.name, o.output);
              })
-            ->add_option("name", options_.name)
+            ->add_option("name", options_.name, "nobody else's")
             ->required();
         verb(org, "list", "list all",
              [](auto& admin, const Options& o) { return list_organisations(admin, o.output); });
@@ -81,7 +84,7 @@ class Verbs {
         })->add_option("--org", options_.org, "organisation, by id or name");
         verb(key, "revoke", "revoke one",
              [](auto& admin, const Options& o) { return revoke_key(admin, o.id, o.output); })
-            ->add_option("id", options_.id)
+            ->add_option("id", options_.id, "see `turnpike key list`")
             ->required();
         auto* add = verb(
             noun("credit", "prepaid credit"), "add", "add credit",
@@ -102,19 +105,26 @@ class Verbs {
                 return create_endpoint(admin, endpoint, o.output);
             });
         options_.endpoint.org = "demo";
-        create->add_option("--model", options_.endpoint.model, "model card's id")->required();
+        create
+            ->add_option("--model", options_.endpoint.model,
+                         "a model card's id: SERVED BY in `turnpike models`")
+            ->required();
         create->add_option("--hardware", options_.endpoint.hardware, "see `turnpike hardware`")
             ->required();
-        create->add_option("--min-replicas", options_.endpoint.min_replicas);
-        create->add_option("--max-replicas", options_.endpoint.max_replicas);
-        create->add_option("--display-name", options_.endpoint.display_name);
+        create->add_option("--min-replicas", options_.endpoint.min_replicas, "always kept (1)")
+            ->type_name("N");
+        create->add_option("--max-replicas", options_.endpoint.max_replicas, "never more (1)")
+            ->type_name("N");
+        create->add_option("--display-name", options_.endpoint.display_name,
+                           "for people (that of the model)");
         create->add_option("--org", options_.endpoint.org, "owner, by id or name (demo)");
-        create->add_flag("--wait,!--no-wait", options_.waits, "until STARTED; fails on ERROR");
+        create->add_flag("--wait,!--no-wait", options_.waits,
+                         "return once it is STARTED; 1 on ERROR");
         verb(noun_app, "list", "list them", [](auto& admin, const Options& o) {
             return list_endpoints(admin, o.org, o.output);
         })->add_option("--org", options_.org, "owner, by id or name");
         const auto with_id = [this](CLI::App* sub) {
-            sub->add_option("id", options_.id)->required();
+            sub->add_option("id", options_.id, "see `turnpike endpoints list`")->required();
             return sub;
         };
         with_id(verb(noun_app, "get", "show one", [](auto& admin, const Options& o) {
@@ -122,15 +132,27 @@ class Verbs {
         }));
         with_id(verb(noun_app, "start", "start one", [](auto& admin, const Options& o) {
             return set_endpoint_state(admin, o.id, "STARTED", o.waits, o.output);
-        }))->add_flag("--wait,!--no-wait", options_.waits, "until STARTED");
+        }))->add_flag("--wait,!--no-wait", options_.waits, "return once it is STARTED");
         with_id(verb(noun_app, "stop", "stop one", [](auto& admin, const Options& o) {
             return set_endpoint_state(admin, o.id, "STOPPED", o.waits, o.output);
-        }))->add_flag("--wait,!--no-wait", options_.waits, "until STOPPED");
+        }))->add_flag("--wait,!--no-wait", options_.waits, "return once it is STOPPED");
         with_id(verb(noun_app, "delete", "delete one",
                      [](auto& admin, const Options& o) { return delete_endpoint(admin, o.id); }));
     }
 
     void reports() {
+        auto* health = verb(app_, "health", "whether everything that is wanted serves",
+                            [](auto& admin, const Options& o) {
+                                const std::chrono::seconds patience(o.wait_s);
+                                return show_health(admin, patience, o.output);
+                            });
+        health->add_option("--wait", options_.wait_s, "wait so many seconds for it (0)")
+            ->type_name("SECONDS")
+            ->check(CLI::Range(0, 86'400));
+        health->footer(
+            "The gateway asked is that of TURNPIKE_BASE_URL, from the environment or "
+            ".turnpike/env; without it, none is.\n" +
+            app_.get_footer());
         verb(app_, "hardware", "the hardware catalogue",
              [](auto& admin, const Options& o) { return list_hardware(admin, o.output); });
         verb(app_, "models", "model names and prices",
@@ -140,7 +162,9 @@ class Verbs {
                                return show_usage(admin, o.org, o.limit, o.output);
                            });
         usage->add_option("--org", options_.org, "organisation, by id or name");
-        usage->add_option("--limit", options_.limit, "rows")->check(CLI::Range(1, 1000));
+        usage->add_option("--limit", options_.limit, "rows, at most 1000 (20)")
+            ->type_name("N")
+            ->check(CLI::Range(1, 1000));
         verb(app_, "billing", "balances, and whether usage and ledger agree",
              [](auto& admin, const Options& o) { return show_billing(admin, o.org, o.output); })
             ->add_option("--org", options_.org, "organisation, by id or name");
@@ -185,7 +209,7 @@ int main(int argc, char** argv) {
                    "the control plane's admin socket, unix:PATH (TURNPIKE_ADMIN)");
     CLI::App* up =
         app.add_subcommand("up", "run the control plane and the gateway of a state directory");
-    up->add_option("--dir", options.dir, "state directory");
+    up->add_option("--dir", options.dir, "state directory (.turnpike)");
     const Verbs verbs(app, options, chosen);
     if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) return run_sibling(argv);
     // For --help alone: it is a program of its own, found as above.

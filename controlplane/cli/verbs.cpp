@@ -63,6 +63,19 @@ std::string cell(const json& row, const char* name) {
     return entry->is_string() ? entry->get<std::string>() : entry->dump();
 }
 
+std::string totals_line(const json& totals) {
+    const auto sum_of = [](const json& sums) {
+        const std::string num_requests = cell(sums, "num_requests");
+        return num_requests + (num_requests == "1" ? " request, " : " requests, ") +
+               cell(sums, "prompt_tokens") + " tokens in, " + cell(sums, "completion_tokens") +
+               " out, " + cell(sums, "cost_usd") + " USD";
+    };
+    const json lost = totals.value("written_off", json::object());
+    std::string line = "billed in all: " + sum_of(totals);
+    if (lost.value("num_requests", 0) > 0) line += "; written off: " + sum_of(lost);
+    return line;
+}
+
 int create_organisation(AdminClient& admin, const std::string& name, Output output) {
     return show(admin.call("POST", "/admin/v1/organisations", {{"name", name}}), output,
                 [](const json& answer) { std::printf("%s\n", cell(answer, "id").c_str()); });
@@ -143,12 +156,7 @@ int show_usage(AdminClient& admin, const std::string& org, std::int64_t limit, O
                   {">PROMPT", "prompt_tokens"},
                   {">OUTPUT", "completion_tokens"},
                   {">USD", "cost_usd"}})(answer);
-        const json totals = answer.value("totals", json::object());
-        std::string line;
-        for (const auto& [name, value] : totals.items()) {
-            line += (line.empty() ? "total: " : ", ") + name + " " + cell(totals, name.c_str());
-        }
-        std::printf("%s\n", line.c_str());
+        std::printf("%s\n", totals_line(answer.value("totals", json::object())).c_str());
     });
 }
 

@@ -51,6 +51,9 @@ int set_endpoint_state(
     AdminClient& admin, const std::string& id, const std::string& state, bool waits, Output output);
 int delete_endpoint(AdminClient& admin, const std::string& id);
 
+// One line of the usage route's "totals"; what was written off is told when there is any.
+std::string totals_line(const nlohmann::json& totals);
+
 // Shared by the verbs: the field as text, empty when it is absent or null.
 std::string cell(const nlohmann::json& row, const char* name);
 
