@@ -167,6 +167,10 @@ def specification(name):
     }
 
 
+def write(name, path):
+    pathlib.Path(path).write_text(json.dumps(specification(name), ensure_ascii=False), encoding="utf-8")
+
+
 # --- strings -------------------------------------------------------------------------------------
 
 FIXED = [
@@ -368,7 +372,7 @@ def main():
         for name in sys.argv[2:] or KINDS:
             train(name)
     elif command == "write":
-        pathlib.Path(sys.argv[3]).write_text(json.dumps(specification(sys.argv[2]), ensure_ascii=False), encoding="utf-8")
+        write(sys.argv[2], sys.argv[3])
     else:
         texts = list(strings())
         blob = b"".join(struct.pack("<H", len(text.encode())) + text.encode() for text in texts)
