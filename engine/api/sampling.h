@@ -19,7 +19,19 @@ struct SamplingParams {
     float presence_penalty = 0.0F;   // [-2, 2]
     float frequency_penalty = 0.0F;  // [-2, 2]
     std::map<TokenId, float> logit_bias;
-    std::uint64_t seed = 0;  // noise is a function of (seed, choice, position) alone
+    std::uint64_t seed = 0;             // noise is a function of (seed, choice, position) alone
+    std::int32_t num_alternatives = 0;  // of the likeliest tokens, told with each sampled one
+
+    // Whether sampling needs to know the tokens so far.
+    bool has_penalties() const {
+        return repetition_penalty != 1.0F || presence_penalty != 0.0F || frequency_penalty != 0.0F;
+    }
+};
+
+// Natural log-probability in the model's own distribution: before bias, penalties and filters.
+struct TokenLogprob {
+    TokenId token = 0;
+    float logprob = 0.0F;
 };
 
 }  // namespace turnpike::engine

@@ -17,6 +17,12 @@ using BlockId = std::int32_t;     // index into one block pool
 // the last row of a slice may hold it.
 inline constexpr TokenId kTokenInFlight = -1;
 
+// A distinct token of a sequence.
+struct SeenToken {
+    TokenId token = 0;
+    std::int32_t num_generated = 0;  // times in the output; 0 = in the prompt only
+};
+
 // Consecutive rows of one sequence in one step: a chunk of its prompt, or its newest token(s).
 struct SequenceSlice {
     SequenceId sequence = 0;
@@ -31,6 +37,11 @@ struct SequenceSlice {
     bool is_sampled = false;        // sample the token after the last row
     std::int32_t choice_index = 0;  // noise of the sampler: (sampling.seed, choice_index, position)
     SamplingParams sampling;
+    // Of a sampled slice with penalties: the distinct tokens of prompt and output that were known
+    // when the step was planned. The runner adds a token in flight.
+    std::vector<SeenToken> seen;
+    // Bit t % 32 of word t / 32 says whether token t may be sampled; empty = every token.
+    std::vector<std::uint32_t> allowed_tokens;
 };
 
 struct StepBatch {
@@ -42,7 +53,8 @@ struct SampledToken {
     SequenceId sequence = 0;
     std::int32_t position = 0;  // of the sampled token
     TokenId token = 0;
-    float logprob = 0.0F;
+    float logprob = 0.0F;                      // as TokenLogprob
+    std::vector<TokenLogprob> alternatives{};  // as many as asked for, the likeliest first
 };
 
 struct StepResult {

@@ -44,6 +44,9 @@ void Scheduler::admit() {
         if (!blocks) return;  // the oldest waits for room; nobody overtakes it
         Sequence sequence;
         sequence.spec = std::move(waiting_.front());
+        if (sequence.spec.sampling.has_penalties()) {
+            sequence.history.add_prompt(sequence.spec.prompt);
+        }
         sequence.pool_index = static_cast<std::int32_t>(roomiest - pools_.begin());
         sequence.blocks = std::move(*blocks);
         waiting_.pop_front();
@@ -97,6 +100,7 @@ std::optional<SequenceSlice> Scheduler::next_slice(Sequence& sequence, std::int3
     }
     const auto num_blocks = BlockPool::blocks_for(sequence.num_scheduled);
     slice.block_table.assign(sequence.blocks.begin(), sequence.blocks.begin() + num_blocks);
+    if (slice.is_sampled && slice.sampling.has_penalties()) slice.seen = sequence.history.seen();
     sequence.num_samples_scheduled += slice.is_sampled ? 1 : 0;
     ++sequence.num_steps_in_flight;
     return slice;
@@ -112,8 +116,13 @@ std::vector<TokenEvent> Scheduler::collect(const StepResult& result) {
         if (sequence.is_ended)
             continue;  // sampled after its end, by a step that was already planned
         sequence.generated.push_back(sample.token);
+        if (sequence.spec.sampling.has_penalties()) sequence.history.add_generated(sample.token);
         const auto& stops = sequence.spec.stop_tokens;
-        TokenEvent event{sample.sequence, sample.token, std::nullopt, false};
+        TokenEvent event;
+        event.sequence = sample.sequence;
+        event.token = sample.token;
+        event.logprob = sample.logprob;
+        event.alternatives = sample.alternatives;
         if (std::find(stops.begin(), stops.end(), sample.token) != stops.end()) {
             event.finish_reason = FinishReason::kStop;
         } else if (static_cast<std::int32_t>(sequence.generated.size()) >=
@@ -132,7 +141,9 @@ std::vector<TokenEvent> Scheduler::collect(const StepResult& result) {
 }
 
 std::optional<TokenEvent> Scheduler::abort(SequenceId id) {
-    const TokenEvent aborted{id, std::nullopt, std::nullopt, true};
+    TokenEvent aborted;
+    aborted.sequence = id;
+    aborted.is_aborted = true;
     const auto queued = std::find_if(waiting_.begin(), waiting_.end(),
                                      [&](const auto& spec) { return spec.id == id; });
     if (queued != waiting_.end()) {

@@ -15,6 +15,7 @@
 #include "engine/api/response.h"
 #include "engine/core/batch.h"
 #include "engine/core/block_pool.h"
+#include "engine/core/token_history.h"
 
 namespace turnpike::engine {
 
@@ -33,6 +34,8 @@ struct TokenEvent {
     std::optional<TokenId> token;               // none when the sequence was aborted
     std::optional<FinishReason> finish_reason;  // set on the last token
     bool is_aborted = false;                    // the last event of an aborted sequence
+    float logprob = 0.0F;                       // of the token, as TokenLogprob
+    std::vector<TokenLogprob> alternatives{};   // as many as the sampling parameters ask for
 
     bool is_last() const { return is_aborted || finish_reason.has_value(); }
 };
@@ -79,6 +82,7 @@ class Scheduler {
         std::int32_t pool_index = 0;
         std::vector<BlockId> blocks;
         std::vector<TokenId> generated;
+        TokenHistory history;                    // kept when penalties need it
         std::int64_t num_scheduled = 0;          // rows that planned steps have taken
         std::int32_t num_samples_scheduled = 0;  // tokens that planned steps sample
         std::int32_t num_steps_in_flight = 0;

@@ -45,10 +45,8 @@ Result<ModelInfo> read_model_info(const std::string& model_dir);
 Status check_checkpoint(const std::string& model_dir);
 
 // Loads the weights and reserves the KV cache. Errors as read_model_info.
-// The Runner computes within submit(), so collect() never waits, and max_steps_in_flight() is 1. It
-// does not do penalties, logit_bias or logprobs of alternatives: a batch that asks for them fails a
-// CHECK, so the server refuses such requests. kTokenInFlight rows are resolved from the sequence's
-// last sample.
+// The Runner computes within submit(), so collect() never waits, and max_steps_in_flight() is 1.
+// kTokenInFlight rows are resolved from the sequence's last sample.
 Result<std::unique_ptr<Runner>> load_runner(const RunnerOptions& options);
 
 // f32 logits of every position, row-major [tokens.size(), vocab_size], of one sequence from

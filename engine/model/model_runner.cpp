@@ -10,11 +10,33 @@
 namespace turnpike::engine {
 namespace {
 
-kernels::SampleParams sample_params(const SequenceSlice& slice, std::int32_t position) {
+// The lists that a row's parameters point to.
+struct RowLists {
+    std::vector<kernels::SeenToken> seen;
+    std::vector<kernels::TokenBias> bias;
+};
+
+// `newest` is the slice's last token, known by now.
+RowLists row_lists(const SequenceSlice& slice, TokenId newest) {
+    RowLists lists;
+    for (const auto& [token, bias] : slice.sampling.logit_bias) lists.bias.push_back({token, bias});
+    for (const SeenToken& seen : slice.seen) lists.seen.push_back({seen.token, seen.num_generated});
+    if (slice.tokens.back() != kTokenInFlight || !slice.sampling.has_penalties()) return lists;
+    const auto entry = std::find_if(lists.seen.begin(), lists.seen.end(),
+                                    [&](const auto& seen) { return seen.token == newest; });
+    if (entry == lists.seen.end()) {
+        lists.seen.push_back({newest, 1});
+    } else {
+        ++entry->num_generated;
+    }
+    return lists;
+}
+
+// `slice` and `lists` must outlive the result.
+kernels::SampleParams sample_params(const SequenceSlice& slice,
+                                    const RowLists& lists,
+                                    std::int32_t position) {
     const SamplingParams& wanted = slice.sampling;
-    // load.h says that the server refuses these; ignoring them would be a wrong answer.
-    CHECK(wanted.repetition_penalty == 1.0F && wanted.presence_penalty == 0.0F);
-    CHECK(wanted.frequency_penalty == 0.0F && wanted.logit_bias.empty());
     kernels::SampleParams params;
     params.temperature = wanted.temperature;
     params.top_p = wanted.top_p;
@@ -23,6 +45,13 @@ kernels::SampleParams sample_params(const SequenceSlice& slice, std::int32_t pos
     params.seed = wanted.seed;
     params.choice_index = slice.choice_index;
     params.position = position;
+    params.repetition_penalty = wanted.repetition_penalty;
+    params.presence_penalty = wanted.presence_penalty;
+    params.frequency_penalty = wanted.frequency_penalty;
+    params.seen = lists.seen;
+    params.bias = lists.bias;
+    params.allowed = slice.allowed_tokens;
+    params.num_alternatives = wanted.num_alternatives;
     return params;
 }
 
@@ -82,16 +111,19 @@ void ModelRunner::submit(const StepBatch& batch) {
     StepResult result{batch.step, {}};
     StepRows step;
     std::vector<kernels::SampleParams> params;
+    std::deque<RowLists> lists;  // never moved: params point into it
     for (const SequenceSlice& slice : batch.slices) {
         check_slice(slice);
-        const std::int64_t last_row = step.add_rows(resolved_tokens(slice), slice.first_position,
-                                                    slice.num_prompt_tokens, slice.block_table);
+        const std::vector<TokenId> tokens = resolved_tokens(slice);
+        const std::int64_t last_row =
+            step.add_rows(tokens, slice.first_position, slice.num_prompt_tokens, slice.block_table);
         if (!slice.is_sampled) continue;
         const std::int32_t position =
             slice.first_position + static_cast<std::int32_t>(slice.tokens.size());
         step.rows.logit_rows.push_back(last_row);
-        params.push_back(sample_params(slice, position));
-        result.samples.push_back({slice.sequence, position, 0, 0.0F});
+        lists.push_back(row_lists(slice, tokens.back()));
+        params.push_back(sample_params(slice, lists.back(), position));
+        result.samples.push_back({slice.sequence, position, 0, 0.0F, {}});
     }
     last_samples_.clear();
     if (!batch.slices.empty()) {
@@ -101,6 +133,8 @@ void ModelRunner::submit(const StepBatch& batch) {
         for (std::size_t i = 0; i < sampled.size(); ++i) {
             result.samples[i].token = sampled[i].token;
             result.samples[i].logprob = sampled[i].logprob;
+            for (const kernels::TokenLogprob& other : sampled[i].alternatives)
+                result.samples[i].alternatives.push_back({other.token, other.logprob});
             last_samples_[result.samples[i].sequence] = sampled[i].token;
         }
     }

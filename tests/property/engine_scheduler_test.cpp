@@ -87,7 +87,7 @@ class World {
         for (const SequenceSlice& slice : batch.slices) {
             const auto end = slice.first_position + static_cast<std::int32_t>(slice.tokens.size());
             const TokenId token = random_.between(0, 40) == 0 ? kStop : 5;
-            if (slice.is_sampled) result.samples.push_back({slice.sequence, end, token, 0.0F});
+            if (slice.is_sampled) result.samples.push_back({slice.sequence, end, token, 0.0F, {}});
         }
         for (const TokenEvent& event : scheduler_.collect(result)) {
             ASSERT_TRUE(open_.contains(event.sequence)) << "an event after the last";
@@ -158,6 +158,37 @@ TEST(Scheduler, RefusesWhatCanNeverFitAndAFullQueue) {
     EXPECT_TRUE(scheduler.add(spec).has_value());
     spec.id = 2;
     EXPECT_EQ(scheduler.add(spec).error().code, ErrorCode::kUnavailable);
+}
+
+TEST(Scheduler, PenaltiesBringTheTokensSoFar) {
+    Scheduler scheduler({.max_running = 2, .max_waiting = 2, .max_step_tokens = 8}, {1, 2});
+    SequenceSpec spec;
+    spec.id = 1;
+    spec.prompt = {3, 4, 3};
+    spec.max_tokens = 4;
+    SequenceSpec other = spec;
+    other.id = 2;
+    spec.sampling.presence_penalty = 1.0F;
+    ASSERT_TRUE(scheduler.add(spec).has_value());
+    ASSERT_TRUE(scheduler.add(other).has_value());
+    using Seen = std::vector<std::pair<TokenId, std::int32_t>>;
+    const auto seen_after = [&](TokenId token) {
+        const StepBatch batch = scheduler.plan();
+        EXPECT_TRUE(batch.slices.at(1).seen.empty());  // without penalties nothing is copied
+        const SampledToken sample{1, 0, token, -0.5F, {{9, -0.25F}}};
+        const auto events =
+            scheduler.collect({batch.step, {sample, SampledToken{2, 0, 5, 0.0F, {}}}});
+        EXPECT_EQ(events.at(0).logprob, -0.5F);
+        EXPECT_EQ(events.at(0).alternatives.at(0).token, 9);
+        Seen seen;
+        for (const SeenToken& entry : batch.slices.at(0).seen)
+            seen.emplace_back(entry.token, entry.num_generated);
+        return seen;
+    };
+    EXPECT_EQ(seen_after(4), (Seen{{3, 0}, {4, 0}}));
+    EXPECT_EQ(seen_after(8), (Seen{{3, 0}, {4, 1}}));
+    EXPECT_EQ(seen_after(8), (Seen{{3, 0}, {4, 1}, {8, 1}}));
+    EXPECT_EQ(seen_after(1), (Seen{{3, 0}, {4, 1}, {8, 2}}));
 }
 
 }  // namespace

@@ -232,6 +232,66 @@ TEST_F(ModelRunnerTest, ARowInFlightIsTheLastSample) {
     EXPECT_TRUE(operator_equal(second.samples.at(0), expected[1]));
 }
 
+TEST_F(ModelRunnerTest, BiasAndMaskDecideTheToken) {
+    const auto runner = make_runner();
+    Request request = sampled_request();
+    request.sampling.logit_bias[211] = 100.0F;
+    EXPECT_EQ(step(*runner, {request.slice({5}, 0, true)}).samples.at(0).token, 211);
+    SequenceSlice slice = sampled_request().slice({5}, 0, true);
+    slice.allowed_tokens.assign(10, 0);
+    slice.allowed_tokens[123 / 32] = 1U << (123 % 32);
+    EXPECT_EQ(step(*runner, {slice}).samples.at(0).token, 123);
+}
+
+TEST_F(ModelRunnerTest, AlternativesAreRankedAndHoldTheGreedyToken) {
+    const auto runner = make_runner();
+    Request request;
+    request.sampling.temperature = 0.0F;
+    request.sampling.num_alternatives = 5;
+    const SampledToken sample = step(*runner, {request.slice({5}, 0, true)}).samples.at(0);
+    ASSERT_EQ(sample.alternatives.size(), 5U);
+    EXPECT_EQ(sample.alternatives[0].token, sample.token);
+    EXPECT_EQ(sample.alternatives[0].logprob, sample.logprob);
+    for (std::size_t i = 1; i < sample.alternatives.size(); ++i) {
+        EXPECT_LE(sample.alternatives[i].logprob, sample.alternatives[i - 1].logprob);
+        EXPECT_LT(sample.alternatives[i].token, 290);
+    }
+}
+
+// A token in flight counts as if it had been known when the step was planned.
+TEST_F(ModelRunnerTest, PenaltiesCountTheTokenInFlight) {
+    const auto runner = make_runner();
+    Request request;
+    request.sampling.temperature = 0.0F;
+    request.sampling.frequency_penalty = 2.0F;
+    request.sampling.repetition_penalty = 30.0F;
+    const auto first = [&](std::vector<SeenToken> seen) {
+        SequenceSlice slice = request.slice(request.prompt(), 0, true);
+        slice.seen = std::move(seen);
+        return step(*runner, {slice}).samples.at(0);
+    };
+    const TokenId best = first({}).token;
+    EXPECT_NE(first({{best, 1}}).token, best);  // what was seen is avoided
+    for (const std::vector<SeenToken>& seen :
+         {std::vector<SeenToken>{}, std::vector<SeenToken>{{best, 2}, {7, 0}}}) {
+        const TokenId newest = first(seen).token;
+        SequenceSlice known = request.slice({newest}, kPromptTokens, true);
+        known.seen = seen;
+        const auto entry = std::find_if(known.seen.begin(), known.seen.end(),
+                                        [&](const auto& each) { return each.token == newest; });
+        if (entry == known.seen.end()) {
+            known.seen.push_back({newest, 1});
+        } else {
+            ++entry->num_generated;
+        }
+        SequenceSlice in_flight = request.slice({kTokenInFlight}, kPromptTokens, true);
+        in_flight.seen = seen;
+        const SampledToken expected = step(*runner, {known}).samples.at(0);
+        (void)first(seen);
+        EXPECT_TRUE(operator_equal(step(*runner, {in_flight}).samples.at(0), expected));
+    }
+}
+
 TEST_F(ModelRunnerTest, StepsWithoutSamplesOrSlicesAreFine) {
     const auto runner = make_runner();
     EXPECT_TRUE(step(*runner, {}).samples.empty());
@@ -243,13 +303,7 @@ using ModelRunnerDeathTest = ModelRunnerTest;
 
 TEST_F(ModelRunnerDeathTest, WhatItCannotDoIsNotIgnored) {
     const auto runner = make_runner();
-    Request request = sampled_request();
-    request.sampling.logit_bias[3] = 1.0F;
-    EXPECT_DEATH(step(*runner, {request.slice({5}, 0, true)}), "logit_bias");
-    request = sampled_request();
-    request.sampling.presence_penalty = 0.5F;
-    EXPECT_DEATH(step(*runner, {request.slice({5}, 0, true)}), "presence_penalty");
-    request = sampled_request();
+    const Request request = sampled_request();
     EXPECT_DEATH(step(*runner, {request.slice({5}, 128, true)}), "block_table");
     EXPECT_DEATH(step(*runner, {request.slice({kTokenInFlight}, 0, true)}), "last_samples_");
     EXPECT_DEATH(step(*runner, {request.slice({300}, 0, true)}), "token");
