@@ -79,4 +79,5 @@ show_request() {
     done
     [ -n "$cost" ] || die "the request was not billed within 10 s; see $state/logs"
     printf '\nIt cost %s USD. Again, from any shell:\n  . %s/env\n  %s\n' "$cost" "$state" "$line"
+    printf 'Or in a conversation:\n  %s/turnpike chat\n' "$bin"
 }

@@ -50,7 +50,8 @@ TEST_F(HttpServerFaults, AHandlerMayTakeLongerThanEveryDeadlineOfARequest) {
     HttpServerOptions chosen = options();
     chosen.head_timeout = chosen.body_timeout = chosen.idle_timeout = milliseconds(5);
     std::promise<std::shared_ptr<HttpReply>> kept;
-    serve([&](HttpRequest, std::shared_ptr<HttpReply> reply) { kept.set_value(std::move(reply)); },
+    serve([&](const HttpRequest&,
+              std::shared_ptr<HttpReply> reply) { kept.set_value(std::move(reply)); },
           chosen);
     const UniqueFd fd = connect_unix(path_);
     send_text(fd, "GET / HTTP/1.1\r\n\r\n");
@@ -67,7 +68,7 @@ TEST_F(HttpServerFaults, AClientThatTakesNothingIsGoneAfterAWhile) {
     chosen.stall_timeout = milliseconds(50);
     std::promise<void> gone;
     serve(
-        [&](HttpRequest, std::shared_ptr<HttpReply> reply) {
+        [&](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
             reply->on_client_gone([&gone] { gone.set_value(); });
             reply->start(200, {});
             const std::string chunk(100'000, 'x');
@@ -104,7 +105,9 @@ TEST_F(HttpServerFaults, TooManyHeaderFieldsAreA431) {
 
 TEST_F(HttpServerFaults, ContinueIsNotCountedAsBacklog) {
     std::promise<std::shared_ptr<HttpReply>> kept;
-    serve([&](HttpRequest, std::shared_ptr<HttpReply> reply) { kept.set_value(std::move(reply)); });
+    serve([&](const HttpRequest&, std::shared_ptr<HttpReply> reply) {
+        kept.set_value(std::move(reply));
+    });
     const UniqueFd fd = connect_unix(path_);
     send_text(fd, "POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\nx");
     send_text(fd, "GET / HTTP/1.1\r\n");
@@ -117,7 +120,7 @@ TEST_F(HttpServerFaults, ContinueIsNotCountedAsBacklog) {
 }
 
 TEST_F(HttpServerFaults, AReplyDroppedInTheMiddleEndsTheConnection) {
-    serve([](HttpRequest, std::shared_ptr<HttpReply> reply) {
+    serve([](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
         reply->start(200, {});
         reply->write("half");
     });
@@ -128,7 +131,7 @@ TEST_F(HttpServerFaults, AReplyDroppedInTheMiddleEndsTheConnection) {
 }
 
 TEST_F(HttpServerFaults, NothingFollowsTheEndOfAReply) {
-    serve([](HttpRequest, std::shared_ptr<HttpReply> reply) {
+    serve([](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
         reply->start(200, {});
         reply->finish();
         EXPECT_FALSE(reply->write("stray"));
@@ -145,7 +148,7 @@ TEST_F(HttpServerFaults, NothingFollowsTheEndOfAReply) {
 TEST_F(HttpServerFaults, AReplyMayOutliveItsServer) {
     std::vector<std::shared_ptr<HttpReply>> kept;
     std::promise<void> has_both;
-    serve([&](HttpRequest request, std::shared_ptr<HttpReply> reply) {
+    serve([&](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
         if (request.target == "/started") reply->start(200, {});
         kept.push_back(std::move(reply));
         if (kept.size() == 2) has_both.set_value();

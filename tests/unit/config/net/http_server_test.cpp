@@ -59,7 +59,7 @@ TEST_F(HttpServerTest, BoundsAreAnsweredWithTheirStatus) {
 }
 
 TEST_F(HttpServerTest, EachWriteIsOneChunk) {
-    serve([](HttpRequest, std::shared_ptr<HttpReply> reply) {
+    serve([](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
         reply->start(200, {{"content-type", "text/event-stream"}});
         reply->write("one");
         reply->write("");
@@ -75,7 +75,7 @@ TEST_F(HttpServerTest, EachWriteIsOneChunk) {
 
 TEST_F(HttpServerTest, AHalfCloseIsSeenAndWritesStillArrive) {
     std::promise<std::shared_ptr<HttpReply>> promise;
-    serve([&](HttpRequest, std::shared_ptr<HttpReply> reply) {
+    serve([&](const HttpRequest&, std::shared_ptr<HttpReply> reply) {
         reply->start(200, {});
         reply->write("first");
         reply->on_client_gone([raw = std::weak_ptr(reply)] {
@@ -101,7 +101,7 @@ TEST_F(HttpServerTest, AHalfCloseIsSeenAndWritesStillArrive) {
 TEST_F(HttpServerTest, AResetIsReportedToAProducerOnAnotherThread) {
     std::promise<void> gone;
     std::thread producer;
-    serve([&](HttpRequest, std::shared_ptr<HttpReply> reply) {
+    serve([&](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
         reply->start(200, {});
         reply->on_client_gone([&] { gone.set_value(); });
         producer = std::thread([reply] {
@@ -121,7 +121,7 @@ TEST_F(HttpServerTest, ASlowReaderStopsTheProducer) {
     std::atomic<std::size_t> produced{0};
     std::promise<void> stopped;
     std::thread producer;
-    serve([&](HttpRequest, std::shared_ptr<HttpReply> reply) {
+    serve([&](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
         reply->start(200, {});
         producer = std::thread([&, reply] {
             const std::string chunk(10'000, 'x');
@@ -137,12 +137,12 @@ TEST_F(HttpServerTest, ASlowReaderStopsTheProducer) {
 }
 
 TEST_F(HttpServerTest, ADroppedReplyIsA500) {
-    serve([](HttpRequest, std::shared_ptr<HttpReply>) {});
+    serve([](const HttpRequest&, const std::shared_ptr<HttpReply>&) {});
     EXPECT_EQ(client().send({"GET", "/", {}, ""}).value().status, 500);
 }
 
 TEST_F(HttpServerTest, HeadAndContinueAndNoContent) {
-    serve([](HttpRequest request, std::shared_ptr<HttpReply> reply) {
+    serve([](const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
         reply->respond({request.path() == "/none" ? 204 : 200, {}, "body"});
     });
     HttpClient http = client();
@@ -160,9 +160,11 @@ TEST_F(HttpServerTest, ManyClientsAtOnce) {
     serve(&echo, 2);
     std::atomic<int> num_right{0};
     std::vector<std::thread> threads;
+    threads.reserve(8);
     for (int t = 0; t < 8; ++t) {
         threads.emplace_back([&, t] {
             std::vector<HttpClient> clients;
+            clients.reserve(25);
             for (int i = 0; i < 25; ++i) clients.push_back(client());
             for (int i = 0; i < 25; ++i) {
                 const std::string body = std::to_string(t * 100 + i);
@@ -178,7 +180,7 @@ TEST_F(HttpServerTest, ManyClientsAtOnce) {
 
 TEST_F(HttpServerTest, StopFinishesTheReplyInProgress) {
     std::promise<std::shared_ptr<HttpReply>> promise;
-    serve([&](HttpRequest, std::shared_ptr<HttpReply> reply) {
+    serve([&](const HttpRequest&, std::shared_ptr<HttpReply> reply) {
         promise.set_value(std::move(reply));
     });
     auto answer = std::async(std::launch::async, [&] {
@@ -219,7 +221,7 @@ TEST_F(HttpServerTest, TheClientReopensAConnectionThatTheServerClosed) {
 }
 
 TEST_F(HttpServerTest, TheClientStreamsStopsTimesOutAndIsCancelled) {
-    serve([](HttpRequest request, std::shared_ptr<HttpReply> reply) {
+    serve([](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
         static std::vector<std::shared_ptr<HttpReply>> kept;
         if (request.path() == "/silent") {
             kept.push_back(std::move(reply));

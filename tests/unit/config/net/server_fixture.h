@@ -80,7 +80,7 @@ class HttpServerTest : public testing::Test {
         return HttpClient(chosen);
     }
 
-    static void echo(HttpRequest request, std::shared_ptr<HttpReply> reply) {
+    static void echo(const HttpRequest& request, const std::shared_ptr<HttpReply>& reply) {
         reply->respond({200, {{"x-method", request.method}}, request.target + "|" + request.body});
     }
 
