@@ -28,7 +28,7 @@ struct ToolCall {
 
 struct Message {
     Role role = Role::kUser;
-    std::string content;    // parts are concatenated; null reads as empty
+    std::string content;    // parts are concatenated; may be null beside tool_calls only
     std::string reasoning;  // assistant only; "reasoning" or "reasoning_content"
     std::vector<ToolCall> tool_calls;
     std::string tool_call_id;

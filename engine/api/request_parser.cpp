@@ -305,15 +305,22 @@ void read_tool_calls(Members& message, Message& result) {
         ToolCall parsed;
         std::string_view text;
         if (call["id"].get(text) == simdjson::SUCCESS) parsed.id = text;
-        element arguments;
-        if (call["function"]["name"].get(text) != simdjson::SUCCESS) {
+        if (call["type"].get(text) == simdjson::SUCCESS && text != "function")
+            return message.fail(path + ".type", "only calls of type \"function\" are supported");
+        if (call["function"]["name"].get(text) != simdjson::SUCCESS || text.empty())
             return message.fail(path + ".function.name", "expected the function's name");
-        }
         parsed.name = text;
+        element arguments;
         if (call["function"]["arguments"].get(arguments) == simdjson::SUCCESS) {
-            parsed.arguments = arguments.get(text) == simdjson::SUCCESS
-                                   ? std::string(text)
-                                   : simdjson::minify(arguments);
+            object members;
+            if (arguments.get(text) == simdjson::SUCCESS) {
+                parsed.arguments = text;
+            } else if (arguments.get(members) == simdjson::SUCCESS) {
+                parsed.arguments = simdjson::minify(arguments);
+            } else {
+                return message.fail_type(path + ".function.arguments", "a string or an object",
+                                         arguments);
+            }
         }
         result.tool_calls.push_back(std::move(parsed));
     }
@@ -342,7 +349,28 @@ Message read_message(Members& message) {
     if (result.reasoning.empty()) result.reasoning = message.text("reasoning_content").value_or("");
     read_tool_calls(message, result);
     result.tool_call_id = message.text("tool_call_id").value_or("");
+    if (result.role != Role::kAssistant && !result.tool_calls.empty())
+        message.fail(message.path("tool_calls"), "only an assistant's message calls tools");
+    if (!message.find("content") && result.tool_calls.empty())
+        message.fail(message.path("content"), "expected text, found none");
+    if (message.boolean("prefix").value_or(false))
+        message.fail(message.path("prefix"), "continuing a message is not supported");
     return result;
+}
+
+// Tool results answer the calls of the assistant's message before them: the prompt has no other
+// place for them.
+void check_tool_results(Members& body, const std::vector<Message>& messages) {
+    bool may_follow = false;
+    for (std::size_t i = 0; i < messages.size(); ++i) {
+        const Message& message = messages[i];
+        if (message.role == Role::kSystem) continue;  // moves to the front of the prompt
+        if (message.role == Role::kTool && !may_follow) {
+            body.fail("messages[" + std::to_string(i) + "]",
+                      "a tool's message must follow an assistant's message with tool_calls");
+        }
+        may_follow = message.role == Role::kTool || !message.tool_calls.empty();
+    }
 }
 
 void read_messages(Members& body, ChatRequest& request) {
@@ -366,6 +394,7 @@ void read_messages(Members& body, ChatRequest& request) {
         request.messages.push_back(read_message(message));
         body.adopt(message);
     }
+    check_tool_results(body, request.messages);
 }
 
 void read_tools(Members& body, ChatRequest& request) {

@@ -164,20 +164,23 @@ std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer,
                                    std::span<const PromptPiece> pieces) {
     std::vector<TokenId> tokens;
     std::string plain;
-    const auto append = [&](std::string_view text, SpecialTokens mode) {
-        const std::vector<TokenId> more = tokenizer.encode(text, mode);
+    const auto append_plain = [&] {
+        const std::vector<TokenId> more = tokenizer.encode(plain, SpecialTokens::kPlain);
         tokens.insert(tokens.end(), more.begin(), more.end());
+        plain.clear();
     };
     for (const PromptPiece& piece : pieces) {
-        if (!piece.is_template) {
+        // A tokenizer may lack a token of the template (the 8B distill has none for tool calls):
+        // then it is text like the text around it.
+        const auto token = piece.is_template ? tokenizer.find_special(piece.text) : std::nullopt;
+        if (!token) {
             plain += piece.text;
             continue;
         }
-        append(plain, SpecialTokens::kPlain);
-        plain.clear();
-        append(piece.text, SpecialTokens::kMatch);
+        append_plain();
+        tokens.push_back(*token);
     }
-    append(plain, SpecialTokens::kPlain);
+    append_plain();
     return tokens;
 }
 

@@ -13,7 +13,7 @@ namespace turnpike::engine::text {
 
 struct PromptPiece {
     std::string text;
-    bool is_template = false;  // written by the template: special tokens in it are tokens
+    bool is_template = false;  // one special token, written by the template
 };
 
 // Follows the public template case by case: system messages are joined by an empty line wherever
@@ -27,7 +27,8 @@ std::vector<PromptPiece> render_chat(std::span<const Message> messages,
                                      std::span<const Tool> tools,
                                      bool add_generation_prompt = true);
 
-// Adjacent plain pieces are encoded as one text, so that pieces do not change the tokens.
+// Adjacent plain pieces are encoded as one text, so that pieces do not change the tokens. So is a
+// special token that the tokenizer does not have.
 std::vector<TokenId> encode_prompt(const Tokenizer& tokenizer, std::span<const PromptPiece> pieces);
 
 // The pieces as one text, for people.

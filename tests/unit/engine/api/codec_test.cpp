@@ -124,6 +124,55 @@ TEST(ParseChat, BlamesTheFieldThatIsWrong) {
     EXPECT_NE(blamed(body), "");
 }
 
+std::string blamed_message(const char* messages) {
+    json body = chat_body();
+    body["messages"] = json::parse(messages);
+    return blamed(body);
+}
+
+TEST(ParseChat, BlamesMessagesThatThePromptHasNoPlaceFor) {
+    EXPECT_EQ(blamed_message(R"([{"role":"user"}])"), "messages[0].content");
+    EXPECT_EQ(blamed_message(R"([{"role":"user","content":null}])"), "messages[0].content");
+    EXPECT_EQ(blamed_message(R"([{"role":"user","content":""}])"), "");
+    EXPECT_EQ(blamed_message(R"([{"role":"user","content":"u"},{"role":"assistant"}])"),
+              "messages[1].content");
+    EXPECT_EQ(blamed_message(R"([{"role":"user","content":"u"},
+                                 {"role":"assistant","tool_calls":[]}])"),
+              "messages[1].content");
+    EXPECT_EQ(blamed_message(R"([{"role":"tool","content":"t"}])"), "messages[0]");
+    EXPECT_EQ(blamed_message(R"([{"role":"user","content":"u"},{"role":"assistant","content":"a"},
+                                 {"role":"tool","content":"t"}])"),
+              "messages[2]");
+    EXPECT_EQ(blamed_message(R"([{"role":"user","content":"u","tool_calls":[
+                                    {"function":{"name":"f","arguments":"{}"}}]}])"),
+              "messages[0].tool_calls");
+    EXPECT_EQ(blamed_message(R"([{"role":"user","content":"u"},
+                                 {"role":"assistant","content":"a","prefix":true}])"),
+              "messages[1].prefix");
+    // Several results, system messages between them, consecutive users: all have their place.
+    EXPECT_EQ(blamed_message(R"([{"role":"user","content":"u"},{"role":"user","content":"v"},
+        {"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]},
+        {"role":"tool","content":"1"},{"role":"system","content":"s"},
+        {"role":"tool","content":"2"},{"role":"user","content":"w"}])"),
+              "");
+}
+
+TEST(ParseChat, BlamesToolCallsThatAreNone) {
+    const auto blamed_call = [](const char* call) {
+        return blamed_message(
+            (R"([{"role":"user","content":"u"},{"role":"assistant","tool_calls":[)" +
+             std::string(call) + "]}]")
+                .c_str());
+    };
+    EXPECT_EQ(blamed_call(R"({"function":{"name":"f"}})"), "");
+    EXPECT_EQ(blamed_call(R"({"function":{"name":""}})"),
+              "messages[1].tool_calls[0].function.name");
+    EXPECT_EQ(blamed_call(R"({"type":"code","function":{"name":"f"}})"),
+              "messages[1].tool_calls[0].type");
+    EXPECT_EQ(blamed_call(R"({"function":{"name":"f","arguments":3}})"),
+              "messages[1].tool_calls[0].function.arguments");
+}
+
 TEST(ParseChat, RefusesWhatIsNoJsonTooDeepTooLongOrNoUtf8) {
     EXPECT_FALSE(parse_chat_request("").has_value());
     EXPECT_FALSE(parse_chat_request("[1]").has_value());

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "engine/text/special_tokens.h"
 #include "engine/text/synth_tokenizer.h"
 
@@ -98,6 +100,25 @@ TEST(ChatTemplate, UsersCannotForgeTurnsAndPiecesDoNotChangeTokens) {
                                      message(Role::kUser, "the weather 123")};
     const std::vector<Tool> tools{{"f", R"({"a":1})"}};
     const auto pieces = render_chat(plain, tools);
+    EXPECT_EQ(encode_prompt(tokenizer, pieces),
+              tokenizer.encode(to_text(pieces), SpecialTokens::kMatch));
+}
+
+// The 8B distill's tokenizer has no tokens for tool calls; there they are text.
+TEST(ChatTemplate, ATokenThatTheTokenizerLacksIsText) {
+    auto file = nlohmann::json::parse(synthesize_tokenizer_json(2048).value());
+    auto& added = file["added_tokens"];
+    for (auto entry = added.begin(); entry != added.end();) {
+        const bool is_tool =
+            (*entry)["content"].get<std::string>().find("tool") != std::string::npos;
+        entry = is_tool ? added.erase(entry) : entry + 1;
+    }
+    const Tokenizer tokenizer = Tokenizer::parse(file.dump(), "t").value();
+    ASSERT_FALSE(tokenizer.find_special(special::kToolSep).has_value());
+    Message call = message(Role::kAssistant, "text");
+    call.tool_calls = {{"1", "f", R"({"x":1})"}};
+    const auto pieces =
+        render_chat(std::vector<Message>{message(Role::kUser, "u"), call}, {}, true);
     EXPECT_EQ(encode_prompt(tokenizer, pieces),
               tokenizer.encode(to_text(pieces), SpecialTokens::kMatch));
 }
