@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "gateway/client/answer_reader.h"
 
@@ -20,7 +21,8 @@ struct Channel {
 
 class AnswerPrinter {
   public:
-    AnswerPrinter(const Channel& output, const Channel& notes) : output_{output}, notes_{notes} {}
+    AnswerPrinter(Channel output, Channel notes)
+        : output_{std::move(output)}, notes_{std::move(notes)} {}
 
     // False: the output cannot be written to any more.
     bool print(PieceKind kind, std::string_view text);
@@ -30,7 +32,7 @@ class AnswerPrinter {
   private:
     // What a piece goes to, and how the last one there ended.
     struct Place {
-        const Channel& channel;
+        Channel channel;
         char last = '\n';
 
         bool put(std::string_view text);
