@@ -13,7 +13,11 @@ int main(int argc, char** argv) {
     std::string out;
     std::string tokens;
     std::uint64_t seed = 1;
+    std::string wording;
+    std::string kind;
     bool only_checks_config = false;
+    bool is_plain = false;
+    bool is_json = false;
 
     auto* serve = app.add_subcommand("serve", "serve a model over HTTP");
     serve->add_option("--config", config, "settings file (JSON)")->required();
@@ -27,10 +31,23 @@ int main(int argc, char** argv) {
     logits->add_option("--tokens", tokens, "file of token ids")->required();
     logits->add_option("--out", out, "file to write")->required();
     auto* tokenize = app.add_subcommand("tokenize", "text on stdin to token ids");
+    tokenize->add_flag("--plain", is_plain, "read added tokens as ordinary text");
     auto* detokenize = app.add_subcommand("detokenize", "token ids on stdin to text");
-    auto* render = app.add_subcommand("render", "messages (JSON) on stdin to prompt text and ids");
+    auto* render = app.add_subcommand("render", "{\"messages\": [...]} on stdin to the prompt");
     for (auto* verb : {check, logits, tokenize, detokenize, render}) {
         verb->add_option("--model", model, "checkpoint folder")->required();
+    }
+    auto* prompt = app.add_subcommand("prompt", "fields (JSON) on stdin to a ready-made prompt");
+    prompt
+        ->add_option("kind", kind,
+                     "system {date, language}, file {file_name, file_content, question} or "
+                     "web {pages, date, question}")
+        ->required()
+        ->check(CLI::IsMember({"system", "file", "web"}));
+    prompt->add_option("--wording", wording, "file of the words, as config/files/prompts")
+        ->required();
+    for (auto* verb : {tokenize, detokenize, render, prompt}) {
+        verb->add_flag("--json", is_json, "print one JSON object");
     }
     CLI11_PARSE(app, argc, argv);
 
@@ -38,7 +55,8 @@ int main(int argc, char** argv) {
     if (synth->parsed()) return engine::synth(config, seed, out);
     if (check->parsed()) return engine::check(model);
     if (logits->parsed()) return engine::logits(model, tokens, out);
-    if (tokenize->parsed()) return engine::tokenize(model);
-    if (detokenize->parsed()) return engine::detokenize(model);
-    return engine::render(model);
+    if (tokenize->parsed()) return engine::tokenize(model, is_plain, is_json);
+    if (detokenize->parsed()) return engine::detokenize(model, is_json);
+    if (render->parsed()) return engine::render(model, is_json);
+    return engine::prompt(wording, kind, is_json);
 }

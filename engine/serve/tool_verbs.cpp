@@ -2,23 +2,15 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
-#include <iterator>
-#include <nlohmann/json.hpp>
 
-#include "engine/api/codec.h"
 #include "engine/model/load.h"
 #include "engine/model/synth.h"
 #include "engine/serve/verbs.h"
-#include "engine/text/chat_template.h"
 #include "engine/text/synth_tokenizer.h"
+#include "engine/text/tokenizer.h"
 
 namespace turnpike::engine {
 namespace {
-
-std::string read_all(std::istream& stream) {
-    return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-}
 
 Status write_file(const std::string& path, const std::string& bytes) {
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
@@ -26,20 +18,6 @@ Status write_file(const std::string& path, const std::string& bytes) {
     file.close();
     if (!file) return errno_error("cannot write " + path);
     return {};
-}
-
-Result<std::vector<TokenId>> read_tokens(std::istream& stream) {
-    std::vector<TokenId> tokens;
-    std::string word;
-    while (stream >> word) {
-        char* end = nullptr;
-        const long id = std::strtol(word.c_str(), &end, 10);
-        if (*end != '\0' || id < 0 || id > std::numeric_limits<TokenId>::max()) {
-            return invalid_argument("expected token ids, found '" + word + "'");
-        }
-        tokens.push_back(static_cast<TokenId>(id));
-    }
-    return tokens;
 }
 
 // NumPy's format 1.0: magic, version, header length, a Python dictionary padded to 64 bytes, then
@@ -56,10 +34,6 @@ std::string npy_header(std::size_t rows, std::size_t columns) {
     header += static_cast<char>(dictionary.size() & 0xFF);
     header += static_cast<char>(dictionary.size() >> 8);
     return header + dictionary;
-}
-
-Result<text::Tokenizer> load_tokenizer(const std::string& model_dir) {
-    return text::Tokenizer::load(model_dir + "/tokenizer.json");
 }
 
 }  // namespace
@@ -92,7 +66,7 @@ int synth(const std::string& config_file, std::uint64_t seed, const std::string&
 
 int check(const std::string& model_dir) {
     if (const Status status = check_checkpoint(model_dir); !status) return fail(status.error());
-    const auto tokenizer = load_tokenizer(model_dir);
+    const auto tokenizer = text::Tokenizer::load(model_dir + "/tokenizer.json");
     if (!tokenizer) return fail(tokenizer.error());
     std::printf("%s: every tensor and the tokenizer are as the config says\n", model_dir.c_str());
     return 0;
@@ -114,46 +88,6 @@ int logits(const std::string& model_dir,
         npy_header(tokens->size(), tokens->empty() ? 0 : values->size() / tokens->size());
     bytes.append(reinterpret_cast<const char*>(values->data()), values->size() * sizeof(float));
     if (const Status status = write_file(out_file, bytes); !status) return fail(status.error());
-    return 0;
-}
-
-int tokenize(const std::string& model_dir) {
-    const auto tokenizer = load_tokenizer(model_dir);
-    if (!tokenizer) return fail(tokenizer.error());
-    const char* separator = "";
-    for (const TokenId token : tokenizer->encode(read_all(std::cin), text::SpecialTokens::kMatch)) {
-        std::printf("%s%d", separator, token);
-        separator = " ";
-    }
-    std::printf("\n");
-    return 0;
-}
-
-int detokenize(const std::string& model_dir) {
-    const auto tokenizer = load_tokenizer(model_dir);
-    if (!tokenizer) return fail(tokenizer.error());
-    const auto tokens = read_tokens(std::cin);
-    if (!tokens) return fail(tokens.error());
-    const std::string text = tokenizer->decode(*tokens);
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    return 0;
-}
-
-int render(const std::string& model_dir) {
-    const auto tokenizer = load_tokenizer(model_dir);
-    if (!tokenizer) return fail(tokenizer.error());
-    nlohmann::json body =
-        nlohmann::json::parse(read_all(std::cin), nullptr, /*allow_exceptions=*/false);
-    if (!body.is_object()) return fail(invalid_argument("expected {\"messages\": [...]} on stdin"));
-    body["model"] = "any";
-    const auto request =
-        parse_chat_request(body.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-    if (!request) return fail(request.error());
-    const auto pieces = text::render_chat(request->messages, request->tools);
-    const nlohmann::json result{{"text", text::to_text(pieces)},
-                                {"ids", text::encode_prompt(*tokenizer, pieces)}};
-    std::printf("%s\n",
-                result.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     return 0;
 }
 

@@ -3,9 +3,13 @@
 #pragma once
 
 #include <cstdint>
+#include <iosfwd>
 #include <string>
+#include <vector>
 
 #include "config/base/error.h"
+#include "config/base/ids.h"
+#include "config/base/result.h"
 
 namespace turnpike::engine {
 
@@ -17,11 +21,19 @@ int check(const std::string& model_dir);
 int logits(const std::string& model_dir,
            const std::string& tokens_file,
            const std::string& out_file);
-// Text on stdin to ids on stdout, and back.
-int tokenize(const std::string& model_dir);
-int detokenize(const std::string& model_dir);
-// {"messages": [...], "tools": [...]} on stdin to the prompt's text and ids as JSON.
-int render(const std::string& model_dir);
+// Token ids separated by white space. kInvalidArgument for anything else.
+Result<std::vector<TokenId>> read_tokens(std::istream& stream);
+
+// Text on stdin to ids; `is_plain` reads added tokens as ordinary text. With `is_json` here and
+// below one JSON object is written, else what people read.
+int tokenize(const std::string& model_dir, bool is_plain, bool is_json);
+// Ids on stdin to text; bytes that are no UTF-8 come out as U+FFFD.
+int detokenize(const std::string& model_dir, bool is_json);
+// {"messages": [...], "tools": [...]} on stdin to the prompt, with its ids as JSON.
+int render(const std::string& model_dir, bool is_json);
+// The fields of one prompt as JSON on stdin to the prompt, in the words of `wording_file`. `kind`
+// is "system", "file" or "web".
+int prompt(const std::string& wording_file, const std::string& kind, bool is_json);
 
 // "turnpike-engine: <message>" on stderr; returns 1.
 int fail(const Error& error);
