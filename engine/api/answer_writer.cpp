@@ -3,6 +3,7 @@
 #include "config/base/check.h"
 #include "engine/api/codec.h"
 #include "engine/api/json_text.h"
+#include "engine/api/logprobs_json.h"
 
 namespace turnpike::engine {
 namespace {
@@ -80,7 +81,7 @@ std::string write_answer(const Answer& answer, bool is_chat) {
         } else {
             append_member(out, "text", choice.text);
         }
-        append_raw_member(out, "logprobs", "null");
+        append_logprobs(out, choice.logprobs);
         append_member(out, "finish_reason", to_string(choice.finish_reason));
         append_raw_member(out, "seed", std::to_string(choice.seed));
         out += '}';
@@ -105,7 +106,7 @@ void append_delta(std::string& out, const Delta& delta, bool is_chat) {
     } else {
         append_member(out, "text", delta.text);
     }
-    append_raw_member(out, "logprobs", "null");
+    append_logprobs(out, delta.logprobs);
     if (delta.finish_reason) {
         append_member(out, "finish_reason", to_string(*delta.finish_reason));
     } else {

@@ -79,6 +79,23 @@ void append_json_string(std::string& out, std::string_view text) {
     out += '"';
 }
 
+std::string spell_out(std::string_view bytes) {
+    std::string out;
+    while (!bytes.empty()) {
+        const std::size_t length = sequence_length(bytes);
+        if (length == 0) {
+            const auto byte = static_cast<std::uint8_t>(bytes[0]);
+            out += "\\x";
+            out += kHexDigits[byte >> 4];
+            out += kHexDigits[byte & 15];
+        } else {
+            out += bytes.substr(0, length);
+        }
+        bytes.remove_prefix(length == 0 ? 1 : length);
+    }
+    return out;
+}
+
 void append_name(std::string& out, std::string_view name) {
     if (!out.empty() && out.back() != '{') out += ',';
     out += '"';

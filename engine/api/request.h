@@ -41,6 +41,10 @@ struct Tool {
 
 enum class ReasoningFormat { kDefault, kSeparate, kInline, kHidden };
 
+// How log-probabilities are told: in the shape of the question. OpenAI's chat form is a list of
+// objects with bytes; `logprobs` as a number, and /v1/completions, mean parallel arrays.
+enum class LogprobsShape { kContent, kArrays };
+
 // Fields that both routes share. Sampling fields are optional because the model card holds the
 // defaults.
 struct CommonRequest {
@@ -60,6 +64,7 @@ struct CommonRequest {
     bool stream = false;
     bool include_usage = false;                // stream_options.include_usage
     std::optional<std::int32_t> top_logprobs;  // set = logprobs wanted, with that many alternatives
+    LogprobsShape logprobs_shape = LogprobsShape::kContent;
     bool echo = false;
     bool ignore_eos = false;
 };

@@ -175,6 +175,7 @@ void read_logprobs(Members& body, CommonRequest& request) {
     }
     const auto count = body.integer("logprobs", 0, limits::kMaxTopLogprobs);
     if (count) request.top_logprobs = static_cast<std::int32_t>(*count);
+    request.logprobs_shape = LogprobsShape::kArrays;
 }
 
 void read_logit_bias(Members& body, CommonRequest& request) {
@@ -504,6 +505,7 @@ Result<ChatRequest> parse_chat_request(std::string_view body) {
 Result<CompletionRequest> parse_completion_request(std::string_view body) {
     return parse<CompletionRequest>(body, [](Members& top, CompletionRequest& request) {
         read_common(top, request);
+        request.logprobs_shape = LogprobsShape::kArrays;
         read_prompt(top, request);
     });
 }

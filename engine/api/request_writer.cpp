@@ -31,7 +31,9 @@ json common(const CommonRequest& request) {
     if (!request.stop.empty()) body["stop"] = request.stop;
     if (request.stream) body["stream"] = true;
     if (request.include_usage) body["stream_options"] = {{"include_usage", true}};
-    if (request.top_logprobs) {
+    if (request.top_logprobs && request.logprobs_shape == LogprobsShape::kArrays) {
+        body["logprobs"] = *request.top_logprobs;
+    } else if (request.top_logprobs) {
         body["logprobs"] = true;
         body["top_logprobs"] = *request.top_logprobs;
     }

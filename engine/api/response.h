@@ -13,6 +13,23 @@ namespace turnpike::engine {
 
 enum class FinishReason { kStop, kLength, kToolCalls };
 
+struct TokenDetail {
+    TokenId token = 0;
+    std::string bytes;  // may be a part of a character
+    float logprob = 0.0F;
+};
+
+struct SampledDetail {
+    TokenDetail sampled;
+    std::vector<TokenDetail> alternatives;  // the likeliest first
+};
+
+// Of the tokens of one choice or delta, thoughts included, an end token left out.
+struct Logprobs {
+    LogprobsShape shape = LogprobsShape::kContent;
+    std::vector<SampledDetail> tokens;
+};
+
 struct Choice {
     std::int32_t index = 0;
     std::string text;                      // content of a chat answer, or text of a completion
@@ -20,6 +37,7 @@ struct Choice {
     std::vector<ToolCall> tool_calls;
     FinishReason finish_reason = FinishReason::kStop;
     std::uint64_t seed = 0;
+    std::optional<Logprobs> logprobs{};
 };
 
 struct Answer {
@@ -36,6 +54,7 @@ struct Delta {
     std::string text;
     std::string reasoning;
     std::optional<FinishReason> finish_reason;
+    std::optional<Logprobs> logprobs{};
 };
 
 struct Chunk {
