@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "config/base/check.h"
 
@@ -42,8 +43,14 @@ Bpe::Merge Bpe::find(TokenId left, TokenId right) const {
     }
 }
 
-void Bpe::grow() {
-    std::vector<Slot> old(slots_.size() * 2);
+void Bpe::reserve(std::size_t num_merges) {
+    std::size_t size = slots_.size();
+    while (size < num_merges * 2 + 2) size *= 2;
+    if (size > slots_.size()) resize(size);
+}
+
+void Bpe::resize(std::size_t num_slots) {
+    std::vector<Slot> old(num_slots);
     old.swap(slots_);
     const std::size_t mask = slots_.size() - 1;
     for (const Slot& slot : old) {
@@ -55,7 +62,7 @@ void Bpe::grow() {
 }
 
 void Bpe::add_merge(TokenId left, TokenId right, TokenId merged) {
-    if (num_used_ * 2 >= slots_.size()) grow();
+    if (num_used_ * 2 >= slots_.size()) resize(slots_.size() * 2);
     const std::uint64_t key = pair_key(left, right);
     const std::size_t mask = slots_.size() - 1;
     std::size_t i = hash_pair(key) & mask;
@@ -67,19 +74,20 @@ void Bpe::add_merge(TokenId left, TokenId right, TokenId merged) {
 void Bpe::index_whole_tokens(const std::vector<std::string>& bytes_of) {
     std::size_t size = kMinSlots;
     while (size < bytes_of.size() * 2) size *= 2;
-    whole_.assign(size, -1);
+    std::vector<TokenId> whole(size, -1);
     Workspace workspace;
     std::vector<TokenId> tokens;
     for (std::size_t id = 0; id < bytes_of.size(); ++id) {
         const std::string& bytes = bytes_of[id];
         if (bytes.empty()) continue;
         tokens.clear();
-        encode_long(bytes, workspace, tokens);
+        encode(bytes, bytes_of, workspace, tokens);
         if (tokens.size() != 1 || tokens[0] != static_cast<TokenId>(id)) continue;
         std::size_t i = std::hash<std::string_view>()(bytes) & (size - 1);
-        while (whole_[i] >= 0) i = (i + 1) & (size - 1);
-        whole_[i] = static_cast<TokenId>(id);
+        while (whole[i] >= 0) i = (i + 1) & (size - 1);
+        whole[i] = static_cast<TokenId>(id);
     }
+    whole_ = std::move(whole);
 }
 
 TokenId Bpe::whole_token(std::string_view piece, const std::vector<std::string>& bytes_of) const {

@@ -19,6 +19,9 @@ class Bpe {
     // `byte_tokens[b]` is the token of the single byte b.
     explicit Bpe(const std::array<TokenId, 256>& byte_tokens);
 
+    // Room for so many merges, so that adding them moves nothing.
+    void reserve(std::size_t num_merges);
+
     // Ranks are given in the order of the calls, lowest first. Of a pair that comes twice the later
     // call counts, as in the `tokenizers` package.
     void add_merge(TokenId left, TokenId right, TokenId merged);
@@ -55,7 +58,7 @@ class Bpe {
 
     static std::uint64_t pair_key(TokenId left, TokenId right);
     Merge find(TokenId left, TokenId right) const;
-    void grow();
+    void resize(std::size_t num_slots);
     TokenId whole_token(std::string_view piece, const std::vector<std::string>& bytes_of) const;
     void encode_short(std::string_view piece, std::vector<TokenId>& out) const;
     void encode_long(std::string_view piece, Workspace& workspace, std::vector<TokenId>& out) const;

@@ -126,10 +126,15 @@ class Reader {
                value.get<std::int64_t>() < kMaxTokens;
     }
 
+    auto find_byte(char byte) const { return ids_.find(to_byte_level({&byte, 1})); }
+
     Status read_vocabulary() {
         const json& vocabulary = member(member(file_, "model"), "vocab");
         if (!vocabulary.is_object()) return corrupt("model.vocab is missing");
-        for (const auto& [text, id] : vocabulary.items()) {
+        ids_.reserve(vocabulary.size());
+        for (auto entry = vocabulary.begin(); entry != vocabulary.end(); ++entry) {
+            const std::string& text = entry.key();
+            const json& id = entry.value();
             if (!is_id(id)) return corrupt("the id of '" + text + "' is no token id");
             const auto token = id.get<TokenId>();
             ids_.emplace(text, token);
@@ -139,7 +144,7 @@ class Reader {
         }
         std::array<TokenId, 256> byte_tokens{};
         for (std::size_t byte = 0; byte < byte_tokens.size(); ++byte) {
-            const auto entry = ids_.find(to_byte_level(std::string(1, static_cast<char>(byte))));
+            const auto entry = find_byte(static_cast<char>(byte));
             if (entry == ids_.end()) return corrupt("no token for byte " + std::to_string(byte));
             byte_tokens[byte] = entry->second;
         }
@@ -150,21 +155,25 @@ class Reader {
     Status read_merges() {
         const json& merges = member(member(file_, "model"), "merges");
         if (!merges.is_array()) return corrupt("model.merges is missing");
+        data_->bpe->reserve(merges.size());
+        std::string merged;
         for (const json& merge : merges) {
-            std::string left;
-            std::string right;
+            std::string_view left;
+            std::string_view right;
             if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
                 merge[1].is_string()) {
-                left = merge[0].get<std::string>();
-                right = merge[1].get<std::string>();
+                left = merge[0].get_ref<const std::string&>();
+                right = merge[1].get_ref<const std::string&>();
             } else if (merge.is_string()) {
-                const auto text = merge.get<std::string>();
+                const std::string_view text = merge.get_ref<const std::string&>();
                 left = text.substr(0, text.find(' '));
                 right = text.substr(std::min(text.size(), left.size() + 1));
             }
+            merged = left;
+            merged += right;
             const auto left_id = ids_.find(left);
             const auto right_id = ids_.find(right);
-            const auto merged_id = ids_.find(left + right);
+            const auto merged_id = ids_.find(merged);
             if (left_id == ids_.end() || right_id == ids_.end() || merged_id == ids_.end()) {
                 return corrupt("the merge " + merge.dump() +
                                " names a token that is not in the vocabulary");
@@ -201,7 +210,7 @@ class Reader {
     const json& file_;
     std::string file_name_;
     std::unique_ptr<Tokenizer::Data> data_;
-    std::unordered_map<std::string, TokenId> ids_;
+    std::unordered_map<std::string_view, TokenId> ids_;  // keys of file_
 };
 
 }  // namespace
