@@ -169,11 +169,13 @@ Status EngineService::check_supported(const CommonRequest& request) const {
     if (request.top_logprobs) return not_supported("logprobs");
     if (request.echo) return not_supported("echo");
     if (request.ignore_eos) return not_supported("ignore_eos");
-    if (!request.logit_bias.empty()) return not_supported("logit_bias");
-    if (request.repetition_penalty.value_or(1.0F) != 1.0F)
-        return not_supported("repetition_penalty");
-    if (request.presence_penalty.value_or(0.0F) != 0.0F) return not_supported("presence_penalty");
-    if (request.frequency_penalty.value_or(0.0F) != 0.0F) return not_supported("frequency_penalty");
+    const std::int32_t num_tokens = std::min(tokenizer_->vocab_size(), info_.vocab_size);
+    if (!request.logit_bias.empty() && request.logit_bias.rbegin()->first >= num_tokens) {
+        return invalid_argument("'logit_bias': expected token ids below " +
+                                    std::to_string(num_tokens) + ", found " +
+                                    std::to_string(request.logit_bias.rbegin()->first),
+                                "logit_bias");
+    }
     return {};
 }
 
@@ -208,6 +210,10 @@ Result<SequenceSpec> EngineService::make_sequence(const CommonRequest& request,
     spec.sampling.top_p = request.top_p.value_or(card_.default_top_p);
     spec.sampling.top_k = request.top_k.value_or(0);
     spec.sampling.min_p = request.min_p.value_or(0.0F);
+    spec.sampling.repetition_penalty = request.repetition_penalty.value_or(1.0F);
+    spec.sampling.presence_penalty = request.presence_penalty.value_or(0.0F);
+    spec.sampling.frequency_penalty = request.frequency_penalty.value_or(0.0F);
+    spec.sampling.logit_bias = request.logit_bias;
     spec.sampling.seed = seed;
     return spec;
 }
