@@ -1,6 +1,7 @@
-// Multi-head latent attention (MLA) over a paged cache: shapes, slices and the cache.
-// One cache row per token and layer: the normalised latent [latent_dim], then the rotated key
-// [rope_dim].
+// Attention over a paged cache: shapes, slices and the cache. One cache row per token and layer.
+// Multi-head latent attention (MLA): the normalised latent [latent_dim], then the rotated key
+// [rope_dim]. Grouped-query attention (GQA): the rotated keys [num_kv_heads, head_dim], then the
+// values [num_kv_heads, head_dim].
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,20 @@ struct MlaShape {
     std::int64_t cache_dim() const { return latent_dim + rope_dim; }
 };
 
+// Query head h attends with key/value head h / (num_heads / num_kv_heads).
+struct GqaShape {
+    std::int64_t num_heads = 0;
+    std::int64_t num_kv_heads = 0;  // divides num_heads
+    std::int64_t head_dim = 0;
+    float softmax_scale = 1.0F;
+
+    std::int64_t query_width() const { return num_heads * head_dim; }
+
+    std::int64_t kv_width() const { return num_kv_heads * head_dim; }
+
+    std::int64_t cache_dim() const { return 2 * kv_width(); }
+};
+
 // Consecutive rows of one sequence among the rows of a step. Row i is at first_position + i and
 // attends to positions 0 .. first_position + i, all of them written before.
 struct AttentionSlice {
@@ -37,7 +52,7 @@ struct AttentionSlice {
 struct KvCacheShape {
     std::int64_t num_layers = 0;
     std::int64_t num_blocks = 0;
-    std::int64_t row_dim = 0;  // MlaShape::cache_dim()
+    std::int64_t row_dim = 0;  // cache_dim() of the shape
 };
 
 // The paged cache of one pool, in a backend's own layout and precision.

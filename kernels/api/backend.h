@@ -42,7 +42,7 @@ class Backend {
     virtual std::unique_ptr<Buffer> allocate(std::size_t num_bytes) = 0;
     // out: num_rows * num_cols values, whatever the dtype of the matrix. Waits for earlier ops.
     virtual void download(MatrixView matrix, std::span<float> out) = 0;
-    // FP8 with scales, BF16 or F32 in. Errors: kCorrupt for NaN codes or scales that are not
+    // FP8 with scales, BF16, F16 or F32 in. Errors: kCorrupt for NaN codes or scales that are not
     // finite.
     virtual Result<std::unique_ptr<PreparedWeight>> prepare(const WeightSource& source) = 0;
     // kv_b_proj [num_heads * (nope_dim + v_dim), latent_dim]: per head the key rows, then the value
@@ -62,7 +62,10 @@ class Backend {
                           const PreparedWeight& weight,
                           float epsilon,
                           MatrixView out) = 0;
-    // out[m, n] = sum over k of x[m, k] * w[n, k].
+    // out[m, n] = sum over k of x[m, k] * w[n, k]. In w8a8_block numerics a linear whose weight is
+    // stored as FP8 (here, split over K, in experts, and kv_b_proj of the naive form) takes x as
+    // FP8 codes with one scale per row and 128 channels (fp8.h, activation_scale): the products of
+    // each 128 channels are summed, times both scales, and those sums are added in ascending order.
     virtual void linear(MatrixView x, const PreparedWeight& weight, MatrixView out) = 0;
     // The same, summed per segment of segments.h, the segments added in ascending order.
     virtual void linear_split_k(MatrixView x, const PreparedWeight& weight, MatrixView out) = 0;
@@ -71,12 +74,19 @@ class Backend {
     // accumulator += x.
     virtual void add(MatrixView x, MatrixView accumulator) = 0;
 
-    // Rotates the pairs (x[2j], x[2j+1]) of each row, in every head: x is [rows, n * head_stride],
-    // the rotated columns of head h begin at h * head_stride + offset.
+    // Which elements of a head's num_pairs * 2 rotated columns turn together.
+    enum class RopePairs {
+        kInterleaved,  // (x[2j], x[2j+1])
+        kHalves,       // (x[j], x[j + num_pairs])
+    };
+
+    // Rotates the pairs of each row, in every head: x is [rows, n * head_stride], the rotated
+    // columns of head h begin at h * head_stride + offset.
     struct RopeColumns {
         std::int64_t num_heads = 1;
         std::int64_t head_stride = 0;
         std::int64_t offset = 0;
+        RopePairs pairs = RopePairs::kInterleaved;
     };
 
     virtual void rope(MatrixView x, const RopeColumns& columns, const RopeRows& rows) = 0;
@@ -104,6 +114,15 @@ class Backend {
                                  std::int64_t layer,
                                  const KvCache& cache,
                                  MatrixView out) = 0;
+
+    // Causal grouped-query attention, of prompt rows and generated rows alike. queries and out:
+    // [rows, query_width()], queries rotated; only rows within a slice are touched.
+    virtual void attend_grouped(MatrixView queries,
+                                std::span<const AttentionSlice> slices,
+                                const GqaShape& shape,
+                                std::int64_t layer,
+                                const KvCache& cache,
+                                MatrixView out) = 0;
 
     // score = sigmoid(logits [rows, num_experts]); bias [1, num_experts] counts for the selection
     // only. Experts outside the kept groups cannot be chosen; ties go to the lower group or expert.

@@ -8,8 +8,7 @@
 
 namespace turnpike::kernels {
 
-// Errors: kInvalidArgument for numerics that the backend does not compute, or fewer than one
-// thread.
+// Errors: kInvalidArgument for fewer than one thread.
 Result<std::unique_ptr<Backend>> make_cpu_reference_backend(const BackendOptions& options);
 
 }  // namespace turnpike::kernels

@@ -1,7 +1,8 @@
-// The number formats of checkpoints: FP8 E4M3FN (OCP FP8 v1.0) and bfloat16, to and from f32.
-// Pure functions with one right answer, so every backend and the checkpoint writer share them.
+// The number formats of checkpoints: FP8 E4M3FN (OCP FP8 v1.0), bfloat16 and IEEE half, to and from
+// f32. Pure functions with one right answer, so every backend and the checkpoint writer share them.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -43,6 +44,29 @@ inline std::uint8_t fp8_from_float(float value) {
     // itself.
     const int base = (exponent + 6) * 8;
     return static_cast<std::uint8_t>(sign | (base + whole + (rounds_up ? 1 : 0)));
+}
+
+// The scale of 128 activations of one row, of which `largest` is the largest magnitude: the codes
+// are fp8_from_float(x / scale). DeepSeek-V3 inference/kernel.py, act_quant: the bound keeps a row
+// of zeros from dividing by zero.
+inline float activation_scale(float largest) {
+    constexpr float kSmallestMaximum = 1e-4F;
+    return std::max(largest, kSmallestMaximum) / kFp8Max;
+}
+
+// IEEE half precision, subnormals, infinities and NaN included.
+inline float f16_to_float(std::uint16_t bits) {
+    const int exponent = (bits >> 10) & 0x1F;
+    const int mantissa = bits & 0x3FF;
+    float magnitude = 0.0F;
+    if (exponent == 31) {
+        magnitude = std::bit_cast<float>(0x7F800000U | static_cast<std::uint32_t>(mantissa) << 13);
+    } else if (exponent == 0) {
+        magnitude = std::ldexp(static_cast<float>(mantissa), -24);
+    } else {
+        magnitude = std::ldexp(static_cast<float>(1024 + mantissa), exponent - 25);
+    }
+    return (bits & 0x8000) != 0 ? -magnitude : magnitude;
 }
 
 inline float bf16_to_float(std::uint16_t bits) {

@@ -10,13 +10,14 @@
 
 namespace turnpike::kernels {
 
-enum class DType : std::uint8_t { kF32, kBf16, kF8E4M3 };
+enum class DType : std::uint8_t { kF32, kBf16, kF16, kF8E4M3 };
 
 constexpr std::size_t dtype_bytes(DType dtype) {
     switch (dtype) {
         case DType::kF32:
             return 4;
         case DType::kBf16:
+        case DType::kF16:
             return 2;
         case DType::kF8E4M3:
             return 1;
@@ -24,13 +25,15 @@ constexpr std::size_t dtype_bytes(DType dtype) {
     return 0;
 }
 
-// The names of the safetensors format: "F32", "BF16", "F8_E4M3".
+// The names of the safetensors format: "F32", "BF16", "F16", "F8_E4M3".
 constexpr const char* to_string(DType dtype) {
     switch (dtype) {
         case DType::kF32:
             return "F32";
         case DType::kBf16:
             return "BF16";
+        case DType::kF16:
+            return "F16";
         case DType::kF8E4M3:
             return "F8_E4M3";
     }

@@ -2,49 +2,15 @@
 #include "kernels/cpu/reference/attention.h"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <utility>
 
 #include "config/base/check.h"
+#include "kernels/api/fp8.h"
 #include "kernels/cpu/reference/linear.h"
-#include "kernels/cpu/reference/vector_math.h"
+#include "kernels/cpu/reference/softmax_sum.h"
 
 namespace turnpike::kernels::reference {
 namespace {
-
-// A softmax-weighted sum that grows by one block of keys at a time.
-struct SoftmaxSum {
-    float max = -std::numeric_limits<float>::infinity();
-    float total = 0.0F;
-    std::vector<float> values;  // [width]
-};
-
-// Merges `count` keys of one block: their scores are turned into weights, value t is at values + t
-// * stride.
-void merge_block(std::span<float> scores,
-                 const float* values,
-                 std::int64_t stride,
-                 std::vector<float>& scratch,
-                 SoftmaxSum& sum) {
-    const float block_max = *std::max_element(scores.begin(), scores.end());
-    float block_total = 0.0F;
-    std::fill(scratch.begin(), scratch.end(), 0.0F);
-    const auto width = static_cast<std::int64_t>(sum.values.size());
-    for (std::size_t t = 0; t < scores.size(); ++t) {
-        const float weight = std::exp(scores[t] - block_max);
-        block_total += weight;
-        add_scaled(weight, values + static_cast<std::int64_t>(t) * stride, width, scratch.data());
-    }
-    const float max = std::max(sum.max, block_max);
-    const float old_scale = std::exp(sum.max - max);  // exp(-inf) = 0 at the first block
-    const float new_scale = std::exp(block_max - max);
-    sum.max = max;
-    sum.total = sum.total * old_scale + block_total * new_scale;
-    for (std::size_t i = 0; i < sum.values.size(); ++i) {
-        sum.values[i] = sum.values[i] * old_scale + scratch[i] * new_scale;
-    }
-}
 
 void check_call(const AttentionCall& call) {
     CHECK(call.queries.cols == call.shape.num_heads * call.shape.query_dim());
@@ -65,21 +31,38 @@ struct HeadBlock {
     std::vector<float> values;  // [64, v_dim]
 };
 
+// One projected number: of the latent as it is, or quantised when the weight is block-scaled.
+float project_row(const KvUpWeight& kv_up,
+                  std::int64_t row,
+                  const float* latent,
+                  const QuantisedRows& coded) {
+    const DenseWeight& weight = kv_up.projected();
+    if (!weight.is_block_scaled()) return dot(weight.row(row), latent, weight.cols());
+    return block_dot(coded.row(0), coded.scale_row(0), weight.row(row), weight.scale_row(row),
+                     {0, weight.cols()});
+}
+
 void project_up(const AttentionCall& call,
                 std::int64_t head,
                 std::int64_t block,
                 std::int64_t count,
                 HeadBlock& out) {
     const MlaShape& shape = call.shape;
+    const std::int64_t first = head * (shape.nope_dim + shape.v_dim);
     for (std::int64_t t = 0; t < count; ++t) {
         const float* latent = call.cache.row(call.layer, block, t);
-        float* key = out.keys.data() + t * shape.nope_dim;
-        float* value = out.values.data() + t * shape.v_dim;
+        QuantisedRows coded;
+        if (call.kv_up.projected().is_block_scaled()) {
+            coded = quantise_rows(
+                {const_cast<float*>(latent), DType::kF32, 1, shape.latent_dim, shape.latent_dim});
+        }
         for (std::int64_t i = 0; i < shape.nope_dim; ++i) {
-            key[i] = dot(call.kv_up.key_row(head, i), latent, shape.latent_dim);
+            out.keys[static_cast<std::size_t>(t * shape.nope_dim + i)] =
+                project_row(call.kv_up, first + i, latent, coded);
         }
         for (std::int64_t i = 0; i < shape.v_dim; ++i) {
-            value[i] = dot(call.kv_up.value_row(head, i), latent, shape.latent_dim);
+            out.values[static_cast<std::size_t>(t * shape.v_dim + i)] =
+                project_row(call.kv_up, first + shape.nope_dim + i, latent, coded);
         }
     }
 }
@@ -189,8 +172,11 @@ const float* PagedCache::row(std::int64_t layer, std::int64_t block, std::int64_
     return values_.data() + offset(layer, block, slot);
 }
 
-KvUpWeight::KvUpWeight(DenseWeight rows, const MlaShape& shape)
-    : all_(std::move(rows)), nope_dim_(shape.nope_dim), v_dim_(shape.v_dim) {}
+KvUpWeight::KvUpWeight(DenseWeight rows, std::optional<DenseWeight> coded, const MlaShape& shape)
+    : all_(std::move(rows)),
+      coded_(std::move(coded)),
+      nope_dim_(shape.nope_dim),
+      v_dim_(shape.v_dim) {}
 
 const float* KvUpWeight::key_row(std::int64_t head, std::int64_t index) const {
     return all_.row(head * (nope_dim_ + v_dim_) + index);

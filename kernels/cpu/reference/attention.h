@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -32,7 +33,9 @@ class PagedCache final : public KvCache {
 // kv_b_proj with its two readings: per head nope_dim key rows, then v_dim value rows.
 class KvUpWeight final : public PreparedWeight {
   public:
-    KvUpWeight(DenseWeight rows, const MlaShape& shape);
+    // coded: the same rows with their FP8 scales apart, for the naive form in w8a8_block numerics;
+    // the absorbed form always computes with the dequantised rows.
+    KvUpWeight(DenseWeight rows, std::optional<DenseWeight> coded, const MlaShape& shape);
 
     std::int64_t rows() const override { return all_.rows(); }
 
@@ -41,8 +44,12 @@ class KvUpWeight final : public PreparedWeight {
     const float* key_row(std::int64_t head, std::int64_t index) const;
     const float* value_row(std::int64_t head, std::int64_t index) const;
 
+    // What the naive form multiplies with.
+    const DenseWeight& projected() const { return coded_ ? *coded_ : all_; }
+
   private:
     DenseWeight all_;
+    std::optional<DenseWeight> coded_;
     std::int64_t nope_dim_;
     std::int64_t v_dim_;
 };

@@ -1,12 +1,14 @@
 // ReferenceBackend: ties the ops of this folder to the Backend interface. Everything runs at once,
 // on the caller's thread and the pool's.
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kernels/api/cpu_reference.h"
 #include "kernels/cpu/reference/attention.h"
+#include "kernels/cpu/reference/grouped_attention.h"
 #include "kernels/cpu/reference/linear.h"
 #include "kernels/cpu/reference/moe.h"
 #include "kernels/cpu/reference/sampler.h"
@@ -53,7 +55,8 @@ const KvUpWeight& kv_up_of(const PreparedWeight& weight) {
 
 class ReferenceBackend final : public Backend {
   public:
-    explicit ReferenceBackend(int num_threads) : threads_(num_threads) {}
+    explicit ReferenceBackend(const BackendOptions& options)
+        : numerics_(options.numerics), threads_(options.num_threads) {}
 
     std::string_view name() const override { return "cpu-reference"; }
 
@@ -71,21 +74,25 @@ class ReferenceBackend final : public Backend {
     }
 
     Result<std::unique_ptr<PreparedWeight>> prepare(const WeightSource& source) override {
-        auto values = dequantise(source);
-        if (!values) return values.error();
-        return std::unique_ptr<PreparedWeight>(
-            std::make_unique<DenseWeight>(source.rows, source.cols, std::move(*values)));
+        auto weight = is_coded(source) ? keep_block_scales(source) : dequantise(source);
+        if (!weight) return weight.error();
+        return std::unique_ptr<PreparedWeight>(std::make_unique<DenseWeight>(std::move(*weight)));
     }
 
     Result<std::unique_ptr<PreparedWeight>> prepare_kv_up(const WeightSource& source,
                                                           const MlaShape& shape) override {
         CHECK(source.rows == shape.num_heads * (shape.nope_dim + shape.v_dim));
         CHECK(source.cols == shape.latent_dim);
-        auto values = dequantise(source);
-        if (!values) return values.error();
-        DenseWeight rows(source.rows, source.cols, std::move(*values));
+        auto rows = dequantise(source);
+        if (!rows) return rows.error();
+        std::optional<DenseWeight> coded;
+        if (is_coded(source)) {
+            auto kept = keep_block_scales(source);
+            if (!kept) return kept.error();
+            coded = std::move(*kept);
+        }
         return std::unique_ptr<PreparedWeight>(
-            std::make_unique<KvUpWeight>(std::move(rows), shape));
+            std::make_unique<KvUpWeight>(std::move(*rows), std::move(coded), shape));
     }
 
     std::unique_ptr<KvCache> make_kv_cache(const KvCacheShape& shape) override {
@@ -148,7 +155,11 @@ class ReferenceBackend final : public Backend {
             const float* sines = rows.sines.data() + m * rows.num_pairs;
             for (std::int64_t head = 0; head < columns.num_heads; ++head) {
                 float* pairs = row_of(x, m) + head * columns.head_stride + columns.offset;
-                rotate_pairs(pairs, rows.num_pairs, cosines, sines);
+                if (columns.pairs == RopePairs::kHalves) {
+                    rotate_halves(pairs, rows.num_pairs, cosines, sines);
+                } else {
+                    rotate_pairs(pairs, rows.num_pairs, cosines, sines);
+                }
             }
         }
     }
@@ -180,6 +191,15 @@ class ReferenceBackend final : public Backend {
                          MatrixView out) override {
         const AttentionCall call{queries, slices, kv_up_of(kv_up), shape, layer, paged(cache), out};
         reference::attend_absorbed(threads_, call);
+    }
+
+    void attend_grouped(MatrixView queries,
+                        std::span<const AttentionSlice> slices,
+                        const GqaShape& shape,
+                        std::int64_t layer,
+                        const KvCache& cache,
+                        MatrixView out) override {
+        reference::attend_grouped(threads_, {queries, slices, shape, layer, paged(cache), out});
     }
 
     Routing route(MatrixView logits,
@@ -217,6 +237,12 @@ class ReferenceBackend final : public Backend {
     }
 
   private:
+    // Whether the weight's linears quantise their activations.
+    bool is_coded(const WeightSource& source) const {
+        return numerics_ == Numerics::kW8A8Block && source.dtype == DType::kF8E4M3;
+    }
+
+    const Numerics numerics_;
     ThreadPool threads_;
 };
 
@@ -224,18 +250,12 @@ class ReferenceBackend final : public Backend {
 }  // namespace reference
 
 Result<std::unique_ptr<Backend>> make_cpu_reference_backend(const BackendOptions& options) {
-    if (options.numerics != Numerics::kW8A16) {
-        return invalid_argument(
-            "numerics w8a8_block is not computed by the CPU reference backend; set w8a16",
-            "numerics");
-    }
     if (options.num_threads < 1) {
         return invalid_argument("the CPU backend needs at least one thread, found " +
                                     std::to_string(options.num_threads),
                                 "num_threads");
     }
-    return std::unique_ptr<Backend>(
-        std::make_unique<reference::ReferenceBackend>(options.num_threads));
+    return std::unique_ptr<Backend>(std::make_unique<reference::ReferenceBackend>(options));
 }
 
 }  // namespace turnpike::kernels

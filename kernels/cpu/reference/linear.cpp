@@ -1,9 +1,11 @@
 // See linear.h.
 #include "kernels/cpu/reference/linear.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "config/base/check.h"
+#include "kernels/api/fp8.h"
 #include "kernels/api/segments.h"
 #include "kernels/cpu/reference/vector_math.h"
 
@@ -15,37 +17,75 @@ void check_linear(MatrixView x, const DenseWeight& weight, MatrixView out) {
     CHECK(x.cols == weight.cols() && out.cols == weight.rows() && x.rows == out.rows);
 }
 
-}  // namespace
-
 // Weight rows in the outer loop: each is read from memory once for all rows of x.
-void linear(ThreadPool& threads, MatrixView x, const DenseWeight& weight, MatrixView out) {
+void linear_in_cuts(ThreadPool& threads,
+                    MatrixView x,
+                    const DenseWeight& weight,
+                    const std::vector<Segment>& cuts,
+                    MatrixView out) {
     check_linear(x, weight, out);
-    threads.run(weight.rows(), x.rows * x.cols, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t n = begin; n < end; ++n) {
-            const float* w = weight.row(n);
-            for (std::int64_t m = 0; m < x.rows; ++m) {
-                row_of(out, m)[n] = dot(row_of(x, m), w, x.cols);
-            }
-        }
-    });
-}
-
-void linear_split_k(ThreadPool& threads, MatrixView x, const DenseWeight& weight, MatrixView out) {
-    check_linear(x, weight, out);
-    const std::int64_t segments = num_segments(x.cols);
+    QuantisedRows coded;
+    if (weight.is_block_scaled()) coded = quantise_rows(x);
     threads.run(weight.rows(), x.rows * x.cols, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t n = begin; n < end; ++n) {
             const float* w = weight.row(n);
             for (std::int64_t m = 0; m < x.rows; ++m) {
                 float sum = 0.0F;
-                for (std::int64_t s = 0; s < segments; ++s) {
-                    const Segment cut = segment_of(x.cols, s);
-                    sum += dot(row_of(x, m) + cut.begin, w + cut.begin, cut.end - cut.begin);
+                for (const Segment& cut : cuts) {
+                    sum += weight.is_block_scaled()
+                               ? block_dot(coded.row(m), coded.scale_row(m), w, weight.scale_row(n),
+                                           cut)
+                               : dot(row_of(x, m) + cut.begin, w + cut.begin, cut.end - cut.begin);
                 }
                 row_of(out, m)[n] = sum;
             }
         }
     });
+}
+
+}  // namespace
+
+QuantisedRows quantise_rows(MatrixView x) {
+    QuantisedRows rows;
+    rows.cols = x.cols;
+    rows.num_blocks = (x.cols + kFp8Block - 1) / kFp8Block;
+    for (std::int64_t m = 0; m < x.rows; ++m) {
+        const float* from = row_of(x, m);
+        for (std::int64_t begin = 0; begin < x.cols; begin += kFp8Block) {
+            const std::int64_t end = std::min<std::int64_t>(begin + kFp8Block, x.cols);
+            float largest = 0.0F;
+            for (std::int64_t k = begin; k < end; ++k) {
+                largest = std::max(largest, std::fabs(from[k]));
+            }
+            const float scale = activation_scale(largest);
+            rows.scales.push_back(scale);
+            for (std::int64_t k = begin; k < end; ++k) {
+                rows.values.push_back(fp8_to_float(fp8_from_float(from[k] / scale)));
+            }
+        }
+    }
+    return rows;
+}
+
+float block_dot(
+    const float* x, const float* x_scales, const float* w, const float* w_scales, Segment cut) {
+    float sum = 0.0F;
+    for (std::int64_t k = cut.begin; k < cut.end; k += kFp8Block) {
+        const std::int64_t count = std::min<std::int64_t>(kFp8Block, cut.end - k);
+        const std::int64_t block = k / kFp8Block;
+        sum += dot(x + k, w + k, count) * (x_scales[block] * w_scales[block]);
+    }
+    return sum;
+}
+
+void linear(ThreadPool& threads, MatrixView x, const DenseWeight& weight, MatrixView out) {
+    linear_in_cuts(threads, x, weight, {Segment{0, x.cols}}, out);
+}
+
+void linear_split_k(ThreadPool& threads, MatrixView x, const DenseWeight& weight, MatrixView out) {
+    std::vector<Segment> cuts;
+    for (std::int64_t s = 0; s < num_segments(x.cols); ++s) cuts.push_back(segment_of(x.cols, s));
+    linear_in_cuts(threads, x, weight, cuts, out);
 }
 
 void rms_norm(MatrixView x, const float* weight, float epsilon, MatrixView out) {
@@ -76,6 +116,15 @@ void rotate_pairs(float* x, std::int64_t count, const float* cosines, const floa
         const float odd = x[2 * j + 1];
         x[2 * j] = even * cosines[j] - odd * sines[j];
         x[2 * j + 1] = even * sines[j] + odd * cosines[j];
+    }
+}
+
+void rotate_halves(float* x, std::int64_t count, const float* cosines, const float* sines) {
+    for (std::int64_t j = 0; j < count; ++j) {
+        const float low = x[j];
+        const float high = x[j + count];
+        x[j] = low * cosines[j] - high * sines[j];
+        x[j + count] = high * cosines[j] + low * sines[j];
     }
 }
 

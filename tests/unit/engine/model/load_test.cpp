@@ -43,9 +43,6 @@ TEST(LoadRunner, RefusesOptionsByName) {
     options = options_for(model);
     options.num_threads = 0;
     EXPECT_EQ(load_runner(options).error().param, "num_threads");
-    options = options_for(model);
-    options.numerics = schema::Numerics::kW8A8Block;
-    EXPECT_EQ(load_runner(options).error().param, "numerics");
 }
 
 TEST(LoadRunner, RefusesMoreCacheThanTheHostHasMemory) {

@@ -34,7 +34,7 @@ class MlaTest : public testing::Test {
         : kv_rows_(kPositions, shape_.cache_dim(), 1),
           queries_(kPositions, shape_.num_heads * shape_.query_dim(), 2),
           kv_b_(shape_.num_heads * (shape_.nope_dim + shape_.v_dim), shape_.latent_dim, 3),
-          kv_up_(DenseWeight(kv_b_.rows, kv_b_.cols, kv_b_.values), shape_) {}
+          kv_up_(DenseWeight(kv_b_.rows, kv_b_.cols, kv_b_.values), std::nullopt, shape_) {}
 
     // Runs rows [first, first + count) of the sequence, after filling the cache up to their end.
     Matrix attend(bool is_naive,

@@ -15,14 +15,6 @@ std::unique_ptr<Backend> make_backend() {
     return std::move(*backend);
 }
 
-TEST(ReferenceBackend, RefusesNumericsThatItDoesNotCompute) {
-    const auto backend = make_cpu_reference_backend({Numerics::kW8A8Block, 1});
-    ASSERT_FALSE(backend);
-    EXPECT_EQ(backend.error().code, ErrorCode::kInvalidArgument);
-    EXPECT_EQ(backend.error().param, "numerics");
-    EXPECT_NE(backend.error().message.find("w8a16"), std::string::npos);
-}
-
 TEST(ReferenceBackend, RefusesNoThreads) {
     const auto backend = make_cpu_reference_backend({Numerics::kW8A16, 0});
     ASSERT_FALSE(backend);
@@ -110,6 +102,20 @@ TEST(ReferenceBackendDeathTest, WrongShapesAreBugs) {
     Matrix out(2, 4);
     EXPECT_DEATH(backend->linear(x.view(), **weight, out.view()), "cols");
     EXPECT_DEATH(backend->embed(std::vector<std::int32_t>{4, 1}, **weight, x.view()), "cols");
+}
+
+TEST(ReferenceBackend, RotatesHalvesWhenAsked) {
+    const auto backend = make_backend();
+    Matrix x(1, 6);
+    x.values = {9.0F, 1.0F, 2.0F, 3.0F, 4.0F, 9.0F};
+    RopeRows rope;
+    rope.num_pairs = 2;
+    rope.cosines = {0.0F, 1.0F};
+    rope.sines = {1.0F, 0.0F};
+    backend->rope(x.view(), {1, 5, 1, Backend::RopePairs::kHalves}, rope);
+    EXPECT_EQ(x.values, (std::vector<float>{9.0F, -3.0F, 2.0F, 1.0F, 4.0F, 9.0F}));
+    backend->rope(x.view(), {1, 5, 1, Backend::RopePairs::kInterleaved}, rope);
+    EXPECT_EQ(x.values, (std::vector<float>{9.0F, -2.0F, -3.0F, 1.0F, 4.0F, 9.0F}));
 }
 
 }  // namespace

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
+#include "kernels/api/fp8.h"
 #include "kernels/api/segments.h"
 #include "tests/unit/kernels/cpu/matrix.h"
 
@@ -128,6 +130,44 @@ TEST(RotatePairs, TurnsNeighboursTogether) {
     EXPECT_EQ(x[1], 1.0F);
     EXPECT_EQ(x[2], -3.0F);  // half a turn of (3, 4)
     EXPECT_EQ(x[3], -4.0F);
+}
+
+// By the definition: codes of x / scale, one scale per row and 128 channels, blocks added in order.
+TEST(Linear, QuantisesActivationsOfABlockScaledWeight) {
+    ThreadPool threads(1);
+    constexpr std::int64_t kK = 300;  // two blocks and a short one
+    Matrix x(3, kK, 5);
+    for (std::int64_t k = 128; k < 256; ++k) x.at(1, k) = 0.0F;  // a block of zeros
+    for (std::int64_t k = 0; k < 128; ++k) x.at(2, k) *= 1e-6F;  // below the bound of the scale
+    Matrix codes(130, kK, 6);
+    for (float& code : codes.values) code = fp8_to_float(fp8_from_float(code * 400.0F));
+    const std::vector<float> scales{0.5F, 0.25F, 2.0F, 1.0F, 3.0F, 0.125F};
+    const DenseWeight weight(130, kK, codes.values, scales);
+    Matrix plain(3, 130);
+    Matrix split(3, 130);
+    linear(threads, x.view(), weight, plain.view());
+    linear_split_k(threads, x.view(), weight, split.view());
+    for (std::int64_t m = 0; m < 3; ++m) {
+        for (std::int64_t n = 0; n < 130; ++n) {
+            double sum = 0.0;
+            for (std::int64_t b = 0; b < 3; ++b) {
+                float largest = 1e-4F;
+                const std::int64_t end = std::min<std::int64_t>(kK, 128 * (b + 1));
+                for (std::int64_t k = 128 * b; k < end; ++k) {
+                    largest = std::max(largest, std::fabs(x.at(m, k)));
+                }
+                const float scale = largest / 448.0F;
+                double block = 0.0;
+                for (std::int64_t k = 128 * b; k < end; ++k) {
+                    const float code = fp8_to_float(fp8_from_float(x.at(m, k) / scale));
+                    block += static_cast<double>(code) * codes.at(n, k);
+                }
+                sum += block * scale * scales[static_cast<std::size_t>(n / 128 * 3 + b)];
+            }
+            ASSERT_NEAR(plain.at(m, n), sum, 1e-5 * std::abs(sum) + 1e-2) << m << " " << n;
+            ASSERT_NEAR(split.at(m, n), sum, 1e-5 * std::abs(sum) + 1e-2) << m << " " << n;
+        }
+    }
 }
 
 }  // namespace

@@ -45,7 +45,7 @@ TEST(Dequantise, TakesEachElementTimesTheScaleOfItsBlock) {
         for (std::int64_t c = 0; c < 300; ++c) {
             const auto i = static_cast<std::size_t>(r * 300 + c);
             const float scale = weight.scales[static_cast<std::size_t>(r / 128 * 3 + c / 128)];
-            ASSERT_EQ((*values)[i], fp8_to_float(weight.codes[i]) * scale);
+            ASSERT_EQ(values->row(r)[c], fp8_to_float(weight.codes[i]) * scale);
         }
     }
 }
@@ -66,7 +66,39 @@ TEST(Dequantise, RefusesScalesThatAreNotFinite) {
     EXPECT_FALSE(dequantise(weight.source()));
 }
 
-TEST(Dequantise, ReadsBf16AndF32AtAnyAddress) {
+void expect_numbers(const WeightSource& source, const float (&numbers)[3]) {
+    const auto weight = dequantise(source);
+    ASSERT_TRUE(weight);
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(weight->row(0)[i], numbers[i]) << i;
+}
+
+TEST(KeepBlockScales, PartsTheCodesFromTheirScales) {
+    const Fp8Weight weight(192, 300);
+    const auto kept = keep_block_scales(weight.source());
+    ASSERT_TRUE(kept);
+    ASSERT_TRUE(kept->is_block_scaled());
+    for (std::int64_t r = 0; r < 192; ++r) {
+        for (std::int64_t b = 0; b < 3; ++b) {
+            ASSERT_EQ(kept->scale_row(r)[b],
+                      weight.scales[static_cast<std::size_t>(r / 128 * 3 + b)]);
+        }
+        ASSERT_EQ(kept->row(r)[7],
+                  fp8_to_float(weight.codes[static_cast<std::size_t>(r * 300 + 7)]));
+    }
+}
+
+TEST(KeepBlockScales, RefusesWhatIsNotFinite) {
+    Fp8Weight weight(2, 130);
+    weight.codes[130 + 5] = 0xFF;
+    EXPECT_NE(keep_block_scales(weight.source()).error().message.find("value at [1, 5]"),
+              std::string::npos);
+    weight.codes[130 + 5] = 0;
+    weight.scales[1] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_NE(keep_block_scales(weight.source()).error().message.find("scale at [0, 1]"),
+              std::string::npos);
+}
+
+TEST(Dequantise, ReadsBf16F16AndF32AtAnyAddress) {
     const float numbers[3] = {1.5F, -2.0F, 0.25F};
     std::byte raw[1 + sizeof numbers];
     std::memcpy(raw + 1, numbers, sizeof numbers);
@@ -75,14 +107,19 @@ TEST(Dequantise, ReadsBf16AndF32AtAnyAddress) {
     source.dtype = DType::kF32;
     source.rows = 1;
     source.cols = 3;
-    EXPECT_EQ(*dequantise(source), (std::vector<float>{1.5F, -2.0F, 0.25F}));
+    expect_numbers(source, numbers);
 
     for (std::size_t i = 0; i < 3; ++i) {
         const std::uint16_t bits = bf16_from_float(numbers[i]);
         std::memcpy(raw + 1 + 2 * i, &bits, 2);
     }
     source.dtype = DType::kBf16;
-    EXPECT_EQ(*dequantise(source), (std::vector<float>{1.5F, -2.0F, 0.25F}));
+    expect_numbers(source, numbers);
+
+    const std::uint16_t halves[3] = {0x3E00, 0xC000, 0x3400};
+    std::memcpy(raw + 1, halves, sizeof halves);
+    source.dtype = DType::kF16;
+    expect_numbers(source, numbers);
 }
 
 }  // namespace
