@@ -18,7 +18,7 @@ enum class EngineState { kLoading, kReady, kDraining, kFailed };
 // GET /health: 200 when ready, 503 otherwise, the same body.
 struct Health {
     EngineState state = EngineState::kLoading;
-    std::string reason;  // of kFailed
+    std::string reason;  // why not ready
     std::string model;
     Epoch epoch;
     std::int64_t pid = 0;

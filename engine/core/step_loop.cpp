@@ -23,13 +23,13 @@ StepLoop::StepLoop(Runner& runner, SchedulerOptions options)
       scheduler_(with_room_for_inbox(options), runner.pool_shape()),
       thread_([this] { run(); }) {}
 
-StepLoop::~StepLoop() {
+void StepLoop::stop() {
     {
         const std::lock_guard lock(mutex_);
         is_stopping_ = true;
     }
     wake_.notify_one();
-    thread_.join();
+    if (thread_.joinable()) thread_.join();
 }
 
 Status StepLoop::submit(std::vector<Job> jobs) {
@@ -48,9 +48,9 @@ Status StepLoop::submit(std::vector<Job> jobs) {
     }
     {
         const std::lock_guard lock(mutex_);
+        if (is_stopping_) return Error{ErrorCode::kUnavailable, "the engine is stopping", {}};
         const auto num_queued = inbox_.size() + static_cast<std::size_t>(load_.num_waiting);
-        if (is_stopping_ ||
-            num_queued + jobs.size() > static_cast<std::size_t>(options_.max_waiting)) {
+        if (num_queued + jobs.size() > static_cast<std::size_t>(options_.max_waiting)) {
             return Error{
                 ErrorCode::kUnavailable, "the engine's queue is full: try again in a moment", {}};
         }
@@ -103,8 +103,24 @@ bool StepLoop::take_inbox() {
 void StepLoop::deliver(const TokenEvent& event) {
     const auto sink = sinks_.find(event.sequence);
     CHECK(sink != sinks_.end());
-    sink->second(event);
-    if (event.is_last()) sinks_.erase(sink);
+    const SinkVerdict verdict = sink->second(event);
+    if (!event.is_last() && verdict == SinkVerdict::kContinue) return;
+    if (!event.is_last()) (void)scheduler_.abort(event.sequence);
+    sinks_.erase(sink);
+}
+
+void StepLoop::abort_all() {
+    std::vector<Job> jobs;
+    {
+        const std::lock_guard lock(mutex_);
+        jobs.swap(inbox_);
+    }
+    for (Job& job : jobs) sinks_.emplace(job.spec.id, std::move(job.sink));
+    for (const auto& [id, sink] : sinks_) {
+        (void)sink(TokenEvent{id, std::nullopt, std::nullopt, true});
+        (void)scheduler_.abort(id);
+    }
+    sinks_.clear();
 }
 
 void StepLoop::run() {
@@ -112,10 +128,11 @@ void StepLoop::run() {
     while (take_inbox()) {
         while (scheduler_.num_steps_in_flight() < depth) {
             const StepBatch batch = scheduler_.plan();
+            // Before the device knows: who sees the step sees the queue without what it took.
+            publish_load();
             if (batch.slices.empty()) break;
             runner_.submit(batch);
         }
-        publish_load();
         if (scheduler_.num_steps_in_flight() == 0) continue;
         const std::vector<TokenEvent> events = scheduler_.collect(runner_.collect());
         {
@@ -127,7 +144,8 @@ void StepLoop::run() {
         publish_load();
     }
     while (scheduler_.num_steps_in_flight() > 0) (void)scheduler_.collect(runner_.collect());
-    for (const auto& [id, sink] : sinks_) sink(TokenEvent{id, std::nullopt, std::nullopt, true});
+    abort_all();
+    publish_load();
 }
 
 void StepLoop::publish_load() {

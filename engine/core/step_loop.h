@@ -15,24 +15,33 @@
 
 namespace turnpike::engine {
 
+enum class SinkVerdict {
+    kContinue,
+    kEnd,  // the sequence ends with this token: no row of it is planned and no event follows
+};
+
 // Called on the step thread for each event of one sequence; must not block. Not called after the
-// last.
-using EventSink = std::function<void(const TokenEvent&)>;
+// last, whose verdict does not matter.
+using EventSink = std::function<SinkVerdict(const TokenEvent&)>;
 
 class StepLoop {
   public:
     // `runner` must outlive the loop.
     StepLoop(Runner& runner, SchedulerOptions options);
-    // Aborts what is left and joins.
-    ~StepLoop();
 
-    // Any thread. All of the sequences or none; ids come from new_sequence_id(). Errors as
-    // Scheduler::add.
+    ~StepLoop() { stop(); }
+
+    // Aborts what is left, tells its sinks, and joins. Nothing is accepted from then on. By one
+    // thread; idempotent.
+    void stop();
+
     struct Job {
         SequenceSpec spec;
         EventSink sink;
     };
 
+    // Any thread. All of the sequences or none; ids come from new_sequence_id(). Errors as
+    // Scheduler::add; kUnavailable also after stop().
     Status submit(std::vector<Job> jobs);
 
     SequenceId new_sequence_id() { return next_id_++; }
@@ -48,6 +57,7 @@ class StepLoop {
     // Moves what arrived into the scheduler; false when the loop shall end.
     bool take_inbox();
     void deliver(const TokenEvent& event);
+    void abort_all();
     void publish_load();
 
     Runner& runner_;

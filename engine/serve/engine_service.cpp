@@ -90,9 +90,30 @@ Status EngineService::load() {
     return {};
 }
 
+void EngineService::stop() {
+    drain();
+    if (loop_) loop_->stop();
+    if (queue_) queue_->stop();
+}
+
 Health EngineService::health() const {
-    const std::lock_guard lock(reason_mutex_);
-    return {state_.load(), reason_, card_.id, settings_.epoch, ::getpid()};
+    Health health{state_.load(), {}, card_.id, settings_.epoch, ::getpid()};
+    switch (health.state) {
+        case EngineState::kReady:
+            break;
+        case EngineState::kLoading:
+            health.reason = "loading the model";
+            break;
+        case EngineState::kDraining:
+            health.reason = "finishing " + std::to_string(num_active()) + " requests";
+            break;
+        case EngineState::kFailed: {
+            const std::lock_guard lock(reason_mutex_);
+            health.reason = reason_;
+            break;
+        }
+    }
+    return health;
 }
 
 std::int64_t EngineService::context_length() const {
@@ -108,12 +129,8 @@ void EngineService::respond_error(net::HttpReply& reply,
     reply.respond(std::move(response));
 }
 
-void EngineService::handle(net::HttpRequest request, std::shared_ptr<net::HttpReply> reply) {
-    route(request, reply);
-}
-
-void EngineService::route(const net::HttpRequest& request,
-                          const std::shared_ptr<net::HttpReply>& reply) {
+void EngineService::handle(const net::HttpRequest& request,
+                           const std::shared_ptr<net::HttpReply>& reply) {
     constexpr std::string_view kMeterPrefix = "/meter/";
     const std::string_view path = request.path();
     const bool is_get = request.method == "GET";
@@ -298,7 +315,7 @@ void EngineService::generate(const net::HttpRequest& http,
     }
     const auto slot = meter_->begin(id, {options.num_prompt_tokens, 0, 0, 0});
     if (!slot) return refuse(slot.error());
-    const GenerationContext context{*tokenizer_, *loop_, *queue_};
+    const GenerationContext context{*tokenizer_, *loop_, *queue_, *meter_};
     const auto generation =
         std::make_shared<Generation>(std::move(options), context, reply, **slot, keep);
     if (const Status status = generation->start(*sequence); !status) return refuse(status.error());

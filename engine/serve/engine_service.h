@@ -33,7 +33,7 @@ class EngineService {
 
     // The server may ask from now on: everything but /health, /load and /meter is 503 until load()
     // is done.
-    void handle(net::HttpRequest request, std::shared_ptr<net::HttpReply> reply);
+    void handle(const net::HttpRequest& request, const std::shared_ptr<net::HttpReply>& reply);
 
     // Tokenizer and weights. An error is also shown by /health.
     Status load();
@@ -41,10 +41,13 @@ class EngineService {
     // Refuses new requests. Any thread.
     void drain() { state_ = EngineState::kDraining; }
 
+    // Ends what still runs with an error event, and the threads. While the server still answers;
+    // idempotent.
+    void stop();
+
     std::int64_t num_active() const { return *num_active_; }
 
   private:
-    void route(const net::HttpRequest& request, const std::shared_ptr<net::HttpReply>& reply);
     void generate(const net::HttpRequest& request,
                   const std::shared_ptr<net::HttpReply>& reply,
                   bool is_chat);

@@ -2,18 +2,13 @@
 
 #include <utility>
 
+#include "engine/api/api_error.h"
 #include "engine/api/codec.h"
 #include "engine/api/meter_line.h"
 
 namespace turnpike::engine {
 
 using text::TokenRole;
-
-Generation::Choice::Choice(const text::Tokenizer& tokenizer, const GenerationOptions& options)
-    : content_decoder(tokenizer),
-      reasoning_decoder(tokenizer),
-      content_stop(options.stop),
-      reasoning_stop(options.stop) {}
 
 Generation::Generation(GenerationOptions options,
                        GenerationContext context,
@@ -27,10 +22,16 @@ Generation::Generation(GenerationOptions options,
       keep_(std::move(keep)),
       counted_{options_.num_prompt_tokens, 0, 0, 0},
       usage_(counted_) {
+    const ChoiceTextOptions text{options_.stop, options_.reasoning.has_value(),
+                                 options_.reasoning_format};
     for (std::int32_t i = 0; i < options_.num_choices; ++i) {
-        splitters_.emplace_back(options_.reasoning.value_or(text::ReasoningTokens()),
-                                options_.reasoning_start);
-        choices_.emplace_back(context_.tokenizer, options_);
+        Counter counter{
+            text::ReasoningSplitter(options_.reasoning.value_or(text::ReasoningTokens()),
+                                    options_.reasoning_start),
+            std::nullopt};
+        if (!text.stop.empty()) counter.stop_watch.emplace(context_.tokenizer, text);
+        counters_.push_back(std::move(counter));
+        outputs_.push_back({ChoiceText(context_.tokenizer, text), {}, {}, FinishReason::kStop});
         sequences_.push_back(context_.loop.new_sequence_id());
     }
 }
@@ -39,15 +40,14 @@ Status Generation::start(const SequenceSpec& prototype) {
     std::vector<StepLoop::Job> jobs;
     for (std::size_t i = 0; i < sequences_.size(); ++i) {
         StepLoop::Job job{prototype, [self = shared_from_this(), i](const TokenEvent& event) {
-                              self->count(i, event);
+                              return self->count(i, event);
                           }};
         job.spec.id = sequences_[i];
         job.spec.choice_index = static_cast<std::int32_t>(i);
         jobs.push_back(std::move(job));
     }
     if (const Status status = context_.loop.submit(std::move(jobs)); !status) {
-        MeterFile::update(slot_, TokenUsage());
-        MeterFile::finish(slot_);
+        context_.meter.withdraw(slot_);
         return status;
     }
     context_.queue.push([self = shared_from_this()] { self->begin(); });
@@ -59,109 +59,85 @@ Status Generation::start(const SequenceSpec& prototype) {
     return {};
 }
 
-void Generation::count(std::size_t choice, const TokenEvent& event) {
-    TokenRole role = TokenRole::kContent;
+// The meter file is written before anything is emitted, so it never holds less than a client saw.
+// A stop string is looked for here as well as on the work queue: so the sequence ends with the
+// token that completes it, and the count does not depend on how far the queue lags behind.
+SinkVerdict Generation::count(std::size_t choice_index, const TokenEvent& event) {
+    Counter& counter = counters_[choice_index];
+    Progress progress{choice_index, std::nullopt, TokenRole::kContent, std::nullopt, {}};
     if (event.token) {
-        role = splitters_[choice].push(*event.token);
+        progress.role = counter.splitter.push(*event.token);
         ++counted_.completion_tokens;
-        if (role != TokenRole::kContent) ++counted_.reasoning_tokens;
+        if (progress.role != TokenRole::kContent) ++counted_.reasoning_tokens;
         MeterFile::update(slot_, counted_);
+        if (event.finish_reason != FinishReason::kStop) progress.shown = event.token;
     }
-    if (event.is_last() && ++num_ended_ == options_.num_choices) MeterFile::finish(slot_);
-    context_.queue.push([self = shared_from_this(), choice, event, role, usage = counted_] {
-        self->take(choice, event, role, usage);
-    });
+    if (progress.shown && counter.stop_watch) {
+        (void)counter.stop_watch->push(*progress.shown, progress.role);
+        if (counter.stop_watch->is_stopped()) progress.ending = Ending::kStop;
+    }
+    if (event.is_last() && !progress.ending) {
+        progress.ending = event.is_aborted                             ? Ending::kAborted
+                          : event.finish_reason == FinishReason::kStop ? Ending::kStop
+                                                                       : Ending::kLength;
+    }
+    if (progress.ending && ++num_ended_ == options_.num_choices) MeterFile::finish(slot_);
+    progress.usage = counted_;
+    context_.queue.push([self = shared_from_this(), progress] { self->take(progress); });
+    return progress.ending ? SinkVerdict::kEnd : SinkVerdict::kContinue;
 }
 
 void Generation::begin() {
-    if (std::exchange(has_begun_, true)) return;
-    if (!options_.is_stream && !options_.is_metered) return;
+    if (std::exchange(has_begun_, true) || !has_events()) return;
     reply_->start(200, {{"content-type", "text/event-stream; charset=utf-8"},
                         {"cache-control", "no-cache"},
                         {"x-request-id", options_.id}});
     if (options_.is_metered) write(format_meter_line({options_.num_prompt_tokens, 0, 0, 0}));
 }
 
-void Generation::take(std::size_t index,
-                      const TokenEvent& event,
-                      TokenRole role,
-                      const TokenUsage& usage) {
-    begin();
-    usage_ = usage;
-    Choice& choice = choices_[index];
-    Delta delta;
-    delta.index = static_cast<std::int32_t>(index);
-    const bool is_stop_token = event.finish_reason == FinishReason::kStop;
-    if (event.token && !is_stop_token && !choice.is_stopped && !is_cancelled_)
-        delta = show(index, *event.token, role);
-    if (event.is_last()) {
-        if (!choice.is_stopped) flush(choice, delta);
-        choice.finish_reason = choice.is_stopped
-                                   ? FinishReason::kStop
-                                   : event.finish_reason.value_or(FinishReason::kStop);
-        delta.finish_reason = choice.finish_reason;
+void Generation::take(const Progress& progress) {
+    begin();  // the first token may be faster than the task that start() pushed
+    usage_ = progress.usage;
+    Output& output = outputs_[progress.choice_index];
+    ChoiceText::Piece piece;
+    if (progress.shown) piece = output.text.push(*progress.shown, progress.role);
+    if (progress.ending) {
+        ChoiceText::Piece rest = output.text.flush();
+        piece.content += rest.content;
+        piece.reasoning += rest.reasoning;
+        output.finish_reason =
+            progress.ending == Ending::kLength ? FinishReason::kLength : FinishReason::kStop;
         ++num_done_;
     }
-    const bool is_last_of_request = num_done_ == options_.num_choices;
-    emit(std::move(delta), is_last_of_request);
-    if (is_last_of_request) finish();
+    if (progress.ending == Ending::kAborted && !is_cancelled_) is_failed_ = true;
+    emit(progress.choice_index, std::move(piece), progress.ending.has_value());
+    if (is_all_done()) finish();
 }
 
-Delta Generation::show(std::size_t index, TokenId token, TokenRole role) {
-    Choice& choice = choices_[index];
-    Delta delta;
-    delta.index = static_cast<std::int32_t>(index);
-    const bool is_inline = options_.reasoning_format == ReasoningFormat::kInline;
-    const bool is_content = role == TokenRole::kContent || is_inline;
-    if (is_content) {
-        std::string shown = choice.content_stop.push(choice.content_decoder.push(token));
-        if (options_.reasoning && !is_inline && !choice.has_content) {
-            // R1 puts an empty line between thought and answer.
-            shown.erase(0, std::min(shown.find_first_not_of('\n'), shown.size()));
-        }
-        choice.has_content = choice.has_content || !shown.empty();
-        delta.text = std::move(shown);
-    } else if (role == TokenRole::kReasoning) {
-        delta.reasoning = choice.reasoning_stop.push(choice.reasoning_decoder.push(token));
-        const bool is_leading = choice.reasoning.empty() && delta.reasoning.starts_with('\n');
-        if (is_leading) delta.reasoning.erase(0, 1);
-    } else {
-        delta.reasoning = choice.reasoning_stop.push(choice.reasoning_decoder.flush());
-        delta.reasoning += choice.reasoning_stop.flush();
+void Generation::emit(std::size_t choice_index, ChoiceText::Piece piece, bool is_last) {
+    Output& output = outputs_[choice_index];
+    if (options_.reasoning_format == ReasoningFormat::kHidden) piece.reasoning.clear();
+    if (is_cancelled_ || is_failed_) return;
+    if (!options_.is_stream) {
+        output.content += piece.content;
+        output.reasoning += piece.reasoning;
+        return;
     }
-    choice.reasoning += delta.reasoning;
-    choice.is_stopped = choice.content_stop.has_matched() || choice.reasoning_stop.has_matched();
-    if (choice.is_stopped) context_.loop.abort(sequences_[index]);
-    return delta;
-}
-
-void Generation::flush(Choice& choice, Delta& delta) {
-    std::string reasoning = choice.reasoning_stop.push(choice.reasoning_decoder.flush());
-    if (!choice.reasoning_stop.has_matched()) reasoning += choice.reasoning_stop.flush();
-    choice.reasoning += reasoning;
-    delta.reasoning += reasoning;
-    delta.text += choice.content_stop.push(choice.content_decoder.flush());
-    if (!choice.content_stop.has_matched()) delta.text += choice.content_stop.flush();
-}
-
-void Generation::emit(Delta delta, bool is_last_of_request) {
-    Choice& choice = choices_[static_cast<std::size_t>(delta.index)];
-    choice.content += delta.text;
-    if (!options_.is_stream || is_cancelled_) return;
-    if (options_.reasoning_format == ReasoningFormat::kHidden) delta.reasoning.clear();
-    if (delta.text.empty() && delta.reasoning.empty() && !delta.finish_reason) return;
+    if (piece.content.empty() && piece.reasoning.empty() && !is_last) return;
+    Delta delta;
+    delta.index = static_cast<std::int32_t>(choice_index);
+    delta.text = std::move(piece.content);
+    delta.reasoning = std::move(piece.reasoning);
+    if (is_last) delta.finish_reason = output.finish_reason;
     Chunk chunk{
         options_.id, options_.created_unix_s, options_.model, {std::move(delta)}, std::nullopt};
-    if (is_last_of_request && !options_.include_usage) chunk.usage = usage_;
+    if (is_all_done() && !options_.include_usage) chunk.usage = usage_;
     write_event(options_.is_chat ? write_chat_chunk(chunk) : write_completion_chunk(chunk));
 }
 
 void Generation::finish() {
-    if (is_cancelled_) {
-        if (options_.is_metered) write(format_meter_line(usage_));
-        reply_->finish();
-        return;
-    }
+    if (is_cancelled_) return finish_cancelled();
+    if (is_failed_) return finish_failed();
     if (!options_.is_stream) return finish_unary();
     if (options_.include_usage) {
         const Chunk chunk{options_.id, options_.created_unix_s, options_.model, {}, usage_};
@@ -171,19 +147,45 @@ void Generation::finish() {
     reply_->finish();
 }
 
+// The client may have closed one direction only, and then still wants the count.
+void Generation::finish_cancelled() {
+    if (!has_events()) {
+        const Error error = invalid_argument("the client closed before the answer: cancelled");
+        return reply_->respond({http_status(error.code),
+                                {{"content-type", "application/json"}},
+                                write_error(options_.id, error)});
+    }
+    if (options_.is_metered) write(format_meter_line(usage_));
+    reply_->finish();
+}
+
+// The loop ended sequences that nobody cancelled: the engine stops.
+void Generation::finish_failed() {
+    const Error error{
+        ErrorCode::kUnavailable, "the engine stopped before the answer was complete", {}};
+    const std::string body = write_error(options_.id, error);
+    if (!has_events()) {
+        return reply_->respond({http_status(error.code),
+                                {{"content-type", "application/json"}, {"retry-after", "1"}},
+                                body});
+    }
+    write_event(body);
+    reply_->finish();
+}
+
 void Generation::finish_unary() {
     Answer answer{options_.id, options_.created_unix_s, options_.model, {}, usage_};
-    for (std::size_t i = 0; i < choices_.size(); ++i) {
-        Choice& choice = choices_[i];
-        engine::Choice result;
-        result.index = static_cast<std::int32_t>(i);
-        result.text = std::move(choice.content);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+        Output& output = outputs_[i];
+        Choice choice;
+        choice.index = static_cast<std::int32_t>(i);
+        choice.text = std::move(output.content);
         const bool shows_reasoning =
             options_.reasoning && options_.reasoning_format == ReasoningFormat::kSeparate;
-        if (shows_reasoning) result.reasoning = std::move(choice.reasoning);
-        result.finish_reason = choice.finish_reason;
-        result.seed = options_.seed;
-        answer.choices.push_back(std::move(result));
+        if (shows_reasoning) choice.reasoning = std::move(output.reasoning);
+        choice.finish_reason = output.finish_reason;
+        choice.seed = options_.seed;
+        answer.choices.push_back(std::move(choice));
     }
     const std::string body =
         options_.is_chat ? write_chat_answer(answer) : write_completion_answer(answer);

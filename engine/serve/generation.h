@@ -1,5 +1,6 @@
 // Generation: one request from its first token to its last byte. Token events arrive on the step
-// thread, which counts and hands on; text and JSON are made on the work queue.
+// thread, which counts, decides where a stop string ends a choice, and hands on; the client's text
+// and JSON are made on the work queue.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +12,10 @@
 #include "config/net/http_server.h"
 #include "engine/api/response.h"
 #include "engine/core/step_loop.h"
+#include "engine/serve/choice_text.h"
 #include "engine/serve/meter_file.h"
 #include "engine/serve/work_queue.h"
-#include "engine/text/incremental_decoder.h"
 #include "engine/text/reasoning_splitter.h"
-#include "engine/text/stop_matcher.h"
 
 namespace turnpike::engine {
 
@@ -42,52 +42,66 @@ struct GenerationContext {
     const text::Tokenizer& tokenizer;
     StepLoop& loop;
     WorkQueue& queue;
+    MeterFile& meter;
 };
 
 class Generation : public std::enable_shared_from_this<Generation> {
   public:
-    // `keep` is held until the generation ends: whoever drains waits for it.
+    // `slot` is the request's open slot of context.meter. `keep` is held until the generation ends:
+    // whoever drains waits for it.
     Generation(GenerationOptions options,
                GenerationContext context,
                std::shared_ptr<net::HttpReply> reply,
                MeterFile::Slot& slot,
                std::shared_ptr<void> keep);
 
-    // Submits one sequence per choice and answers from then on. On an error nothing was answered,
-    // the meter's slot is final and empty.
+    // Submits one sequence per choice and answers from then on. On an error nothing was answered
+    // and the slot is withdrawn.
     Status start(const SequenceSpec& prototype);
 
   private:
-    struct Choice {
-        Choice(const text::Tokenizer& tokenizer, const GenerationOptions& options);
+    enum class Ending { kStop, kLength, kAborted };
 
-        text::IncrementalDecoder content_decoder;
-        text::IncrementalDecoder reasoning_decoder;
-        text::StopMatcher content_stop;
-        text::StopMatcher reasoning_stop;
+    // What one event of the step thread means to the client.
+    struct Progress {
+        std::size_t choice_index = 0;
+        std::optional<TokenId> shown;  // none for an end token
+        text::TokenRole role = text::TokenRole::kContent;
+        std::optional<Ending> ending;
+        TokenUsage usage;  // of the request, this event included
+    };
+
+    // One choice on the step thread.
+    struct Counter {
+        text::ReasoningSplitter splitter;
+        std::optional<ChoiceText> stop_watch;  // only with stop strings
+    };
+
+    // One choice on the work queue.
+    struct Output {
+        ChoiceText text;
         std::string content;  // of a unary answer
         std::string reasoning;
-        bool has_content = false;
-        bool is_stopped = false;  // by a stop string; later tokens are counted and not shown
         FinishReason finish_reason = FinishReason::kStop;
     };
 
     // On the step thread.
-    void count(std::size_t choice, const TokenEvent& event);
+    SinkVerdict count(std::size_t choice_index, const TokenEvent& event);
     // On the work queue.
     void begin();
-    void take(std::size_t choice,
-              const TokenEvent& event,
-              text::TokenRole role,
-              const TokenUsage& usage);
-    Delta show(std::size_t choice, TokenId token, text::TokenRole role);
-    void flush(Choice& choice, Delta& delta);
-    void emit(Delta delta, bool is_last_of_request);
+    void take(const Progress& progress);
+    void emit(std::size_t choice_index, ChoiceText::Piece piece, bool is_last);
     void finish();
+    void finish_cancelled();
+    void finish_failed();
     void finish_unary();
     void write_event(const std::string& json);
     void write(std::string chunk);
     void cancel();
+
+    bool has_events() const { return options_.is_stream || options_.is_metered; }
+
+    bool is_all_done() const { return num_done_ == options_.num_choices; }
 
     const GenerationOptions options_;
     const GenerationContext context_;
@@ -97,16 +111,17 @@ class Generation : public std::enable_shared_from_this<Generation> {
     std::vector<SequenceId> sequences_;
 
     // Step thread only.
-    std::vector<text::ReasoningSplitter> splitters_;
+    std::vector<Counter> counters_;
     TokenUsage counted_;
     std::int32_t num_ended_ = 0;
 
     // Work queue only.
-    std::vector<Choice> choices_;
+    std::vector<Output> outputs_;
     TokenUsage usage_;  // as of the event at hand
     std::int32_t num_done_ = 0;
     bool has_begun_ = false;
-    bool is_cancelled_ = false;
+    bool is_cancelled_ = false;  // by the client
+    bool is_failed_ = false;     // by us
 };
 
 }  // namespace turnpike::engine

@@ -31,7 +31,7 @@ constexpr std::size_t kSlotBytes = 80;
 constexpr std::size_t kSegmentSlots = 4096;
 constexpr std::size_t kSegmentBytes = kSegmentSlots * kSlotBytes;
 
-enum State : std::int32_t { kUnused = 0, kOpen = 1, kFinal = 2 };
+enum State : std::int32_t { kUnused = 0, kOpen = 1, kFinal = 2, kWithdrawn = 3 };
 
 template <class T>
 void store(T& target, T value) {
@@ -83,12 +83,16 @@ Status MeterFile::load() {
         size > kHeaderBytes ? (size - kHeaderBytes) / kSegmentBytes : 0;
     for (std::size_t i = 0; i < num_segments; ++i) RETURN_IF_ERROR(map_segment());
     for (std::size_t i = 0; i < num_segments * kSegmentSlots; ++i) {
-        Slot& slot = segments_[i / kSegmentSlots][i % kSegmentSlots];
+        Slot& slot = slot_at(i);
         if (slot.state == kUnused) break;
+        num_slots_ = i + 1;
+        if (slot.state == kWithdrawn) {
+            withdrawn_.push_back(&slot);
+            continue;
+        }
         if (slot.state == kOpen) store(slot.state, std::int32_t{kFinal});
         const std::size_t length = ::strnlen(slot.request_id, sizeof slot.request_id);
         by_id_.emplace(std::string(slot.request_id, length), &slot);
-        num_slots_ = i + 1;
     }
     return {};
 }
@@ -120,14 +124,37 @@ Result<Slot*> MeterFile::begin(const std::string& request_id, const TokenUsage& 
                      "request " + request_id + " was served before; ids must not repeat",
                      {}};
     }
+    const auto slot = take_slot();
+    RETURN_IF_ERROR(slot);
+    // A slot of before may hold a longer id: one that was withdrawn, or whose writer was killed
+    // right here.
+    std::memset((*slot)->request_id, 0, sizeof Slot::request_id);
+    std::memcpy((*slot)->request_id, request_id.data(), request_id.size());
+    update(**slot, usage);
+    store((*slot)->state, std::int32_t{kOpen});
+    by_id_.emplace(request_id, *slot);
+    return *slot;
+}
+
+MeterFile::Slot& MeterFile::slot_at(std::size_t index) const {
+    return segments_[index / kSegmentSlots][index % kSegmentSlots];
+}
+
+Result<Slot*> MeterFile::take_slot() {
+    if (!withdrawn_.empty()) {
+        Slot* slot = withdrawn_.back();
+        withdrawn_.pop_back();
+        return slot;
+    }
     if (num_slots_ == segments_.size() * kSegmentSlots) RETURN_IF_ERROR(map_segment());
-    Slot& slot = segments_[num_slots_ / kSegmentSlots][num_slots_ % kSegmentSlots];
-    ++num_slots_;
-    std::memcpy(slot.request_id, request_id.data(), request_id.size());
-    update(slot, usage);
-    store(slot.state, std::int32_t{kOpen});
-    by_id_.emplace(request_id, &slot);
-    return &slot;
+    return &slot_at(num_slots_++);
+}
+
+void MeterFile::withdraw(Slot& slot) {
+    const std::lock_guard lock(mutex_);
+    store(slot.state, std::int32_t{kWithdrawn});
+    by_id_.erase(std::string(slot.request_id, ::strnlen(slot.request_id, sizeof slot.request_id)));
+    withdrawn_.push_back(&slot);
 }
 
 void MeterFile::update(Slot& slot, const TokenUsage& usage) {
@@ -151,12 +178,23 @@ std::optional<MeterEntry> MeterFile::find(const std::string& request_id) const {
 }
 
 MeterTotals MeterFile::totals() const {
-    const std::lock_guard lock(mutex_);
+    // Slots stay where they are, so only their list is copied under the lock: nobody who begins a
+    // request waits for a sum over millions.
+    std::vector<Slot*> segments;
+    std::size_t num_slots = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        segments = segments_;
+        num_slots = num_slots_;
+    }
     MeterTotals totals;
-    for (const auto& [id, slot] : by_id_) {
-        const TokenUsage usage = usage_of(*slot);
+    for (std::size_t i = 0; i < num_slots; ++i) {
+        const Slot& slot = segments[i / kSegmentSlots][i % kSegmentSlots];
+        const std::int32_t state = load_value(slot.state);
+        if (state != kOpen && state != kFinal) continue;
+        const TokenUsage usage = usage_of(slot);
         ++totals.num_requests;
-        totals.num_open += load_value(slot->state) == kOpen ? 1 : 0;
+        totals.num_open += state == kOpen ? 1 : 0;
         totals.usage.prompt_tokens += usage.prompt_tokens;
         totals.usage.cached_tokens += usage.cached_tokens;
         totals.usage.completion_tokens += usage.completion_tokens;

@@ -3,7 +3,8 @@
 //
 // Layout, little-endian: one 4,096-byte header {char magic[8] "TPMETER1", zeros}, then 80-byte
 // slots {char request_id[40], i64 prompt, cached, completion, reasoning, i32 state, i32 zero};
-// state 0 unused, 1 open, 2 final. The file grows by whole segments.
+// state 0 unused, 1 open, 2 final, 3 withdrawn. The file grows by whole segments; slots are used in
+// order, withdrawn ones again first.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,8 @@ class MeterFile {
     // One writer per slot; readers on any thread see each count whole.
     static void update(Slot& slot, const TokenUsage& usage);
     static void finish(Slot& slot);
+    // As if the request had never come: it was refused before it cost anything.
+    void withdraw(Slot& slot);
 
     std::optional<MeterEntry> find(const std::string& request_id) const;
     MeterTotals totals() const;
@@ -43,12 +46,15 @@ class MeterFile {
 
     Status map_segment();
     Status load();
+    Result<Slot*> take_slot();
+    Slot& slot_at(std::size_t index) const;
 
     UniqueFd fd_;
     std::string path_;
     mutable std::mutex mutex_;
     std::vector<Slot*> segments_;
-    std::size_t num_slots_ = 0;
+    std::size_t num_slots_ = 0;  // used ones, withdrawn ones included
+    std::vector<Slot*> withdrawn_;
     std::unordered_map<std::string, Slot*> by_id_;
 };
 

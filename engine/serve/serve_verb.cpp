@@ -1,6 +1,8 @@
 // `turnpike-engine serve`: builds the object graph, waits for a signal, drains.
+#include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
 
 #include "config/base/clock.h"
@@ -14,6 +16,11 @@ namespace {
 
 // 23K thinking tokens at 25 tokens a second.
 constexpr auto kDrainLimit = std::chrono::minutes(15);
+constexpr auto kTick = std::chrono::milliseconds(20);
+// Replies are complete by then; a reader that does not take them in this time is left.
+constexpr auto kFlushLimit = std::chrono::seconds(2);
+// They tokenise: while one works on a prompt of 128K tokens, others still answer /health.
+constexpr int kNumHttpThreads = 4;
 
 // Blocks the signals in this thread and all that it starts; they are taken by sigtimedwait.
 sigset_t block_signals() {
@@ -26,12 +33,63 @@ sigset_t block_signals() {
     return signals;
 }
 
+// True when a signal came within `wait`.
+bool is_signalled(const sigset_t& signals, std::chrono::nanoseconds wait) {
+    const timespec limit{0, static_cast<long>(wait.count())};
+    return sigtimedwait(&signals, nullptr, &limit) > 0;
+}
+
+// Returns early on a second signal.
 void wait_until_drained(const EngineService& service, const sigset_t& signals, const Clock& clock) {
     const auto deadline = clock.steady_now() + kDrainLimit;
-    const timespec tick{0, 20'000'000};
     while (service.num_active() > 0 && clock.steady_now() < deadline) {
-        if (sigtimedwait(&signals, nullptr, &tick) > 0) return;  // a second signal ends at once
+        if (is_signalled(signals, kTick)) return;
     }
+}
+
+// Loads the model on a thread of its own. A signal meanwhile ends the process at once: nothing runs
+// yet that could be finished, and reading a large model takes minutes.
+Status load_or_exit(EngineService& service,
+                    net::HttpServer& server,
+                    const sigset_t& signals,
+                    Log& log) {
+    Status status;
+    std::atomic<bool> is_done{false};
+    std::thread loader([&] {
+        status = service.load();
+        is_done = true;
+    });
+    while (!is_done) {
+        if (!is_signalled(signals, kTick)) continue;
+        log.info("engine_stopped", {{"reason", "a signal while loading"}});
+        server.stop();
+        std::_Exit(0);
+    }
+    loader.join();
+    return status;
+}
+
+// Serves until a signal, then drains.
+int run(EngineService& service,
+        net::HttpServer& server,
+        const sigset_t& signals,
+        const Clock& clock,
+        Log& log) {
+    log.info("engine_listening", {{"address", net::to_string(server.address())}});
+    if (const Status status = load_or_exit(service, server, signals, log); !status) {
+        log.error("load_failed", {{"reason", status.error().message}});
+        return fail(status.error());
+    }
+    log.info("engine_ready");
+    int signal = 0;
+    sigwait(&signals, &signal);
+    log.info("engine_draining", {{"active", service.num_active()}});
+    service.drain();
+    wait_until_drained(service, signals, clock);
+    service.stop();
+    server.stop();
+    log.info("engine_stopped");
+    return 0;
 }
 
 }  // namespace
@@ -59,27 +117,16 @@ int serve(const std::string& config_file, bool only_checks_config) {
     if (!meter) return fail(meter.error());
     net::HttpServerOptions options;
     options.address = settings->listen;
+    options.num_threads = kNumHttpThreads;
+    options.drain_timeout = kFlushLimit;
     EngineService service(std::move(*settings), std::move(*card), std::move(*meter), clock, log);
-    const auto handler = [&service](net::HttpRequest request,
-                                    std::shared_ptr<net::HttpReply> reply) {
-        service.handle(std::move(request), std::move(reply));
+    const auto handler = [&service](const net::HttpRequest& request,
+                                    const std::shared_ptr<net::HttpReply>& reply) {
+        service.handle(request, reply);
     };
     auto server = net::HttpServer::start(options, handler, log);
     if (!server) return fail(server.error());
-    log.info("engine_listening", {{"address", net::to_string((*server)->address())}});
-    if (const Status status = service.load(); !status) {
-        log.error("load_failed", {{"reason", status.error().message}});
-        return fail(status.error());
-    }
-    log.info("engine_ready");
-    int signal = 0;
-    sigwait(&signals, &signal);
-    log.info("engine_draining", {{"active", service.num_active()}});
-    service.drain();
-    wait_until_drained(service, signals, clock);
-    (*server)->stop();
-    log.info("engine_stopped");
-    return 0;
+    return run(service, **server, signals, clock, log);
 }
 
 }  // namespace turnpike::engine

@@ -13,8 +13,11 @@ namespace turnpike::engine {
 class WorkQueue {
   public:
     WorkQueue();
-    // Runs what is queued, then joins.
-    ~WorkQueue();
+
+    ~WorkQueue() { stop(); }
+
+    // Runs what is queued, then joins; what is pushed later is dropped. By one thread; idempotent.
+    void stop();
 
     // Any thread; never blocks. The queue is bounded by the tokens of the running sequences.
     void push(std::function<void()> task);
@@ -26,6 +29,7 @@ class WorkQueue {
     std::condition_variable wake_;
     std::deque<std::function<void()>> tasks_;
     bool is_stopping_ = false;
+    bool is_stopped_ = false;
     std::thread thread_;
 };
 

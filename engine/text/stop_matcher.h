@@ -1,4 +1,5 @@
 // StopMatcher: finds stop strings in a stream of text, across any borders, and never lets one out.
+// Of several, the one that is complete first counts.
 #pragma once
 
 #include <string>

@@ -74,6 +74,22 @@ TEST_F(MeterFileTest, GrowsBySegmentsAndKeepsItsTotals) {
     EXPECT_EQ(meter->find("r8999")->usage.completion_tokens, 3);
 }
 
+TEST_F(MeterFileTest, AWithdrawnRequestNeverWasAndItsSlotIsUsedAgain) {
+    {
+        const auto meter = MeterFile::open(path_).value();
+        const auto slot = meter->begin("a-long-identifier", {7, 0, 0, 0}).value();
+        meter->withdraw(*slot);
+        EXPECT_FALSE(meter->find("a-long-identifier").has_value());
+        EXPECT_EQ(meter->totals().num_requests, 0);
+        EXPECT_EQ(meter->begin("short", {1, 0, 0, 0}).value(), slot);
+        meter->withdraw(*meter->begin("gone", {9, 0, 0, 0}).value());
+    }
+    const auto meter = MeterFile::open(path_).value();
+    EXPECT_EQ(meter->totals().num_requests, 1);
+    EXPECT_EQ(meter->find("short")->usage.prompt_tokens, 1);
+    EXPECT_TRUE(meter->begin("gone", {}).has_value());
+}
+
 TEST_F(MeterFileTest, AnotherKindOfFileIsRefused) {
     std::ofstream(path_) << "something else entirely";
     EXPECT_EQ(MeterFile::open(path_).error().code, ErrorCode::kCorrupt);
