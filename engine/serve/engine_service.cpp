@@ -183,7 +183,6 @@ Status EngineService::check_epoch(const net::HttpRequest& request) const {
 }
 
 Status EngineService::check_supported(const CommonRequest& request) const {
-    if (request.top_logprobs) return not_supported("logprobs");
     if (request.echo) return not_supported("echo");
     if (request.ignore_eos) return not_supported("ignore_eos");
     const std::int32_t num_tokens = std::min(tokenizer_->vocab_size(), info_.vocab_size);
@@ -232,6 +231,7 @@ Result<SequenceSpec> EngineService::make_sequence(const CommonRequest& request,
     spec.sampling.frequency_penalty = request.frequency_penalty.value_or(0.0F);
     spec.sampling.logit_bias = request.logit_bias;
     spec.sampling.seed = seed;
+    spec.sampling.num_alternatives = request.top_logprobs.value_or(0);
     return spec;
 }
 
@@ -247,6 +247,7 @@ GenerationOptions EngineService::make_options(const CommonRequest& request,
     options.is_metered = is_metered;
     options.num_choices = request.n;
     options.stop = request.stop;
+    if (request.top_logprobs) options.logprobs = request.logprobs_shape;
     return options;
 }
 

@@ -71,6 +71,8 @@ SinkVerdict Generation::count(std::size_t choice_index, const TokenEvent& event)
         if (progress.role != TokenRole::kContent) ++counted_.reasoning_tokens;
         MeterFile::update(slot_, counted_);
         if (event.finish_reason != FinishReason::kStop) progress.shown = event.token;
+        progress.logprob = event.logprob;
+        progress.alternatives = event.alternatives;
     }
     if (progress.shown && counter.stop_watch) {
         (void)counter.stop_watch->push(*progress.shown, progress.role);
@@ -83,8 +85,10 @@ SinkVerdict Generation::count(std::size_t choice_index, const TokenEvent& event)
     }
     if (progress.ending && ++num_ended_ == options_.num_choices) MeterFile::finish(slot_);
     progress.usage = counted_;
-    context_.queue.push([self = shared_from_this(), progress] { self->take(progress); });
-    return progress.ending ? SinkVerdict::kEnd : SinkVerdict::kContinue;
+    const bool is_ended = progress.ending.has_value();
+    context_.queue.push(
+        [self = shared_from_this(), progress = std::move(progress)] { self->take(progress); });
+    return is_ended ? SinkVerdict::kEnd : SinkVerdict::kContinue;
 }
 
 void Generation::begin() {
@@ -101,6 +105,7 @@ void Generation::take(const Progress& progress) {
     Output& output = outputs_[progress.choice_index];
     ChoiceText::Piece piece;
     if (progress.shown) piece = output.text.push(*progress.shown, progress.role);
+    if (progress.shown && options_.logprobs) add_detail(output, progress);
     if (progress.ending) {
         ChoiceText::Piece rest = output.text.flush();
         piece.content += rest.content;
@@ -112,6 +117,26 @@ void Generation::take(const Progress& progress) {
     if (progress.ending == Ending::kAborted && !is_cancelled_) is_failed_ = true;
     emit(progress.choice_index, std::move(piece), progress.ending.has_value());
     if (is_all_done()) finish();
+}
+
+// The token that completes a stop string is not shown, and neither are hidden thoughts.
+void Generation::add_detail(Output& output, const Progress& progress) const {
+    const bool is_hidden = options_.reasoning_format == ReasoningFormat::kHidden &&
+                           progress.role != TokenRole::kContent;
+    if (output.text.is_stopped() || is_hidden) return;
+    SampledDetail detail{detail_of(*progress.shown, progress.logprob), {}};
+    for (const TokenLogprob& other : progress.alternatives)
+        detail.alternatives.push_back(detail_of(other.token, other.logprob));
+    output.details.push_back(std::move(detail));
+}
+
+TokenDetail Generation::detail_of(TokenId token, float logprob) const {
+    return {token, std::string(context_.tokenizer.token_bytes(token)), logprob};
+}
+
+std::optional<Logprobs> Generation::take_logprobs(Output& output) const {
+    if (!options_.logprobs) return {};
+    return Logprobs{*options_.logprobs, std::exchange(output.details, {})};
 }
 
 void Generation::emit(std::size_t choice_index, ChoiceText::Piece piece, bool is_last) {
@@ -128,6 +153,7 @@ void Generation::emit(std::size_t choice_index, ChoiceText::Piece piece, bool is
     delta.index = static_cast<std::int32_t>(choice_index);
     delta.text = std::move(piece.content);
     delta.reasoning = std::move(piece.reasoning);
+    delta.logprobs = take_logprobs(output);
     if (is_last) delta.finish_reason = output.finish_reason;
     Chunk chunk{
         options_.id, options_.created_unix_s, options_.model, {std::move(delta)}, std::nullopt};
@@ -185,6 +211,7 @@ void Generation::finish_unary() {
         if (shows_reasoning) choice.reasoning = std::move(output.reasoning);
         choice.finish_reason = output.finish_reason;
         choice.seed = options_.seed;
+        choice.logprobs = take_logprobs(output);
         answer.choices.push_back(std::move(choice));
     }
     const std::string body =

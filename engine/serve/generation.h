@@ -35,6 +35,7 @@ struct GenerationOptions {
     std::optional<text::ReasoningTokens> reasoning;
     text::ReasoningSplitter::Start reasoning_start = text::ReasoningSplitter::Start::kContent;
     ReasoningFormat reasoning_format = ReasoningFormat::kSeparate;
+    std::optional<LogprobsShape> logprobs;  // none = not asked for
 };
 
 // What a generation works with; all outlive it.
@@ -68,7 +69,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
         std::optional<TokenId> shown;  // none for an end token
         text::TokenRole role = text::TokenRole::kContent;
         std::optional<Ending> ending;
-        TokenUsage usage;  // of the request, this event included
+        TokenUsage usage;      // of the request, this event included
+        float logprob = 0.0F;  // of the token; with its alternatives, when asked for
+        std::vector<TokenLogprob> alternatives{};
     };
 
     // One choice on the step thread.
@@ -83,6 +86,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
         std::string content;  // of a unary answer
         std::string reasoning;
         FinishReason finish_reason = FinishReason::kStop;
+        std::vector<SampledDetail> details{};  // of tokens that no chunk has told yet
     };
 
     // On the step thread.
@@ -90,6 +94,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
     // On the work queue.
     void begin();
     void take(const Progress& progress);
+    void add_detail(Output& output, const Progress& progress) const;
+    TokenDetail detail_of(TokenId token, float logprob) const;
+    std::optional<Logprobs> take_logprobs(Output& output) const;
     void emit(std::size_t choice_index, ChoiceText::Piece piece, bool is_last);
     void finish();
     void finish_cancelled();

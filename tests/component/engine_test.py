@@ -163,7 +163,7 @@ class EngineTest(unittest.TestCase):
 
     def test_refusals_name_what_is_wrong(self):
         for fields, param, code in (({"temperature": 9}, "temperature", "invalid_argument"),
-                                    ({"logprobs": True}, "logprobs", "invalid_argument"),
+                                    ({"top_logprobs": 2}, "top_logprobs", "invalid_argument"),
                                     ({"max_tokens": 1_000_000}, "max_tokens", "context_length_exceeded"),
                                     ({"model": "other"}, "model", "model_not_available")):
             status, text = self.post(self.chat(**fields))
