@@ -13,6 +13,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr int kMaxNesting = 8;           // of sequences; files in use have one
 constexpr TokenId kMaxTokens = 1 << 22;  // over thirty times the largest vocabulary in use
 
 class Reader {
@@ -69,7 +70,8 @@ class Reader {
         return {};
     }
 
-    Status read_normalizer(const json& normalizer) {
+    Status read_normalizer(const json& normalizer, int depth = 0) {
+        if (depth > kMaxNesting) return unsupported("a deeper nesting of normalizers");
         if (normalizer.is_null()) return {};
         if (type_of(normalizer) == "NFC") {
             data_->normalizes_nfc = true;
@@ -78,15 +80,16 @@ class Reader {
         if (type_of(normalizer) != "Sequence")
             return unsupported("a normalizer of type " + type_of(normalizer));
         for (const json& part : member(normalizer, "normalizers"))
-            RETURN_IF_ERROR(read_normalizer(part));
+            RETURN_IF_ERROR(read_normalizer(part, depth + 1));
         return {};
     }
 
-    Status read_pre_tokenizer(const json& part) {
+    Status read_pre_tokenizer(const json& part, int depth = 0) {
+        if (depth > kMaxNesting) return unsupported("a deeper nesting of pre-tokenizers");
         const std::string type = type_of(part);
         if (type == "Sequence") {
             for (const json& inner : member(part, "pretokenizers"))
-                RETURN_IF_ERROR(read_pre_tokenizer(inner));
+                RETURN_IF_ERROR(read_pre_tokenizer(inner, depth + 1));
             return {};
         }
         if (type == "Split") return read_split(part);

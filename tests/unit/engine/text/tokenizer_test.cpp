@@ -125,6 +125,50 @@ TEST(Tokenizer, RefusesWhatItDoesNotDo) {
     EXPECT_FALSE(Tokenizer::load("/nonexistent/tokenizer.json").has_value());
 }
 
+TEST(Tokenizer, HostileFilesAreRefused) {
+    json nested = spec()["pre_tokenizer"];
+    json normalizers{{"type", "NFC"}};
+    for (int i = 0; i < 20; ++i) {
+        nested = {{"type", "Sequence"}, {"pretokenizers", json::array({nested})}};
+        normalizers = {{"type", "Sequence"}, {"normalizers", json::array({normalizers})}};
+    }
+    json file = spec();
+    file["pre_tokenizer"] = nested;
+    EXPECT_NE(problem(file).find("nesting"), std::string::npos);
+    file = spec();
+    file["normalizer"] = normalizers;
+    EXPECT_NE(problem(file).find("nesting"), std::string::npos);
+}
+
+TEST(Tokenizer, DamagedFilesAreReadOrRefused) {
+    const std::string original =
+        json::parse(synthesize_tokenizer_json(300).value()).dump();  // small: many rounds
+    std::mt19937 random(20261124);
+    int num_refused = 0;
+    for (int i = 0; i < 1500; ++i) {
+        std::string text = original;
+        for (int k = 0; k < 2; ++k) {
+            const std::size_t at = random() % text.size();
+            switch (random() % 3) {
+                case 0:
+                    text[at] = static_cast<char>(random());
+                    break;
+                case 1:
+                    text.erase(at, random() % 12);
+                    break;
+                default:
+                    text.insert(at, text.substr(random() % text.size(), random() % 12));
+            }
+        }
+        const auto tokenizer = Tokenizer::parse(text, "t");
+        num_refused += tokenizer ? 0 : 1;
+        if (!tokenizer) continue;
+        for (const TokenId id : tokenizer->encode("damaged 1 日本\n", SpecialTokens::kMatch))
+            EXPECT_LT(id, tokenizer->vocab_size());
+    }
+    EXPECT_GT(num_refused, 500);
+}
+
 TEST(Tokenizer, NormalizedAddedTokensAreFoundInTheNormalForm) {
     json file = spec();
     file["normalizer"] = {{"type", "NFC"}};
