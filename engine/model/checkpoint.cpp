@@ -30,8 +30,8 @@ bool is_plain_file_name(const std::string& name) {
 }
 
 std::optional<kernels::DType> dtype_of(std::string_view name) {
-    for (const auto dtype :
-         {kernels::DType::kF32, kernels::DType::kBf16, kernels::DType::kF8E4M3}) {
+    for (const auto dtype : {kernels::DType::kF32, kernels::DType::kBf16, kernels::DType::kF16,
+                             kernels::DType::kF8E4M3}) {
         if (name == to_string(dtype)) return dtype;
     }
     return std::nullopt;
@@ -48,7 +48,7 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 
 std::string expected_text(const TensorSpec& spec) {
     std::string text = to_string(preferred_dtype(spec.kind));
-    if (preferred_dtype(spec.kind) == kernels::DType::kBf16) text += " or F32";
+    if (preferred_dtype(spec.kind) == kernels::DType::kBf16) text += ", F16 or F32";
     return text + " " + shape_text(spec.shape);
 }
 

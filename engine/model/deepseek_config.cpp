@@ -14,7 +14,6 @@ constexpr std::int64_t kMaxDim = 1 << 17;
 constexpr std::int64_t kMaxLayers = 1024;
 constexpr std::int64_t kMaxVocab = 1 << 21;
 constexpr std::int64_t kMaxPositions = 1 << 30;
-constexpr std::uint64_t kMaxConfigBytes = 1 << 20;
 
 void check_architecture(const nlohmann::json& json, JsonReader& reader) {
     const auto it = json.find("architectures");
@@ -143,17 +142,12 @@ void read_sizes(JsonReader& reader, DeepseekConfig& config) {
 
 Result<DeepseekConfig> parse_deepseek_config(std::string_view json_text,
                                              const std::string& file_name) {
-    constexpr int kMaxDepth = 16;
-    const auto json = is_nested_deeper(json_text, kMaxDepth)
-                          ? nlohmann::json()
-                          : nlohmann::json::parse(json_text, nullptr, false);
-    if (!json.is_object()) {
-        return Error{ErrorCode::kCorrupt, file_name + ": expected a JSON object", {}};
-    }
+    const auto json = parse_config_object(json_text, file_name);
+    if (!json) return json.error();
     Status status;
-    JsonReader reader(json, file_name, status);
+    JsonReader reader(*json, file_name, status);
     DeepseekConfig config;
-    check_architecture(json, reader);
+    check_architecture(*json, reader);
     check_fixed_features(reader);
     config.is_fp8 = read_quantization(reader);
     read_sizes(reader, config);
@@ -164,12 +158,6 @@ Result<DeepseekConfig> parse_deepseek_config(std::string_view json_text,
     const double query_dim = static_cast<double>(config.mla.query_dim());
     config.mla.softmax_scale = static_cast<float>(mscale * mscale / std::sqrt(query_dim));
     return config;
-}
-
-Result<DeepseekConfig> load_deepseek_config(const std::string& path) {
-    auto text = read_text_file(path, kMaxConfigBytes);
-    if (!text) return text.error();
-    return parse_deepseek_config(*text, path);
 }
 
 }  // namespace turnpike::engine

@@ -44,6 +44,5 @@ struct DeepseekConfig {
 // a missing key, a wrong type, a value out of range or a feature that is not supported.
 Result<DeepseekConfig> parse_deepseek_config(std::string_view json_text,
                                              const std::string& file_name);
-Result<DeepseekConfig> load_deepseek_config(const std::string& path);
 
 }  // namespace turnpike::engine

@@ -1,8 +1,6 @@
 // DeepseekModel: the forward pass. Loading is in deepseek_load.cpp.
 #include "engine/model/deepseek_model.h"
 
-#include <algorithm>
-
 #include "config/base/check.h"
 
 namespace turnpike::engine {
@@ -16,6 +14,7 @@ ModelInfo deepseek_info(const DeepseekConfig& config) {
     info.max_positions = config.max_positions;
     info.bos_token = config.bos_token;
     info.eos_token = config.eos_token;
+    info.num_draft_layers = config.num_mtp_layers;
     info.kv_bytes_per_token =
         config.num_layers * config.mla.cache_dim() * static_cast<std::int64_t>(sizeof(float));
     return info;
@@ -26,18 +25,11 @@ DeepseekModel::DeepseekModel(const DeepseekConfig& config, kernels::Backend& bac
       info_(deepseek_info(config)),
       rope_frequencies_(kernels::yarn_inverse_frequencies(config.yarn)),
       backend_(backend),
-      scratch_(kNumScratch) {}
+      scratch_(backend, kNumUses) {}
 
 std::unique_ptr<kernels::KvCache> DeepseekModel::make_kv_cache(std::int64_t num_blocks) {
-    return backend_.make_kv_cache({config_.num_layers, num_blocks, config_.mla.cache_dim()});
-}
-
-MatrixView DeepseekModel::scratch(Scratch which, std::int64_t rows, std::int64_t cols) {
-    const kernels::DType dtype = backend_.activation_dtype();
-    const std::size_t needed = static_cast<std::size_t>(rows * cols) * kernels::dtype_bytes(dtype);
-    auto& buffer = scratch_[which];
-    if (buffer == nullptr || buffer->num_bytes() < needed) buffer = backend_.allocate(needed);
-    return {buffer->data(), dtype, rows, cols, cols};
+    const std::int64_t num_layers = config_.num_layers + (draft_ != nullptr ? 1 : 0);
+    return backend_.make_kv_cache({num_layers, num_blocks, config_.mla.cache_dim()});
 }
 
 // queries: [rows, heads * (nope_dim + rope_dim)], the last rope_dim columns of each head rotated.
@@ -46,7 +38,7 @@ void DeepseekModel::project_queries(const Attention& weights,
                                     const kernels::RopeRows& rope,
                                     MatrixView queries) {
     if (weights.q_a != nullptr) {
-        const MatrixView latent = scratch(kQueryLatent, x.rows, config_.q_lora_rank);
+        const MatrixView latent = scratch_.take(kQueryLatent, x.rows, config_.q_lora_rank);
         backend_.linear(x, *weights.q_a, latent);
         backend_.rms_norm(latent, *weights.q_a_norm, config_.rms_epsilon, latent);
         backend_.linear(latent, *weights.q_b, queries);
@@ -65,11 +57,11 @@ void DeepseekModel::attend(const Attention& weights,
                            MatrixView x,
                            MatrixView out) {
     const kernels::MlaShape& mla = config_.mla;
-    const MatrixView queries = scratch(kQueries, x.rows, mla.num_heads * mla.query_dim());
+    const MatrixView queries = scratch_.take(kQueries, x.rows, mla.num_heads * mla.query_dim());
     project_queries(weights, x, rope, queries);
 
     // A cache row: the latent after its norm, then the one rotated key that all heads share.
-    const MatrixView kv = scratch(kKvRows, x.rows, mla.cache_dim());
+    const MatrixView kv = scratch_.take(kKvRows, x.rows, mla.cache_dim());
     backend_.linear(x, *weights.kv_a, kv);
     const MatrixView latent = kv.col_range(0, mla.latent_dim);
     backend_.rms_norm(latent, *weights.kv_a_norm, config_.rms_epsilon, latent);
@@ -77,7 +69,7 @@ void DeepseekModel::attend(const Attention& weights,
     backend_.write_kv(kv, rows.prompt_slices, layer, cache);
     backend_.write_kv(kv, rows.generated_slices, layer, cache);
 
-    const MatrixView attended = scratch(kAttended, x.rows, mla.num_heads * mla.v_dim);
+    const MatrixView attended = scratch_.take(kAttended, x.rows, mla.num_heads * mla.v_dim);
     if (!rows.prompt_slices.empty()) {
         backend_.attend_naive(queries, rows.prompt_slices, *weights.kv_b, mla, layer, cache,
                               attended);
@@ -89,57 +81,88 @@ void DeepseekModel::attend(const Attention& weights,
     backend_.linear_split_k(attended, *weights.o, out);
 }
 
-void DeepseekModel::run_mlp(const Mlp& weights, MatrixView x, MatrixView out) {
-    const MatrixView gate = scratch(kGate, x.rows, weights.gate->rows());
-    const MatrixView up = scratch(kUp, x.rows, weights.up->rows());
-    backend_.linear(x, *weights.gate, gate);
-    backend_.linear(x, *weights.up, up);
-    backend_.silu_mul(gate, up, gate);
-    backend_.linear_split_k(gate, *weights.down, out);
+void DeepseekModel::run_dense(const GatedMlp& weights, MatrixView x, MatrixView out) {
+    const MatrixView gate = scratch_.take(kGate, x.rows, weights.width());
+    const MatrixView up = scratch_.take(kUp, x.rows, weights.width());
+    run_mlp(backend_, weights, x, gate, up, out);
 }
 
 // hidden += experts(x) + shared expert(x).
 void DeepseekModel::run_moe(const Layer& layer, MatrixView x, MatrixView hidden) {
-    const MatrixView logits = scratch(kRouterLogits, x.rows, config_.router.num_experts);
+    const MatrixView logits = scratch_.take(kRouterLogits, x.rows, config_.router.num_experts);
     backend_.linear(x, *layer.router, logits);
     const kernels::Routing routing = backend_.route(logits, *layer.router_bias, config_.router);
     const MatrixView expert_out =
-        scratch(kExpertOut, x.rows * routing.num_chosen, config_.hidden_size);
+        scratch_.take(kExpertOut, x.rows * routing.num_chosen, config_.hidden_size);
     backend_.run_experts(x, routing, layer.expert_views, expert_out);
-    const MatrixView shared = scratch(kProjected, x.rows, config_.hidden_size);
-    run_mlp(layer.mlp, x, shared);
+    const MatrixView shared = scratch_.take(kProjected, x.rows, config_.hidden_size);
+    run_dense(layer.mlp, x, shared);
     backend_.combine_experts(expert_out, routing, shared, hidden);
 }
 
-MatrixView DeepseekModel::forward(const ForwardRows& rows, kernels::KvCache& cache) {
-    const auto num_rows = static_cast<std::int64_t>(rows.tokens.size());
-    CHECK(num_rows > 0 && rows.positions.size() == rows.tokens.size());
-    const kernels::RopeRows rope = kernels::make_rope_rows(rope_frequencies_, rows.positions);
-    const MatrixView hidden = scratch(kHidden, num_rows, config_.hidden_size);
-    const MatrixView normed = scratch(kNormed, num_rows, config_.hidden_size);
-    backend_.embed(rows.tokens, *embedding_, hidden);
-    for (std::int64_t i = 0; i < config_.num_layers; ++i) {
-        const Layer& layer = layers_[static_cast<std::size_t>(i)];
-        const MatrixView projected = scratch(kProjected, num_rows, config_.hidden_size);
-        backend_.rms_norm(hidden, *layer.input_norm, config_.rms_epsilon, normed);
-        attend(layer.attention, rows, rope, i, cache, normed, projected);
-        backend_.add(projected, hidden);
-        backend_.rms_norm(hidden, *layer.post_norm, config_.rms_epsilon, normed);
-        if (config_.is_moe_layer(i)) {
-            run_moe(layer, normed, hidden);
-        } else {
-            run_mlp(layer.mlp, normed, projected);
-            backend_.add(projected, hidden);
-        }
-    }
-    const auto num_wanted = static_cast<std::int64_t>(rows.logit_rows.size());
-    const MatrixView last = scratch(kLastHidden, num_wanted, config_.hidden_size);
-    const MatrixView logits = scratch(kLogits, num_wanted, config_.vocab_size);
+void DeepseekModel::run_layer(const Layer& layer,
+                              const ForwardRows& rows,
+                              const kernels::RopeRows& rope,
+                              std::int64_t index,
+                              kernels::KvCache& cache,
+                              MatrixView hidden) {
+    const MatrixView normed = scratch_.take(kNormed, hidden.rows, hidden.cols);
+    const MatrixView projected = scratch_.take(kProjected, hidden.rows, hidden.cols);
+    backend_.rms_norm(hidden, *layer.input_norm, config_.rms_epsilon, normed);
+    attend(layer.attention, rows, rope, index, cache, normed, projected);
+    backend_.add(projected, hidden);
+    backend_.rms_norm(hidden, *layer.post_norm, config_.rms_epsilon, normed);
+    if (layer.is_moe()) return run_moe(layer, normed, hidden);
+    run_dense(layer.mlp, normed, projected);
+    backend_.add(projected, hidden);
+}
+
+// The head over some of the rows, which have passed the final norm.
+MatrixView DeepseekModel::logits_of(MatrixView normed, std::span<const std::int64_t> rows) {
+    const auto num_wanted = static_cast<std::int64_t>(rows.size());
+    const MatrixView last = scratch_.take(kLastHidden, num_wanted, config_.hidden_size);
+    const MatrixView logits = scratch_.take(kLogits, num_wanted, config_.vocab_size);
     if (num_wanted == 0) return logits;
-    backend_.gather_rows(hidden, rows.logit_rows, last);
-    backend_.rms_norm(last, *final_norm_, config_.rms_epsilon, last);
+    backend_.gather_rows(normed, rows, last);
     backend_.linear(last, *head_, logits);
     return logits;
+}
+
+MatrixView DeepseekModel::forward(const ForwardRows& rows, kernels::KvCache& cache) {
+    num_output_rows_ = static_cast<std::int64_t>(rows.tokens.size());
+    CHECK(num_output_rows_ > 0 && rows.positions.size() == rows.tokens.size());
+    const kernels::RopeRows rope = kernels::make_rope_rows(rope_frequencies_, rows.positions);
+    const MatrixView hidden = scratch_.take(kHidden, num_output_rows_, config_.hidden_size);
+    backend_.embed(rows.tokens, *embedding_, hidden);
+    for (std::int64_t i = 0; i < config_.num_layers; ++i) {
+        run_layer(layers_[static_cast<std::size_t>(i)], rows, rope, i, cache, hidden);
+    }
+    const MatrixView output = scratch_.take(kOutput, num_output_rows_, config_.hidden_size);
+    backend_.rms_norm(hidden, *final_norm_, config_.rms_epsilon, output);
+    return logits_of(output, rows.logit_rows);
+}
+
+// The hidden state is taken after the main model's final norm, as deployed systems feed it.
+MatrixView DeepseekModel::draft(const DraftRows& draft_rows, kernels::KvCache& cache) {
+    CHECK(draft_ != nullptr);
+    const ForwardRows& rows = draft_rows.rows;
+    const auto num_rows = static_cast<std::int64_t>(rows.tokens.size());
+    CHECK(num_rows > 0 && rows.positions.size() == rows.tokens.size());
+    const std::int64_t width = config_.hidden_size;
+    const float epsilon = config_.rms_epsilon;
+    const MatrixView output = scratch_.take(kOutput, num_output_rows_, width);
+    const MatrixView hidden = scratch_.take(kHidden, num_rows, width);
+    const MatrixView joined = scratch_.take(kJoined, num_rows, 2 * width);
+    backend_.embed(rows.tokens, *embedding_, hidden);
+    backend_.rms_norm(hidden, *draft_->embedding_norm, epsilon, joined.col_range(0, width));
+    backend_.gather_rows(output, draft_rows.hidden_rows, hidden);
+    backend_.rms_norm(hidden, *draft_->hidden_norm, epsilon, joined.col_range(width, width));
+    backend_.linear(joined, *draft_->joint, hidden);
+    const kernels::RopeRows rope = kernels::make_rope_rows(rope_frequencies_, rows.positions);
+    run_layer(draft_->layer, rows, rope, config_.num_layers, cache, hidden);
+    const MatrixView normed = scratch_.take(kNormed, num_rows, width);
+    backend_.rms_norm(hidden, *draft_->final_norm, epsilon, normed);
+    return logits_of(normed, rows.logit_rows);
 }
 
 }  // namespace turnpike::engine

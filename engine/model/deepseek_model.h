@@ -1,14 +1,17 @@
 // DeepseekModel: the forward pass of DeepSeek-V3 and R1 over a backend's ops.
-// DeepSeek-V3 inference/model.py, Transformer.forward; MTP layers are not run.
+// DeepSeek-V3 inference/model.py, Transformer.forward; the MTP layer as the report's section 2.2.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "engine/model/checkpoint.h"
 #include "engine/model/deepseek_config.h"
 #include "engine/model/model.h"
+#include "engine/model/scratch.h"
+#include "engine/model/weights.h"
 #include "kernels/api/backend.h"
 
 namespace turnpike::engine {
@@ -21,22 +24,16 @@ class DeepseekModel final : public Model {
     // backend outlives the model. Errors: kCorrupt for values that are not finite.
     static Result<std::unique_ptr<Model>> load(const DeepseekConfig& config,
                                                const Checkpoint& checkpoint,
-                                               kernels::Backend& backend);
+                                               kernels::Backend& backend,
+                                               bool with_draft_layer);
 
     const ModelInfo& info() const override { return info_; }
 
     std::unique_ptr<kernels::KvCache> make_kv_cache(std::int64_t num_blocks) override;
     kernels::MatrixView forward(const ForwardRows& rows, kernels::KvCache& cache) override;
+    kernels::MatrixView draft(const DraftRows& rows, kernels::KvCache& cache) override;
 
   private:
-    using Weight = std::unique_ptr<kernels::PreparedWeight>;
-
-    struct Mlp {
-        Weight gate, up, down;  // [width, hidden], [width, hidden], [hidden, width]
-
-        kernels::MlpWeights view() const { return {gate.get(), up.get(), down.get()}; }
-    };
-
     struct Attention {
         Weight q_a;        // [q_lora_rank, hidden]; null without a q_lora_rank
         Weight q_a_norm;   // [q_lora_rank]; null likewise
@@ -51,15 +48,27 @@ class DeepseekModel final : public Model {
         Weight input_norm;
         Attention attention;
         Weight post_norm;
-        Mlp mlp;             // the dense MLP, or the shared expert
+        GatedMlp mlp;        // the dense MLP, or the shared expert
         Weight router;       // [experts, hidden]; null in a dense layer, as the two below
         Weight router_bias;  // [experts]
-        std::vector<Mlp> experts;
+        std::vector<GatedMlp> experts;
         std::vector<kernels::MlpWeights> expert_views;
+
+        bool is_moe() const { return router != nullptr; }
     };
 
-    // Matrices of a step, grown to the largest step so far.
-    enum Scratch {
+    // The first MTP layer: what it has beside a layer's weights. Embedding and head are the main
+    // model's.
+    struct DraftLayer {
+        Weight embedding_norm;  // [hidden]
+        Weight hidden_norm;     // [hidden]
+        Weight joint;           // [hidden, 2 * hidden]: of the embedding, then of the hidden state
+        Layer layer;
+        Weight final_norm;  // [hidden]
+    };
+
+    // Uses of scratch_.
+    enum Use : std::size_t {
         kHidden,
         kNormed,
         kQueryLatent,
@@ -71,21 +80,22 @@ class DeepseekModel final : public Model {
         kUp,
         kRouterLogits,
         kExpertOut,
+        kOutput,
+        kJoined,
         kLastHidden,
         kLogits,
-        kNumScratch,
+        kNumUses,
     };
 
     DeepseekModel(const DeepseekConfig& config, kernels::Backend& backend);
 
     // Loading. Each returns the first error.
-    Status load_weight(const Checkpoint& checkpoint, const std::string& name, Weight& out);
-    Status load_mlp(const Checkpoint& checkpoint, const std::string& prefix, Mlp& out);
     Status load_attention(const Checkpoint& checkpoint, const std::string& prefix, Attention& out);
+    Status load_moe(const Checkpoint& checkpoint, const std::string& prefix, Layer& out);
     Status load_layer(const Checkpoint& checkpoint, std::int64_t index, Layer& out);
-    Status load_all(const Checkpoint& checkpoint);
+    Status load_draft_layer(const Checkpoint& checkpoint);
+    Status load_all(const Checkpoint& checkpoint, bool with_draft_layer);
 
-    kernels::MatrixView scratch(Scratch which, std::int64_t rows, std::int64_t cols);
     void project_queries(const Attention& weights,
                          kernels::MatrixView x,
                          const kernels::RopeRows& rope,
@@ -97,8 +107,16 @@ class DeepseekModel final : public Model {
                 kernels::KvCache& cache,
                 kernels::MatrixView x,
                 kernels::MatrixView out);
-    void run_mlp(const Mlp& weights, kernels::MatrixView x, kernels::MatrixView out);
+    void run_dense(const GatedMlp& weights, kernels::MatrixView x, kernels::MatrixView out);
     void run_moe(const Layer& layer, kernels::MatrixView x, kernels::MatrixView hidden);
+    // hidden += attention, then += MLP or experts.
+    void run_layer(const Layer& layer,
+                   const ForwardRows& rows,
+                   const kernels::RopeRows& rope,
+                   std::int64_t index,
+                   kernels::KvCache& cache,
+                   kernels::MatrixView hidden);
+    kernels::MatrixView logits_of(kernels::MatrixView normed, std::span<const std::int64_t> rows);
 
     const DeepseekConfig config_;
     const ModelInfo info_;
@@ -106,9 +124,11 @@ class DeepseekModel final : public Model {
     kernels::Backend& backend_;
     Weight embedding_;  // [vocab, hidden]
     std::vector<Layer> layers_;
-    Weight final_norm_;  // [hidden]
-    Weight head_;        // [vocab, hidden]
-    std::vector<std::unique_ptr<kernels::Buffer>> scratch_;
+    Weight final_norm_;                  // [hidden]
+    Weight head_;                        // [vocab, hidden]
+    std::unique_ptr<DraftLayer> draft_;  // null when not loaded
+    std::int64_t num_output_rows_ = 0;   // rows of kOutput: of the newest forward()
+    Scratch scratch_;
 };
 
 }  // namespace turnpike::engine

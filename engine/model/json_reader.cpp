@@ -120,6 +120,18 @@ bool is_nested_deeper(std::string_view json_text, int max_depth) {
     return false;
 }
 
+Result<nlohmann::json> parse_config_object(std::string_view json_text,
+                                           const std::string& file_name) {
+    constexpr int kMaxDepth = 16;
+    auto json = is_nested_deeper(json_text, kMaxDepth)
+                    ? nlohmann::json()
+                    : nlohmann::json::parse(json_text, nullptr, false);
+    if (!json.is_object()) {
+        return Error{ErrorCode::kCorrupt, file_name + ": expected a JSON object", {}};
+    }
+    return json;
+}
+
 Result<std::string> read_text_file(const std::string& path, std::uint64_t max_bytes) {
     std::error_code code;
     const std::uint64_t size = std::filesystem::file_size(path, code);

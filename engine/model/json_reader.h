@@ -41,6 +41,11 @@ class JsonReader {
 // whose nesting would otherwise cost memory many times its size.
 bool is_nested_deeper(std::string_view json_text, int max_depth);
 
+// A config.json. Errors: kCorrupt for text that is no JSON object or nests beyond any config's
+// depth.
+Result<nlohmann::json> parse_config_object(std::string_view json_text,
+                                           const std::string& file_name);
+
 // The whole file, at most max_bytes. Errors: kNotFound, kIo, kTooLarge.
 Result<std::string> read_text_file(const std::string& path, std::uint64_t max_bytes);
 

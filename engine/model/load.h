@@ -24,17 +24,20 @@ struct RunnerOptions {
     // Token ids at and beyond this are padding rows of the head and are never sampled: the
     // tokenizer's vocabulary size. 0 = every row is a token.
     std::int32_t num_tokens = 0;
+    // Loads the model's multi-token-prediction layer too; an error where it has none.
+    bool with_draft_layer = false;
 };
 
 // What config.json says about the model, for a server that must know before or without loading
 // weights.
 struct ModelInfo {
-    std::string architecture;        // "DeepseekV3ForCausalLM"
+    std::string architecture;        // as config.json names it
     std::int32_t vocab_size = 0;     // rows of the head, padding included
     std::int64_t max_positions = 0;  // the checkpoint's context
     TokenId bos_token = 0;
     TokenId eos_token = 0;
-    std::int64_t kv_bytes_per_token = 0;  // of the CPU backend, all layers
+    std::int64_t kv_bytes_per_token = 0;  // of the CPU backend, all main layers
+    std::int64_t num_draft_layers = 0;    // multi-token prediction, beside the main layers
 };
 
 // Errors: kInvalidArgument for a config or option that is not supported, kCorrupt for files that
@@ -50,11 +53,18 @@ Status check_checkpoint(const std::string& model_dir);
 Result<std::unique_ptr<Runner>> load_runner(const RunnerOptions& options);
 
 // f32 logits of every position, row-major [tokens.size(), vocab_size], of one sequence from
-// position 0. Rows below num_prompt_rows take the naive form of MLA, the rest the absorbed form; at
-// most the whole sequence. options.kv_tokens may be 0: the cache is then sized for the tokens.
-// Errors also for tokens out of range.
+// position 0. Rows below num_prompt_rows are computed as prompt rows, the rest as generated rows,
+// where the architecture tells them apart; at most the whole sequence. options.kv_tokens may be 0:
+// the cache is then sized for the tokens. Errors also for tokens out of range.
 Result<std::vector<float>> compute_logits(const RunnerOptions& options,
                                           std::span<const TokenId> tokens,
                                           std::int64_t num_prompt_rows);
+
+// What the draft layer makes of the same forward pass: row i holds the logits of the token at i +
+// 2, [tokens.size() - 1, vocab_size]. At least two tokens; options.with_draft_layer is taken as
+// set.
+Result<std::vector<float>> compute_draft_logits(const RunnerOptions& options,
+                                                std::span<const TokenId> tokens,
+                                                std::int64_t num_prompt_rows);
 
 }  // namespace turnpike::engine

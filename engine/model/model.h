@@ -21,6 +21,13 @@ struct ForwardRows {
     std::vector<std::int64_t> logit_rows;                   // rows whose logits are wanted
 };
 
+// The rows of one draft step: row i takes the main model's output at hidden_rows[i] of the newest
+// forward() and the token that follows it.
+struct DraftRows {
+    ForwardRows rows;                       // tokens: the following ones; positions: the rows' own
+    std::vector<std::int64_t> hidden_rows;  // one per row
+};
+
 class Model {
   public:
     virtual ~Model() = default;
@@ -29,6 +36,10 @@ class Model {
     // Writes the rows' keys and values to the cache. Returns the logits [logit_rows.size(),
     // vocab_size] of the wanted rows, in the backend's memory, valid until the next call.
     virtual kernels::MatrixView forward(const ForwardRows& rows, kernels::KvCache& cache) = 0;
+    // Multi-token prediction: the logits of the token after the following one. Writes the draft
+    // layer's own keys and values; every earlier position of the sequence has been drafted before.
+    // Only for a model loaded with its draft layer; valid until the next call.
+    virtual kernels::MatrixView draft(const DraftRows& rows, kernels::KvCache& cache) = 0;
 };
 
 }  // namespace turnpike::engine

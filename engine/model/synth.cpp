@@ -8,12 +8,11 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
 
-#include "engine/model/deepseek_config.h"
+#include "engine/model/blueprint.h"
 #include "engine/model/json_reader.h"
 #include "engine/model/synth_values.h"
 #include "engine/model/tensor_plan.h"
@@ -31,12 +30,6 @@ struct Shard {
     std::string file_name;
     std::vector<const TensorSpec*> tensors;
 };
-
-std::uint64_t stored_bytes(const TensorSpec& spec) {
-    const auto elements =
-        std::accumulate(spec.shape.begin(), spec.shape.end(), std::int64_t{1}, std::multiplies<>());
-    return static_cast<std::uint64_t>(elements) * dtype_bytes(preferred_dtype(spec.kind));
-}
 
 std::string shard_name(int index, int count) {
     if (count == 1) return "model.safetensors";
@@ -167,15 +160,16 @@ Status synthesize_checkpoint(const SynthOptions& options) {
     }
     auto config_text = read_text_file(options.config_path, kMaxConfigBytes);
     if (!config_text) return config_text.error();
-    auto config = parse_deepseek_config(*config_text, options.config_path);
-    if (!config) return config.error();
+    auto blueprint = parse_blueprint(*config_text, options.config_path);
+    if (!blueprint) return blueprint.error();
     std::error_code code;
     std::filesystem::create_directories(options.out_dir, code);
     if (code) return Error{ErrorCode::kIo, options.out_dir + ": " + code.message(), {}};
 
-    const auto plan = deepseek_tensors(*config);
+    const auto plan = (*blueprint)->tensors();
     const auto shards = assign_shards(plan, options.num_shards);
-    const SynthContext context{options.seed, config->hidden_size, tensor_with_zero_block(plan)};
+    const SynthContext context{options.seed, (*blueprint)->hidden_size(),
+                               tensor_with_zero_block(plan)};
     // An index of an earlier run would point at shards that are gone or stale.
     const std::string index_path = options.out_dir + "/model.safetensors.index.json";
     std::filesystem::remove(index_path, code);

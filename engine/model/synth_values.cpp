@@ -3,8 +3,6 @@
 
 #include <cmath>
 #include <cstring>
-#include <functional>
-#include <numeric>
 #include <string>
 
 #include "config/base/check.h"
@@ -36,11 +34,6 @@ void append(std::vector<std::byte>& bytes, T value) {
     const std::size_t offset = bytes.size();
     bytes.resize(offset + sizeof(T));
     std::memcpy(bytes.data() + offset, &value, sizeof(T));  // little-endian hosts only
-}
-
-std::uint64_t num_elements(const TensorSpec& spec) {
-    return static_cast<std::uint64_t>(std::accumulate(spec.shape.begin(), spec.shape.end(),
-                                                      std::int64_t{1}, std::multiplies<>()));
 }
 
 float matrix_deviation(const SynthContext& context, TensorKind kind) {

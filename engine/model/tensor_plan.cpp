@@ -1,110 +1,13 @@
-// See tensor_plan.h. Names and shapes as in the published DeepSeek-V3 and R1 checkpoints.
+// See tensor_plan.h.
 #include "engine/model/tensor_plan.h"
 
+#include <functional>
+#include <numeric>
 #include <utility>
 
 #include "kernels/api/fp8.h"
 
 namespace turnpike::engine {
-namespace {
-
-using Shape = std::vector<std::int64_t>;
-
-class PlanBuilder {
-  public:
-    explicit PlanBuilder(const DeepseekConfig& config) : config_(config) {}
-
-    std::vector<TensorSpec> build() {
-        const Shape table{config_.vocab_size, config_.hidden_size};
-        add("model.embed_tokens.weight", TensorKind::kEmbedding, table);
-        for (std::int64_t i = 0; i < config_.num_layers; ++i) {
-            add_layer("model.layers." + std::to_string(i) + ".", config_.is_moe_layer(i));
-        }
-        add("model.norm.weight", TensorKind::kNorm, {config_.hidden_size});
-        add("lm_head.weight", TensorKind::kHead, table);
-        is_required_ = false;
-        for (std::int64_t i = 0; i < config_.num_mtp_layers; ++i) {
-            add_mtp_layer("model.layers." + std::to_string(config_.num_layers + i) + ".");
-        }
-        return std::move(specs_);
-    }
-
-  private:
-    void add(std::string name, TensorKind kind, Shape shape) {
-        specs_.push_back({std::move(name), kind, std::move(shape), is_required_});
-    }
-
-    void add_linear(const std::string& name, std::int64_t rows, std::int64_t cols) {
-        if (!config_.is_fp8) return add(name, TensorKind::kMatrix, {rows, cols});
-        constexpr std::int64_t kBlock = kernels::kFp8Block;
-        add(name, TensorKind::kFp8Matrix, {rows, cols});
-        add(scale_name(name), TensorKind::kScale,
-            {(rows + kBlock - 1) / kBlock, (cols + kBlock - 1) / kBlock});
-    }
-
-    void add_mlp(const std::string& prefix, std::int64_t width) {
-        add_linear(prefix + "gate_proj.weight", width, config_.hidden_size);
-        add_linear(prefix + "up_proj.weight", width, config_.hidden_size);
-        add_linear(prefix + "down_proj.weight", config_.hidden_size, width);
-    }
-
-    void add_attention(const std::string& prefix) {
-        const kernels::MlaShape& mla = config_.mla;
-        const std::int64_t hidden = config_.hidden_size;
-        const std::int64_t query_rows = mla.num_heads * mla.query_dim();
-        if (config_.q_lora_rank > 0) {
-            add_linear(prefix + "q_a_proj.weight", config_.q_lora_rank, hidden);
-            add(prefix + "q_a_layernorm.weight", TensorKind::kNorm, {config_.q_lora_rank});
-            add_linear(prefix + "q_b_proj.weight", query_rows, config_.q_lora_rank);
-        } else {
-            add_linear(prefix + "q_proj.weight", query_rows, hidden);
-        }
-        add_linear(prefix + "kv_a_proj_with_mqa.weight", mla.cache_dim(), hidden);
-        add(prefix + "kv_a_layernorm.weight", TensorKind::kNorm, {mla.latent_dim});
-        add_linear(prefix + "kv_b_proj.weight", mla.num_heads * (mla.nope_dim + mla.v_dim),
-                   mla.latent_dim);
-        add_linear(prefix + "o_proj.weight", hidden, mla.num_heads * mla.v_dim);
-    }
-
-    void add_moe(const std::string& prefix) {
-        const std::int64_t experts = config_.router.num_experts;
-        add(prefix + "gate.weight", TensorKind::kMatrix, {experts, config_.hidden_size});
-        add(prefix + "gate.e_score_correction_bias", TensorKind::kRouterBias, {experts});
-        for (std::int64_t e = 0; e < experts; ++e) {
-            add_mlp(prefix + "experts." + std::to_string(e) + ".", config_.moe_intermediate_size);
-        }
-        add_mlp(prefix + "shared_experts.",
-                config_.moe_intermediate_size * config_.num_shared_experts);
-    }
-
-    void add_layer(const std::string& prefix, bool is_moe) {
-        add(prefix + "input_layernorm.weight", TensorKind::kNorm, {config_.hidden_size});
-        add_attention(prefix + "self_attn.");
-        add(prefix + "post_attention_layernorm.weight", TensorKind::kNorm, {config_.hidden_size});
-        if (is_moe) {
-            add_moe(prefix + "mlp.");
-        } else {
-            add_mlp(prefix + "mlp.", config_.intermediate_size);
-        }
-    }
-
-    void add_mtp_layer(const std::string& prefix) {
-        const std::int64_t hidden = config_.hidden_size;
-        add_layer(prefix, true);
-        add(prefix + "embed_tokens.weight", TensorKind::kEmbedding, {config_.vocab_size, hidden});
-        add(prefix + "enorm.weight", TensorKind::kNorm, {hidden});
-        add(prefix + "hnorm.weight", TensorKind::kNorm, {hidden});
-        add(prefix + "eh_proj.weight", TensorKind::kMatrix, {hidden, 2 * hidden});
-        add(prefix + "shared_head.norm.weight", TensorKind::kNorm, {hidden});
-        add(prefix + "shared_head.head.weight", TensorKind::kHead, {config_.vocab_size, hidden});
-    }
-
-    const DeepseekConfig& config_;
-    std::vector<TensorSpec> specs_;
-    bool is_required_ = true;
-};
-
-}  // namespace
 
 std::string scale_name(const std::string& weight_name) {
     return weight_name + "_scale_inv";
@@ -128,12 +31,36 @@ kernels::DType preferred_dtype(TensorKind kind) {
 
 bool allows(TensorKind kind, kernels::DType dtype) {
     const kernels::DType preferred = preferred_dtype(kind);
-    return dtype == preferred ||
-           (preferred == kernels::DType::kBf16 && dtype == kernels::DType::kF32);
+    return dtype == preferred || (preferred == kernels::DType::kBf16 &&
+                                  (dtype == kernels::DType::kF32 || dtype == kernels::DType::kF16));
 }
 
-std::vector<TensorSpec> deepseek_tensors(const DeepseekConfig& config) {
-    return PlanBuilder(config).build();
+void add_linear_tensors(const std::string& name,
+                        std::int64_t rows,
+                        std::int64_t cols,
+                        bool is_fp8,
+                        Spread spread,
+                        std::vector<TensorSpec>& specs) {
+    constexpr std::int64_t block = kernels::kFp8Block;
+    if (!is_fp8) {
+        specs.push_back({name, TensorKind::kMatrix, {rows, cols}, true, spread});
+        return;
+    }
+    specs.push_back({name, TensorKind::kFp8Matrix, {rows, cols}, true, spread});
+    specs.push_back({scale_name(name),
+                     TensorKind::kScale,
+                     {(rows + block - 1) / block, (cols + block - 1) / block},
+                     true,
+                     spread});
+}
+
+std::uint64_t num_elements(const TensorSpec& spec) {
+    return static_cast<std::uint64_t>(std::accumulate(spec.shape.begin(), spec.shape.end(),
+                                                      std::int64_t{1}, std::multiplies<>()));
+}
+
+std::uint64_t stored_bytes(const TensorSpec& spec) {
+    return num_elements(spec) * dtype_bytes(preferred_dtype(spec.kind));
 }
 
 }  // namespace turnpike::engine

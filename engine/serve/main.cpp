@@ -1,6 +1,7 @@
 // turnpike-engine: one model replica. `serve` runs it; the other verbs make and inspect
 // checkpoints.
 #include <CLI/CLI.hpp>
+#include <limits>
 
 #include "engine/serve/verbs.h"
 
@@ -11,7 +12,9 @@ int main(int argc, char** argv) {
     std::string config;
     std::string model;
     std::string out;
-    std::string tokens;
+    engine::LogitsRequest logits_request;
+    logits_request.prompt_rows = std::numeric_limits<std::int64_t>::max();
+    logits_request.numerics = "w8a16";
     std::uint64_t seed = 1;
     std::string wording;
     std::string kind;
@@ -28,8 +31,17 @@ int main(int argc, char** argv) {
     synth->add_option("--out", out, "folder to write")->required();
     auto* check = app.add_subcommand("check", "check a checkpoint's files against its config");
     auto* logits = app.add_subcommand("logits", "write the logits of every position as .npy");
-    logits->add_option("--tokens", tokens, "file of token ids")->required();
-    logits->add_option("--out", out, "file to write")->required();
+    logits->add_option("--tokens", logits_request.tokens_file, "file of token ids")->required();
+    logits->add_option("--out", logits_request.out_file, "file to write")->required();
+    logits->add_option("--numerics", logits_request.numerics, "of linears stored as FP8")
+        ->check(CLI::IsMember({"w8a16", "w8a8_block"}))
+        ->capture_default_str();
+    logits->add_flag("--mtp", logits_request.is_draft,
+                     "of the multi-token-prediction layer: row i is about token i + 2");
+    logits
+        ->add_option("--prompt-rows", logits_request.prompt_rows,
+                     "compute later positions as generated ones (default: none)")
+        ->check(CLI::NonNegativeNumber);
     auto* tokenize = app.add_subcommand("tokenize", "text on stdin to token ids");
     tokenize->add_flag("--plain", is_plain, "read added tokens as ordinary text");
     auto* detokenize = app.add_subcommand("detokenize", "token ids on stdin to text");
@@ -54,7 +66,10 @@ int main(int argc, char** argv) {
     if (serve->parsed()) return engine::serve(config, only_checks_config);
     if (synth->parsed()) return engine::synth(config, seed, out);
     if (check->parsed()) return engine::check(model);
-    if (logits->parsed()) return engine::logits(model, tokens, out);
+    if (logits->parsed()) {
+        logits_request.model_dir = model;
+        return engine::logits(logits_request);
+    }
     if (tokenize->parsed()) return engine::tokenize(model, is_plain, is_json);
     if (detokenize->parsed()) return engine::detokenize(model, is_json);
     if (render->parsed()) return engine::render(model, is_json);

@@ -72,22 +72,23 @@ int check(const std::string& model_dir) {
     return 0;
 }
 
-int logits(const std::string& model_dir,
-           const std::string& tokens_file,
-           const std::string& out_file) {
-    std::ifstream stream(tokens_file);
-    if (!stream) return fail(errno_error("cannot open " + tokens_file));
+int logits(const LogitsRequest& request) {
+    std::ifstream stream(request.tokens_file);
+    if (!stream) return fail(errno_error("cannot open " + request.tokens_file));
     const auto tokens = read_tokens(stream);
     if (!tokens) return fail(tokens.error());
     RunnerOptions options;
-    options.model_dir = model_dir;
-    const auto rows = static_cast<std::int64_t>(tokens->size());
-    const auto values = compute_logits(options, *tokens, rows);
+    options.model_dir = request.model_dir;
+    if (request.numerics == "w8a8_block") options.numerics = schema::Numerics::kW8A8Block;
+    const auto compute = request.is_draft ? compute_draft_logits : compute_logits;
+    const auto values = compute(options, *tokens, request.prompt_rows);
     if (!values) return fail(values.error());
-    std::string bytes =
-        npy_header(tokens->size(), tokens->empty() ? 0 : values->size() / tokens->size());
+    const std::size_t rows = tokens->size() - (request.is_draft ? 1 : 0);
+    std::string bytes = npy_header(rows, values->size() / rows);
     bytes.append(reinterpret_cast<const char*>(values->data()), values->size() * sizeof(float));
-    if (const Status status = write_file(out_file, bytes); !status) return fail(status.error());
+    if (const Status status = write_file(request.out_file, bytes); !status) {
+        return fail(status.error());
+    }
     return 0;
 }
 

@@ -16,11 +16,17 @@ namespace turnpike::engine {
 int serve(const std::string& config_file, bool only_checks_config);
 int synth(const std::string& config_file, std::uint64_t seed, const std::string& out_dir);
 int check(const std::string& model_dir);
-// `tokens_file` holds token ids separated by white space; `out_file` becomes a NumPy array
-// [positions, vocabulary].
-int logits(const std::string& model_dir,
-           const std::string& tokens_file,
-           const std::string& out_file);
+
+struct LogitsRequest {
+    std::string model_dir;
+    std::string tokens_file;       // token ids separated by white space
+    std::string out_file;          // becomes a NumPy array [positions, vocabulary]
+    std::string numerics;          // "w8a16" or "w8a8_block"
+    bool is_draft = false;         // of the multi-token-prediction layer: one position fewer
+    std::int64_t prompt_rows = 0;  // rows from here on are computed as generated rows
+};
+
+int logits(const LogitsRequest& request);
 // Token ids separated by white space. kInvalidArgument for anything else.
 Result<std::vector<TokenId>> read_tokens(std::istream& stream);
 

@@ -42,7 +42,8 @@ double yarn_mscale(double factor, double mscale) {
 }
 
 RopeRows make_rope_rows(const std::vector<double>& inverse_frequencies,
-                        const std::vector<std::int32_t>& positions) {
+                        const std::vector<std::int32_t>& positions,
+                        double scale) {
     RopeRows rows;
     rows.num_pairs = static_cast<std::int64_t>(inverse_frequencies.size());
     rows.cosines.reserve(positions.size() * inverse_frequencies.size());
@@ -50,8 +51,8 @@ RopeRows make_rope_rows(const std::vector<double>& inverse_frequencies,
     for (const std::int32_t position : positions) {
         for (const double frequency : inverse_frequencies) {
             const double angle = static_cast<double>(position) * frequency;
-            rows.cosines.push_back(static_cast<float>(std::cos(angle)));
-            rows.sines.push_back(static_cast<float>(std::sin(angle)));
+            rows.cosines.push_back(static_cast<float>(scale * std::cos(angle)));
+            rows.sines.push_back(static_cast<float>(scale * std::sin(angle)));
         }
     }
     return rows;

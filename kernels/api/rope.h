@@ -32,7 +32,9 @@ struct RopeRows {
     std::vector<float> sines;
 };
 
+// scale multiplies both, for models that scale attention there instead of in the softmax.
 RopeRows make_rope_rows(const std::vector<double>& inverse_frequencies,
-                        const std::vector<std::int32_t>& positions);
+                        const std::vector<std::int32_t>& positions,
+                        double scale = 1.0);
 
 }  // namespace turnpike::kernels

@@ -67,15 +67,15 @@ TEST(Checkpoint, NamesFileTensorExpectedAndFoundType) {
     const SmallModel model(small_config(), 1, 1);
     patch_file(model.file("model.safetensors"), R"("model.norm.weight":{"dtype":"BF16")",
                R"("model.norm.weight":{"dtype":"I16" )");
-    expect_corrupt(model,
-                   {"tensor model.norm.weight", "expected BF16 or F32 [128]", "found I16 [128]"});
+    expect_corrupt(
+        model, {"tensor model.norm.weight", "expected BF16, F16 or F32 [128]", "found I16 [128]"});
 }
 
 TEST(Checkpoint, AMissingTensorIsNamed) {
     const SmallModel model(small_config(), 1, 1);
     patch_file(model.file("model.safetensors"), R"("lm_head.weight")", R"("lm_haed.weight")");
-    expect_corrupt(model,
-                   {"tensor lm_head.weight", "expected BF16 or F32 [300, 128]", "found nothing"});
+    expect_corrupt(
+        model, {"tensor lm_head.weight", "expected BF16, F16 or F32 [300, 128]", "found nothing"});
 }
 
 TEST(Checkpoint, ATensorWithoutAPlaceIsNamed) {

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "engine/model/blueprint.h"
 #include "tests/unit/engine/model/test_model.h"
 
 namespace turnpike::engine {
@@ -15,8 +16,10 @@ Result<DeepseekConfig> parse(const nlohmann::json& json) {
 }
 
 TEST(DeepseekConfig, ReadsTheTinyModel) {
-    const auto config = load_deepseek_config(std::string(TURNPIKE_SOURCE_DIR) +
-                                             "/config/files/models/tiny-random/config.json");
+    const auto config =
+        parse_deepseek_config(read_file(std::string(TURNPIKE_SOURCE_DIR) +
+                                        "/config/files/models/tiny-random/config.json"),
+                              "config.json");
     ASSERT_TRUE(config) << config.error().message;
     EXPECT_EQ(config->hidden_size, 256);
     EXPECT_EQ(config->num_layers, 4);
@@ -149,7 +152,7 @@ TEST(DeepseekConfig, RefusesTextThatIsNoObject) {
 }
 
 TEST(DeepseekConfig, AMissingFileIsNotFound) {
-    const auto config = load_deepseek_config("/nonexistent/config.json");
+    const auto config = load_blueprint("/nonexistent/config.json");
     ASSERT_FALSE(config);
     EXPECT_EQ(config.error().code, ErrorCode::kNotFound);
     EXPECT_NE(config.error().message.find("/nonexistent/config.json"), std::string::npos);

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "engine/model/blueprint.h"
 #include "engine/model/checkpoint.h"
 #include "engine/model/load.h"
 #include "engine/model/synth_values.h"
@@ -64,13 +65,13 @@ TEST(Synth, ScalesVaryAndOneBlockIsZero) {
     options.seed = 1;
     options.out_dir = temp.path().string();
     ASSERT_TRUE(synthesize_checkpoint(options));
-    const auto config = load_deepseek_config(config_path);
+    const auto config = load_blueprint(config_path);
     const auto checkpoint = Checkpoint::open(options.out_dir);
     ASSERT_TRUE(config && checkpoint);
     int num_zero = 0;
     int num_large = 0;
     int num_small = 0;
-    for (const TensorSpec& spec : deepseek_tensors(*config)) {
+    for (const TensorSpec& spec : (*config)->tensors()) {
         if (spec.kind != TensorKind::kFp8Matrix) continue;
         const auto source = checkpoint->weight(spec.name);
         const std::int64_t blocks = (source.rows + 127) / 128 * ((source.cols + 127) / 128);
@@ -140,7 +141,7 @@ TEST(Synth, RefusesWhatItCannotDo) {
     const test::TempDir temp;
     const std::string path = (temp.path() / "in.json").string();
     nlohmann::json config = small_config();
-    config["architectures"] = {"Qwen3ForCausalLM"};
+    config["architectures"] = {"LlamaForCausalLM"};
     write_file(path, config.dump());
     SynthOptions options;
     options.config_path = path;

@@ -1,0 +1,145 @@
+// See qwen3_model.h.
+#include "engine/model/qwen3_model.h"
+
+#include <utility>
+
+#include "config/base/check.h"
+
+namespace turnpike::engine {
+
+using kernels::MatrixView;
+
+ModelInfo qwen3_info(const Qwen3Config& config) {
+    ModelInfo info;
+    info.architecture = std::string(kQwen3Architecture);
+    info.vocab_size = static_cast<std::int32_t>(config.vocab_size);
+    info.max_positions = config.max_positions;
+    info.bos_token = config.bos_token;
+    info.eos_token = config.eos_token;
+    info.kv_bytes_per_token =
+        config.num_layers * config.attention.cache_dim() * static_cast<std::int64_t>(sizeof(float));
+    return info;
+}
+
+Qwen3Model::Qwen3Model(const Qwen3Config& config, kernels::Backend& backend)
+    : config_(config),
+      info_(qwen3_info(config)),
+      rope_frequencies_(kernels::yarn_inverse_frequencies(config.yarn)),
+      backend_(backend),
+      scratch_(backend, kNumUses) {}
+
+Result<std::unique_ptr<Model>> Qwen3Model::load(const Qwen3Config& config,
+                                                const Checkpoint& checkpoint,
+                                                kernels::Backend& backend) {
+    std::unique_ptr<Qwen3Model> model(new Qwen3Model(config, backend));
+    RETURN_IF_ERROR(model->load_all(checkpoint));
+    return std::unique_ptr<Model>(std::move(model));
+}
+
+Status Qwen3Model::load_layer(const Checkpoint& checkpoint, const std::string& prefix, Layer& out) {
+    const std::pair<const char*, Weight*> weights[] = {
+        {"input_layernorm", &out.input_norm}, {"self_attn.q_proj", &out.q},
+        {"self_attn.k_proj", &out.k},         {"self_attn.v_proj", &out.v},
+        {"self_attn.q_norm", &out.q_norm},    {"self_attn.k_norm", &out.k_norm},
+        {"self_attn.o_proj", &out.o},         {"post_attention_layernorm", &out.post_norm},
+    };
+    for (const auto& [name, weight] : weights) {
+        RETURN_IF_ERROR(load_weight(checkpoint, prefix + name + ".weight", backend_, *weight));
+    }
+    return load_mlp(checkpoint, prefix + "mlp.", backend_, out.mlp);
+}
+
+Status Qwen3Model::load_all(const Checkpoint& checkpoint) {
+    RETURN_IF_ERROR(load_weight(checkpoint, "model.embed_tokens.weight", backend_, embedding_));
+    layers_.resize(static_cast<std::size_t>(config_.num_layers));
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const std::string prefix = "model.layers." + std::to_string(i) + ".";
+        RETURN_IF_ERROR(load_layer(checkpoint, prefix, layers_[i]));
+    }
+    RETURN_IF_ERROR(load_weight(checkpoint, "model.norm.weight", backend_, final_norm_));
+    if (config_.is_head_tied) return {};
+    return load_weight(checkpoint, "lm_head.weight", backend_, head_);
+}
+
+std::unique_ptr<kernels::KvCache> Qwen3Model::make_kv_cache(std::int64_t num_blocks) {
+    return backend_.make_kv_cache({config_.num_layers, num_blocks, config_.attention.cache_dim()});
+}
+
+// Each head of each row by itself.
+void Qwen3Model::norm_and_rotate(MatrixView x,
+                                 std::int64_t num_heads,
+                                 const Weight& norm,
+                                 const kernels::RopeRows& rope) {
+    const std::int64_t width = config_.attention.head_dim;
+    for (std::int64_t head = 0; head < num_heads; ++head) {
+        const MatrixView columns = x.col_range(head * width, width);
+        backend_.rms_norm(columns, *norm, config_.rms_epsilon, columns);
+    }
+    backend_.rope(x, {num_heads, width, 0, kernels::Backend::RopePairs::kHalves}, rope);
+}
+
+void Qwen3Model::attend(const Layer& layer,
+                        const ForwardRows& rows,
+                        const kernels::RopeRows& rope,
+                        std::int64_t index,
+                        kernels::KvCache& cache,
+                        MatrixView x,
+                        MatrixView out) {
+    const kernels::GqaShape& shape = config_.attention;
+    const MatrixView queries = scratch_.take(kQueries, x.rows, shape.query_width());
+    backend_.linear(x, *layer.q, queries);
+    norm_and_rotate(queries, shape.num_heads, layer.q_norm, rope);
+
+    // A cache row: the keys after their norm and rotation, then the values as projected.
+    const MatrixView kv = scratch_.take(kKvRows, x.rows, shape.cache_dim());
+    const MatrixView keys = kv.col_range(0, shape.kv_width());
+    backend_.linear(x, *layer.k, keys);
+    norm_and_rotate(keys, shape.num_kv_heads, layer.k_norm, rope);
+    backend_.linear(x, *layer.v, kv.col_range(shape.kv_width(), shape.kv_width()));
+
+    const MatrixView attended = scratch_.take(kAttended, x.rows, shape.query_width());
+    for (const auto* slices : {&rows.prompt_slices, &rows.generated_slices}) {
+        backend_.write_kv(kv, *slices, index, cache);
+    }
+    for (const auto* slices : {&rows.prompt_slices, &rows.generated_slices}) {
+        backend_.attend_grouped(queries, *slices, shape, index, cache, attended);
+    }
+    backend_.linear_split_k(attended, *layer.o, out);
+}
+
+MatrixView Qwen3Model::forward(const ForwardRows& rows, kernels::KvCache& cache) {
+    const auto num_rows = static_cast<std::int64_t>(rows.tokens.size());
+    CHECK(num_rows > 0 && rows.positions.size() == rows.tokens.size());
+    const kernels::RopeRows rope =
+        kernels::make_rope_rows(rope_frequencies_, rows.positions, config_.rope_magnitude);
+    const MatrixView hidden = scratch_.take(kHidden, num_rows, config_.hidden_size);
+    const MatrixView normed = scratch_.take(kNormed, num_rows, config_.hidden_size);
+    const MatrixView projected = scratch_.take(kProjected, num_rows, config_.hidden_size);
+    const MatrixView gate = scratch_.take(kGate, num_rows, config_.intermediate_size);
+    const MatrixView up = scratch_.take(kUp, num_rows, config_.intermediate_size);
+    backend_.embed(rows.tokens, *embedding_, hidden);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const Layer& layer = layers_[i];
+        backend_.rms_norm(hidden, *layer.input_norm, config_.rms_epsilon, normed);
+        attend(layer, rows, rope, static_cast<std::int64_t>(i), cache, normed, projected);
+        backend_.add(projected, hidden);
+        backend_.rms_norm(hidden, *layer.post_norm, config_.rms_epsilon, normed);
+        run_mlp(backend_, layer.mlp, normed, gate, up, projected);
+        backend_.add(projected, hidden);
+    }
+    const auto num_wanted = static_cast<std::int64_t>(rows.logit_rows.size());
+    const MatrixView last = scratch_.take(kLastHidden, num_wanted, config_.hidden_size);
+    const MatrixView logits = scratch_.take(kLogits, num_wanted, config_.vocab_size);
+    if (num_wanted == 0) return logits;
+    backend_.gather_rows(hidden, rows.logit_rows, last);
+    backend_.rms_norm(last, *final_norm_, config_.rms_epsilon, last);
+    backend_.linear(last, head_ != nullptr ? *head_ : *embedding_, logits);
+    return logits;
+}
+
+MatrixView Qwen3Model::draft(const DraftRows&, kernels::KvCache&) {
+    CHECK(info_.num_draft_layers > 0);
+    return {};
+}
+
+}  // namespace turnpike::engine
