@@ -14,7 +14,7 @@
 #include "engine/model/model_runner.h"
 #include "engine/model/opened_model.h"
 #include "engine/model/tensor_plan.h"
-#include "kernels/api/cpu_reference.h"
+#include "kernels/api/cpu.h"
 
 namespace turnpike::engine {
 namespace {
@@ -37,6 +37,7 @@ struct CheckedCheckpoint {
     std::unique_ptr<Blueprint> blueprint;
     Checkpoint checkpoint;
     std::uint64_t num_weights = 0;  // of the layers that are run
+    std::uint64_t num_bytes = 0;    // of the same, in their usual formats
 };
 
 // The tensors that have to be there for what is going to be run.
@@ -64,22 +65,27 @@ Result<CheckedCheckpoint> open_checked(const std::string& model_dir, bool with_d
     RETURN_IF_ERROR(checkpoint->check(plan, (*blueprint)->num_main_layers()));
     CheckedCheckpoint checked{std::move(*blueprint), std::move(*checkpoint)};
     for (const TensorSpec& spec : plan) {
-        if (spec.is_required) checked.num_weights += num_elements(spec);
+        if (!spec.is_required) continue;
+        checked.num_weights += num_elements(spec);
+        checked.num_bytes += stored_bytes(spec);
     }
     return checked;
 }
 
-// The reference keeps everything in f32. Refused early: the kernel would kill the process late.
-Status check_memory(const CheckedCheckpoint& checked, std::int64_t kv_tokens) {
+// The scalar backend keeps everything in f32, the others weights as they are stored. Refused early:
+// the kernel would kill the process late.
+Status check_memory(const CheckedCheckpoint& checked, kernels::CpuIsa isa, std::int64_t kv_tokens) {
     const auto memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) *
                         static_cast<double>(::sysconf(_SC_PAGESIZE));
     const auto per_token = static_cast<double>(checked.blueprint->info().kv_bytes_per_token);
-    const double weights = static_cast<double>(checked.num_weights) * sizeof(float);
+    const double weights = isa == kernels::CpuIsa::kScalar
+                               ? static_cast<double>(checked.num_weights) * sizeof(float)
+                               : static_cast<double>(checked.num_bytes);
     const double needed = weights + per_token * static_cast<double>(kv_tokens);
     if (needed <= memory) return {};
     constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
     return invalid_argument("the weights and " + std::to_string(kv_tokens) + " KV positions need " +
-                            std::to_string(needed / kGib) + " GiB in f32, this host has " +
+                            std::to_string(needed / kGib) + " GiB, this host has " +
                             std::to_string(memory / kGib) +
                             " GiB; use a smaller model or fewer positions");
 }
@@ -105,9 +111,11 @@ Result<OpenedModel> open_model(const RunnerOptions& options) {
     auto checked = open_checked(options.model_dir, options.with_draft_layer);
     if (!checked) return checked.error();
     RETURN_IF_ERROR(check_options(options, checked->blueprint->info()));
-    RETURN_IF_ERROR(check_memory(*checked, options.kv_tokens));
-    auto backend = kernels::make_cpu_reference_backend(
-        {kernel_numerics(options.numerics), options.num_threads});
+    const auto isa = kernels::choose_cpu_isa(options.isa);
+    if (!isa) return isa.error();
+    RETURN_IF_ERROR(check_memory(*checked, *isa, options.kv_tokens));
+    auto backend =
+        kernels::make_cpu_backend({kernel_numerics(options.numerics), options.num_threads}, *isa);
     if (!backend) return backend.error();
     auto model = checked->blueprint->load(checked->checkpoint, **backend, options.with_draft_layer);
     if (!model) return model.error();

@@ -32,6 +32,7 @@ Result<EngineSettings> load_engine_settings(const std::string& path) {
     settings.lock_file = file->text("lock_file");
     settings.meter_file = file->text("meter_file");
     settings.num_threads = file->integer("num_threads", 0);
+    settings.isa = file->text("isa", "auto");
     settings.kv_tokens = file->integer("kv_tokens", 32768);
     settings.max_running = file->integer("max_running", 8);
     RETURN_IF_ERROR(file->finish());
@@ -47,8 +48,8 @@ std::string to_json(const EngineSettings& settings) {
         {"model_dir", settings.model_dir},           {"card", settings.card},
         {"listen", net::to_string(settings.listen)}, {"epoch", settings.epoch.value()},
         {"lock_file", settings.lock_file},           {"meter_file", settings.meter_file},
-        {"num_threads", settings.num_threads},       {"kv_tokens", settings.kv_tokens},
-        {"max_running", settings.max_running}}
+        {"num_threads", settings.num_threads},       {"isa", settings.isa},
+        {"kv_tokens", settings.kv_tokens},           {"max_running", settings.max_running}}
         .dump(4);
 }
 

@@ -18,6 +18,7 @@ struct EngineSettings {
     std::string lock_file;
     std::string meter_file;
     std::int64_t num_threads = 0;  // 0 = all cores
+    std::string isa = "auto";      // instruction set of the CPU kernels
     std::int64_t kv_tokens = 32768;
     std::int64_t max_running = 8;
 };

@@ -5,6 +5,33 @@
 
 #include "engine/serve/verbs.h"
 
+namespace turnpike::engine {
+namespace {
+
+CLI::App* add_logits(CLI::App& app, LogitsRequest& request) {
+    request.prompt_rows = std::numeric_limits<std::int64_t>::max();
+    request.numerics = "w8a16";
+    request.isa = "scalar";  // the definition of the numbers
+    auto* logits = app.add_subcommand("logits", "write the logits of every position as .npy");
+    logits->add_option("--tokens", request.tokens_file, "file of token ids")->required();
+    logits->add_option("--out", request.out_file, "file to write")->required();
+    logits->add_option("--numerics", request.numerics, "of linears stored as FP8")
+        ->check(CLI::IsMember({"w8a16", "w8a8_block"}))
+        ->capture_default_str();
+    logits->add_flag("--mtp", request.is_draft,
+                     "of the multi-token-prediction layer: row i is about token i + 2");
+    logits
+        ->add_option("--prompt-rows", request.prompt_rows,
+                     "compute later positions as generated ones (default: none)")
+        ->check(CLI::NonNegativeNumber);
+    logits->add_option("--isa", request.isa, "scalar, avx2, avx512, avx512-bf16 or auto")
+        ->capture_default_str();
+    return logits;
+}
+
+}  // namespace
+}  // namespace turnpike::engine
+
 int main(int argc, char** argv) {
     using namespace turnpike;
     CLI::App app("turnpike-engine: serves one model, and makes and inspects checkpoints");
@@ -13,8 +40,6 @@ int main(int argc, char** argv) {
     std::string model;
     std::string out;
     engine::LogitsRequest logits_request;
-    logits_request.prompt_rows = std::numeric_limits<std::int64_t>::max();
-    logits_request.numerics = "w8a16";
     std::uint64_t seed = 1;
     std::string wording;
     std::string kind;
@@ -30,18 +55,7 @@ int main(int argc, char** argv) {
     synth->add_option("--seed", seed, "seed of the weights");
     synth->add_option("--out", out, "folder to write")->required();
     auto* check = app.add_subcommand("check", "check a checkpoint's files against its config");
-    auto* logits = app.add_subcommand("logits", "write the logits of every position as .npy");
-    logits->add_option("--tokens", logits_request.tokens_file, "file of token ids")->required();
-    logits->add_option("--out", logits_request.out_file, "file to write")->required();
-    logits->add_option("--numerics", logits_request.numerics, "of linears stored as FP8")
-        ->check(CLI::IsMember({"w8a16", "w8a8_block"}))
-        ->capture_default_str();
-    logits->add_flag("--mtp", logits_request.is_draft,
-                     "of the multi-token-prediction layer: row i is about token i + 2");
-    logits
-        ->add_option("--prompt-rows", logits_request.prompt_rows,
-                     "compute later positions as generated ones (default: none)")
-        ->check(CLI::NonNegativeNumber);
+    auto* logits = engine::add_logits(app, logits_request);
     auto* tokenize = app.add_subcommand("tokenize", "text on stdin to token ids");
     tokenize->add_flag("--plain", is_plain, "read added tokens as ordinary text");
     auto* detokenize = app.add_subcommand("detokenize", "token ids on stdin to text");

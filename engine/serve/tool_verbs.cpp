@@ -79,6 +79,7 @@ int logits(const LogitsRequest& request) {
     if (!tokens) return fail(tokens.error());
     RunnerOptions options;
     options.model_dir = request.model_dir;
+    options.isa = request.isa;
     if (request.numerics == "w8a8_block") options.numerics = schema::Numerics::kW8A8Block;
     const auto compute = request.is_draft ? compute_draft_logits : compute_logits;
     const auto values = compute(options, *tokens, request.prompt_rows);

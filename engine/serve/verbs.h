@@ -22,6 +22,7 @@ struct LogitsRequest {
     std::string tokens_file;       // token ids separated by white space
     std::string out_file;          // becomes a NumPy array [positions, vocabulary]
     std::string numerics;          // "w8a16" or "w8a8_block"
+    std::string isa;               // a name of kernels/api/cpu.h, or "auto"
     bool is_draft = false;         // of the multi-token-prediction layer: one position fewer
     std::int64_t prompt_rows = 0;  // rows from here on are computed as generated rows
 };

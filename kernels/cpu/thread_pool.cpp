@@ -2,10 +2,35 @@
 #include "kernels/cpu/thread_pool.h"
 
 #include "config/base/check.h"
+#include "kernels/api/cpu.h"
 
 namespace turnpike::kernels {
+namespace {
 
-ThreadPool::ThreadPool(int num_threads) {
+constexpr int kSpins = 8000;  // a pause is 40 to 140 cycles: 100 to 300 us
+
+void pause_core() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+}  // namespace
+
+// Returns when value differs from `old`: by spinning, then asleep in the kernel.
+std::uint32_t ThreadPool::wait_for_change(const std::atomic<std::uint32_t>& value,
+                                          std::uint32_t old) const {
+    for (int spin = 0; spin < num_spins_; ++spin) {
+        const std::uint32_t now = value.load(std::memory_order_acquire);
+        if (now != old) return now;
+        pause_core();
+    }
+    value.wait(old, std::memory_order_acquire);
+    return value.load(std::memory_order_acquire);
+}
+
+ThreadPool::ThreadPool(int num_threads)
+    : num_spins_(num_threads <= num_allowed_cores() ? kSpins : 0) {
     CHECK(num_threads >= 1);
     for (int index = 1; index < num_threads; ++index) {
         workers_.emplace_back([this, index] { work(index); });
@@ -13,52 +38,33 @@ ThreadPool::ThreadPool(int num_threads) {
 }
 
 ThreadPool::~ThreadPool() {
-    {
-        const std::lock_guard lock(mutex_);
-        is_stopping_ = true;
-    }
-    started_.notify_all();
+    is_stopping_.store(true);
+    round_.fetch_add(1);
+    round_.notify_all();
     for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::run(std::int64_t count, std::int64_t work_per_item, const Body& body) {
-    if (workers_.empty() || count < 2 || count * work_per_item < kMinWork) {
-        if (count > 0) body(0, count);
-        return;
-    }
-    {
-        const std::lock_guard lock(mutex_);
-        body_ = &body;
-        count_ = count;
-        num_running_ = static_cast<int>(workers_.size());
-        ++round_;
-    }
-    started_.notify_all();
-    run_part(0, count, body);
-    std::unique_lock lock(mutex_);
-    finished_.wait(lock, [this] { return num_running_ == 0; });
+void ThreadPool::start() {
+    if (workers_.empty()) return;
+    num_running_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
+    round_.fetch_add(1);
+    round_.notify_all();
+}
+
+void ThreadPool::finish() {
+    if (workers_.empty()) return;
+    std::uint32_t running = num_running_.load(std::memory_order_acquire);
+    while (running != 0) running = wait_for_change(num_running_, running);
 }
 
 void ThreadPool::work(int index) {
-    std::uint64_t seen = 0;
-    std::unique_lock lock(mutex_);
+    std::uint32_t seen = 0;
     while (true) {
-        started_.wait(lock, [&] { return is_stopping_ || round_ != seen; });
-        if (is_stopping_) return;
-        seen = round_;
-        const Body& body = *body_;
-        const std::int64_t count = count_;
-        lock.unlock();
-        run_part(index, count, body);
-        lock.lock();
-        if (--num_running_ == 0) finished_.notify_one();
+        seen = wait_for_change(round_, seen);
+        if (is_stopping_.load()) return;
+        call_(context_, index, num_threads());
+        if (num_running_.fetch_sub(1, std::memory_order_acq_rel) == 1) num_running_.notify_one();
     }
-}
-
-void ThreadPool::run_part(int index, std::int64_t count, const Body& body) const {
-    const std::int64_t begin = count * index / num_threads();
-    const std::int64_t end = count * (index + 1) / num_threads();
-    if (begin < end) body(begin, end);
 }
 
 }  // namespace turnpike::kernels

@@ -83,6 +83,7 @@ class DeepseekV3Logits : public testing::TestWithParam<std::string> {
                                                      temp_.file("model")});
         ASSERT_TRUE(status) << status.error().message;
         options_.model_dir = temp_.file("model");
+        options_.isa = "scalar";
     }
 
     std::vector<float> logits(std::size_t num_prompt_rows) {
@@ -128,6 +129,35 @@ TEST_P(DeepseekV3Logits, GeneratedRowsAfterAPromptMatchTheWholePrompt) {
     const std::vector<float> whole = logits(golden_.tokens.size());
     const std::vector<float> mixed = logits(golden_.tokens.size() / 2);
     EXPECT_LE(largest_difference(whole, mixed) / golden_.deviation, kFormTolerance);
+}
+
+// sqrt(mean (a - b)^2).
+double root_mean_square_difference(const std::vector<float>& a, const std::vector<float>& b) {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < a.size(); ++i) sum += std::pow(static_cast<double>(a[i]) - b[i], 2);
+    return std::sqrt(sum / static_cast<double>(a.size()));
+}
+
+// f32 sums in another order, and rows rounded to BF16 before each product: root mean square over
+// the logits' deviation. A BF16 row may also turn a close choice of experts.
+constexpr double kF32SetTolerance = 1e-5;
+constexpr double kBf16SetTolerance = 1e-1;
+
+TEST_P(DeepseekV3Logits, EveryInstructionSetMatches) {
+    for (const std::string isa : {"avx2", "avx512", "avx512-bf16"}) {
+        options_.isa = isa;
+        auto prompt = compute_logits(options_, golden_.tokens, 1000000);
+        if (!prompt && prompt.error().param == "isa") continue;  // not this machine's
+        ASSERT_TRUE(prompt) << prompt.error().message;
+        const double tolerance = isa == "avx512-bf16" ? kBf16SetTolerance : kF32SetTolerance;
+        for (const auto& ours : {*prompt, logits(0)}) {
+            const double relative =
+                root_mean_square_difference(ours, golden_.logits) / golden_.deviation;
+            std::printf("%s: root mean square difference over deviation: %.3g\n", isa.c_str(),
+                        relative);
+            EXPECT_LE(relative, tolerance) << isa;
+        }
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cases,

@@ -115,6 +115,7 @@ TEST(Blueprint, AnUnknownArchitectureIsNamedBesideTheKnownOnes) {
 TEST(DraftLayer, RunsBesideTheMainModel) {
     const SmallModel model;
     RunnerOptions options;
+    options.isa = "scalar";
     options.model_dir = model.dir();
     std::vector<TokenId> tokens;
     for (int i = 0; i < 70; ++i) tokens.push_back(i * 7 % 300);

@@ -1,0 +1,63 @@
+// KernelTable for AVX2 and FMA: f32 rows, groups of 32 output rows.
+#include <immintrin.h>
+
+#include "kernels/cpu/fast/kernel_table.h"
+#include "kernels/cpu/fast/row_loops.h"
+#include "kernels/cpu/fast/tile_f32.h"
+
+namespace turnpike::kernels::fast {
+namespace {
+
+struct Avx2 {
+    using F = __m256;
+    using I = __m256i;
+    static constexpr int kLanes = 8;
+    static constexpr int kAccumulators = 12;
+
+    static F zero() { return _mm256_setzero_ps(); }
+
+    static F broadcast(float value) { return _mm256_set1_ps(value); }
+
+    static F load(const float* from) { return _mm256_loadu_ps(from); }
+
+    static void store(float* to, F value) { _mm256_storeu_ps(to, value); }
+
+    static F fma(F a, F b, F c) { return _mm256_fmadd_ps(a, b, c); }
+
+    static I load_bits(const std::uint32_t* from) {
+        return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+    }
+
+    static F low_bf16(I pair) { return _mm256_castsi256_ps(_mm256_slli_epi32(pair, 16)); }
+
+    static F high_bf16(I pair) {
+        return _mm256_castsi256_ps(
+            _mm256_and_si256(pair, _mm256_set1_epi32(static_cast<int>(0xFFFF0000U))));
+    }
+
+    // The byte that a left shift by kShift brings to the top, as f32 times 2^-120.
+    template <int kShift>
+    static F fp8_byte(I codes) {
+        const I top = _mm256_srai_epi32(_mm256_slli_epi32(codes, kShift), 4);
+        return _mm256_castsi256_ps(
+            _mm256_and_si256(top, _mm256_set1_epi32(static_cast<int>(0x87F00000U))));
+    }
+};
+
+KernelTable make_table() {
+    KernelTable table = RowLoops<Avx2>::table();
+    table.isa = CpuIsa::kAvx2;
+    table.vector_lanes = Avx2::kLanes;
+    table.group_lanes = 4 * Avx2::kLanes;
+    table.tile = tile_f32<Avx2>;
+    return table;
+}
+
+}  // namespace
+
+const KernelTable& avx2_kernels() {
+    static const KernelTable table = make_table();
+    return table;
+}
+
+}  // namespace turnpike::kernels::fast

@@ -1,0 +1,26 @@
+// KernelTable for AVX-512 without VBMI and BF16: f32 rows, groups of 64 output rows.
+#include "kernels/cpu/avx512/vector.h"
+#include "kernels/cpu/fast/kernel_table.h"
+#include "kernels/cpu/fast/row_loops.h"
+#include "kernels/cpu/fast/tile_f32.h"
+
+namespace turnpike::kernels::fast {
+namespace {
+
+KernelTable make_table() {
+    KernelTable table = RowLoops<Avx512>::table();
+    table.isa = CpuIsa::kAvx512;
+    table.vector_lanes = Avx512::kLanes;
+    table.group_lanes = 4 * Avx512::kLanes;
+    table.tile = tile_f32<Avx512>;
+    return table;
+}
+
+}  // namespace
+
+const KernelTable& avx512_kernels() {
+    static const KernelTable table = make_table();
+    return table;
+}
+
+}  // namespace turnpike::kernels::fast

@@ -1,0 +1,305 @@
+// The absorbed form of MLA: queries and results are projected, keys and values are the cache rows.
+// Three loops: queries into latent space by head, partial sums by row and segment of positions, and
+// the merge of the segments with the value projection by head.
+#include <algorithm>
+#include <limits>
+
+#include "config/base/check.h"
+#include "kernels/cpu/fast/attention.h"
+
+namespace turnpike::kernels::fast {
+namespace {
+
+constexpr std::int64_t kMaxRows = 16;  // rows that share the reads of kv_b
+constexpr std::int64_t kMaxSegments = 16;
+constexpr int kMaxLanes = 64;
+
+struct Row {
+    const AttentionSlice* slice = nullptr;
+    std::int64_t index = 0;  // of queries and out
+    std::int64_t position = 0;
+
+    std::int64_t num_blocks() const { return position / kCacheBlockTokens + 1; }
+
+    // Blocks of one segment: by the context's length alone.
+    std::int64_t segment_blocks() const { return (num_blocks() + kMaxSegments - 1) / kMaxSegments; }
+
+    std::int64_t num_segments() const {
+        return (num_blocks() + segment_blocks() - 1) / segment_blocks();
+    }
+};
+
+struct Segment {
+    std::int64_t row = 0;  // of the chunk
+    std::int64_t first_block = 0;
+    std::int64_t end_block = 0;
+};
+
+// Up to kMaxRows rows at once.
+class AbsorbedChunk {
+  public:
+    AbsorbedChunk(const Context& context,
+                  AttentionScratch& scratch,
+                  const AttentionCall& call,
+                  std::vector<Row> rows)
+        : context_(context),
+          table_(context.table),
+          scratch_(scratch),
+          call_(call),
+          shape_(call.shape),
+          rows_(std::move(rows)),
+          num_rows_(static_cast<std::int64_t>(rows_.size())),
+          vector_(table_.vector_lanes),
+          padded_heads_((shape_.num_heads + vector_ - 1) / vector_ * vector_),
+          padded_latent_((shape_.latent_dim + vector_ - 1) / vector_ * vector_),
+          query_units_(padded_units(table_, shape_.cache_dim())) {
+        for (std::int64_t r = 0; r < num_rows_; ++r) {
+            const Row& row = rows_[static_cast<std::size_t>(r)];
+            for (std::int64_t s = 0; s < row.num_segments(); ++s) {
+                const std::int64_t first = s * row.segment_blocks();
+                segments_.push_back(
+                    {r, first, std::min(row.num_blocks(), first + row.segment_blocks())});
+            }
+        }
+        queries_ =
+            scratch.queries.reserve_as<std::uint32_t>(num_rows_ * shape_.num_heads * query_units_);
+        weights_ =
+            scratch.weights.reserve_as<std::uint32_t>(num_rows_ * padded_heads_ * query_units_);
+        partial_ = scratch.partial.reserve_as<float>(static_cast<std::int64_t>(segments_.size()) *
+                                                     partial_floats());
+    }
+
+    void run() {
+        const std::int64_t head_work = 4 * shape_.latent_dim * shape_.nope_dim;
+        run_split(shape_.num_heads, head_work,
+                  [this](std::int64_t head, Scratch& scratch) { absorb(head, scratch); });
+        arrange_queries();
+        const std::int64_t segment_work = 64 * shape_.num_heads * shape_.latent_dim;
+        run_split(static_cast<std::int64_t>(segments_.size()), segment_work,
+                  [this](std::int64_t index, Scratch& scratch) { sum_segment(index, scratch); });
+        run_split(shape_.num_heads, head_work,
+                  [this](std::int64_t head, Scratch& scratch) { project_values(head, scratch); });
+    }
+
+  private:
+    template <class Body>
+    void run_split(std::int64_t count, std::int64_t work, const Body& body) {
+        const auto run_part = [&](std::int64_t part, std::int64_t parts) {
+            Scratch& scratch = scratch_.of_thread[static_cast<std::size_t>(part)];
+            const std::int64_t end = count * (part + 1) / parts;
+            for (std::int64_t i = count * part / parts; i < end; ++i) body(i, scratch);
+        };
+        if (count * work < ThreadPool::kMinWork) return run_part(0, 1);
+        context_.threads.run_parts(run_part);
+    }
+
+    // Per segment: for each head max, total and the weighted sum of latents.
+    std::int64_t partial_floats() const { return shape_.num_heads * (padded_latent_ + 2); }
+
+    float* partial(std::size_t segment) const {
+        return partial_ + static_cast<std::int64_t>(segment) * partial_floats();
+    }
+
+    MatrixView view(float* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) const {
+        return {data, DType::kF32, rows, cols, stride};
+    }
+
+    // The rows' queries of one head, [latent | rope], packed.
+    void absorb(std::int64_t head, Scratch& scratch) {
+        const PackedMatrix& weight = call_.kv_up.head(head).key_transposed;
+        const std::int64_t width = shape_.cache_dim();
+        const std::size_t bytes = packed_bytes(table_, weight.format(), num_rows_, shape_.nope_dim);
+        float* full = scratch.reserve_as<float>(num_rows_ * (width + shape_.nope_dim) +
+                                                static_cast<std::int64_t>(bytes / 4) + 64);
+        float* nope = full + num_rows_ * width;
+        auto* to = reinterpret_cast<std::byte*>(nope + num_rows_ * shape_.nope_dim);
+        for (std::int64_t r = 0; r < num_rows_; ++r) {
+            const float* query = row_of(call_.queries, rows_[static_cast<std::size_t>(r)].index) +
+                                 head * shape_.query_dim();
+            std::copy_n(query, shape_.nope_dim, nope + r * shape_.nope_dim);
+            std::copy_n(query + shape_.nope_dim, shape_.rope_dim,
+                        full + r * width + shape_.latent_dim);
+        }
+        const PackedRows rows = pack_here(
+            table_, weight.format(), view(nope, num_rows_, shape_.nope_dim, shape_.nope_dim), to);
+        product(table_, weight, 0, weight.num_groups(), rows, false,
+                view(full, num_rows_, shape_.latent_dim, width));
+        for (std::int64_t r = 0; r < num_rows_; ++r) {
+            pack_act(table_, full + r * width, width, 1, width,
+                     queries_ + (r * shape_.num_heads + head) * query_units_);
+        }
+    }
+
+    std::int64_t head_lanes(std::int64_t first) const {
+        return std::min<std::int64_t>(table_.group_lanes, padded_heads_ - first);
+    }
+
+    // Queries as tile weights: heads side by side.
+    void arrange_queries() {
+        const std::int64_t units = act_units(table_, shape_.cache_dim());
+        for (std::int64_t r = 0; r < num_rows_; ++r) {
+            for (std::int64_t h = 0; h < padded_heads_; h += table_.group_lanes) {
+                const std::int64_t lanes = head_lanes(h);
+                table_.transpose(queries_ + (r * shape_.num_heads + h) * query_units_, query_units_,
+                                 std::min(lanes, shape_.num_heads - h), units,
+                                 weights_ + (r * padded_heads_ + h) * query_units_, lanes);
+            }
+        }
+    }
+
+    // What summing one segment needs, in a thread's scratch.
+    struct Work {
+        float scores[kCacheBlockTokens * kMaxLanes];
+        float by_head[kMaxLanes * kCacheBlockTokens];
+        std::uint32_t values[kCacheBlockTokens * kMaxLanes];
+    };
+
+    void sum_segment(std::int64_t index, Scratch& scratch) {
+        const Segment& segment = segments_[static_cast<std::size_t>(index)];
+        const Row& row = rows_[static_cast<std::size_t>(segment.row)];
+        const std::int64_t heads = shape_.num_heads;
+        const std::int64_t weight_units = act_units(table_, kCacheBlockTokens);
+        std::byte* memory = scratch.reserve(
+            sizeof(Work) +
+            static_cast<std::size_t>(heads * (weight_units + kMaxLanes) * 4 +
+                                     heads * static_cast<std::int64_t>(sizeof(MergeScales))));
+        auto& work = *reinterpret_cast<Work*>(memory);
+        auto* weights = reinterpret_cast<std::uint32_t*>(memory + sizeof(Work));
+        auto* sums = reinterpret_cast<float*>(weights + heads * weight_units);
+        auto* scales = reinterpret_cast<MergeScales*>(sums + heads * kMaxLanes);
+        float* max = partial(static_cast<std::size_t>(index));
+        float* total = max + heads;
+        float* latents = total + heads;
+        std::fill_n(max, heads, -std::numeric_limits<float>::infinity());
+        std::fill_n(total, heads * (padded_latent_ + 1), 0.0F);
+        for (std::int64_t b = segment.first_block; b < segment.end_block; ++b) {
+            const std::int64_t start = b * kCacheBlockTokens;
+            const std::int64_t seen =
+                std::min<std::int64_t>(kCacheBlockTokens, row.position + 1 - start);
+            const std::byte* cached = call_.block(*row.slice, start);
+            for (std::int64_t h = 0; h < heads; h += table_.group_lanes)
+                score(work, segment.row, h, cached, seen, weights + h * weight_units, max + h,
+                      total + h, scales + h);
+            add_values(work, cached, seen, weights, sums, scales, latents);
+        }
+    }
+
+    // One block's weights of the heads from h on, and how they merge with what was summed before.
+    void score(Work& work,
+               std::int64_t row,
+               std::int64_t h,
+               const std::byte* cached,
+               std::int64_t seen,
+               std::uint32_t* weights,
+               float* max,
+               float* total,
+               MergeScales* scales) const {
+        const std::int64_t lanes = head_lanes(h);
+        act_tile(table_, weights_ + (row * padded_heads_ + h) * query_units_, lanes, cached,
+                 call_.cache.row_bytes(), seen, shape_.cache_dim(), work.scores);
+        table_.transpose(reinterpret_cast<const std::uint32_t*>(work.scores), lanes, seen, lanes,
+                         reinterpret_cast<std::uint32_t*>(work.by_head), kCacheBlockTokens);
+        const std::int64_t count = std::min(lanes, shape_.num_heads - h);
+        const std::int64_t units = act_units(table_, kCacheBlockTokens);
+        for (std::int64_t i = 0; i < count; ++i) {
+            const auto part = table_.softmax64(work.by_head + i * kCacheBlockTokens, seen,
+                                               shape_.softmax_scale, weights + i * units);
+            scales[i] = merge_softmax(max[i], total[i], part);
+        }
+    }
+
+    // latents [heads][padded_latent_] += weights [heads][64] * cache rows.
+    void add_values(Work& work,
+                    const std::byte* cached,
+                    std::int64_t seen,
+                    const std::uint32_t* weights,
+                    float* sums,
+                    const MergeScales* scales,
+                    float* latents) const {
+        const std::int64_t value_bytes = table_.is_paired ? 2 : 4;
+        for (std::int64_t l = 0; l < padded_latent_; l += table_.group_lanes) {
+            const std::int64_t lanes =
+                std::min<std::int64_t>(table_.group_lanes, padded_latent_ - l);
+            table_.rows_to_weights(cached + l * value_bytes, call_.cache.row_bytes(), seen, lanes,
+                                   work.values);
+            act_tile(table_, work.values, lanes, weights, act_units(table_, kCacheBlockTokens) * 4,
+                     shape_.num_heads, seen, sums);
+            for (std::int64_t h = 0; h < shape_.num_heads; ++h) {
+                table_.merge(latents + h * padded_latent_ + l, scales[h].old_scale,
+                             sums + h * lanes, scales[h].new_scale, lanes);
+            }
+        }
+    }
+
+    // Merges a head's segments in ascending order and projects the rows' values.
+    void project_values(std::int64_t head, Scratch& scratch) {
+        const PackedMatrix& weight = call_.kv_up.head(head).value;
+        const std::int64_t width = padded_latent_;
+        const std::size_t bytes =
+            packed_bytes(table_, weight.format(), num_rows_, shape_.latent_dim);
+        float* merged = scratch.reserve_as<float>(num_rows_ * (width + shape_.v_dim) +
+                                                  static_cast<std::int64_t>(bytes / 4) + 64);
+        float* values = merged + num_rows_ * width;
+        auto* to = reinterpret_cast<std::byte*>(values + num_rows_ * shape_.v_dim);
+        std::size_t segment = 0;
+        for (std::int64_t r = 0; r < num_rows_; ++r) {
+            float* sum = merged + r * width;
+            float max = -std::numeric_limits<float>::infinity();
+            float total = 0.0F;
+            std::fill_n(sum, width, 0.0F);
+            for (; segment < segments_.size() && segments_[segment].row == r; ++segment) {
+                const float* from = partial(segment);
+                const MergeScales scales =
+                    merge_softmax(max, total, {from[head], from[shape_.num_heads + head]});
+                table_.merge(sum, scales.old_scale, from + 2 * shape_.num_heads + head * width,
+                             scales.new_scale, width);
+            }
+            for (std::int64_t i = 0; i < width; ++i) sum[i] /= total;
+        }
+        const PackedRows rows = pack_here(table_, weight.format(),
+                                          view(merged, num_rows_, shape_.latent_dim, width), to);
+        product(table_, weight, 0, weight.num_groups(), rows, false,
+                view(values, num_rows_, shape_.v_dim, shape_.v_dim));
+        for (std::int64_t r = 0; r < num_rows_; ++r) {
+            std::copy_n(
+                values + r * shape_.v_dim, shape_.v_dim,
+                row_of(call_.out, rows_[static_cast<std::size_t>(r)].index) + head * shape_.v_dim);
+        }
+    }
+
+    const Context& context_;
+    const KernelTable& table_;
+    AttentionScratch& scratch_;
+    const AttentionCall& call_;
+    const MlaShape& shape_;
+    const std::vector<Row> rows_;
+    const std::int64_t num_rows_;
+    const std::int64_t vector_;
+    const std::int64_t padded_heads_;
+    const std::int64_t padded_latent_;
+    const std::int64_t query_units_;
+    std::vector<Segment> segments_;  // rows ascending, then blocks
+    std::uint32_t* queries_ = nullptr;
+    std::uint32_t* weights_ = nullptr;
+    float* partial_ = nullptr;
+};
+
+}  // namespace
+
+void attend_absorbed(const Context& context, AttentionScratch& scratch, const AttentionCall& call) {
+    check_call(call);
+    std::vector<Row> rows;
+    const auto flush = [&] {
+        if (!rows.empty()) AbsorbedChunk(context, scratch, call, rows).run();
+        rows.clear();
+    };
+    for (const AttentionSlice& slice : call.slices) {
+        for (std::int64_t r = 0; r < slice.num_rows; ++r) {
+            rows.push_back({&slice, slice.first_row + r, slice.first_position + r});
+            if (static_cast<std::int64_t>(rows.size()) == kMaxRows) flush();
+        }
+    }
+    flush();
+}
+
+}  // namespace turnpike::kernels::fast

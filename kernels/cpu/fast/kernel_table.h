@@ -1,0 +1,125 @@
+// KernelTable: the loops that are written once for each instruction set. What is above them,
+// layouts, splitting over threads and the order of sums, is shared by all.
+//
+// A tile is the product of some rows with one group of `lanes` output rows of a weight. Each output
+// has one chain of multiply-adds per k block of 128, k ascending; the block's sum times its scale
+// is then added to the output by one fused multiply-add, blocks ascending. No result depends on how
+// many rows a call has.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/api/cpu.h"
+
+namespace turnpike::kernels::fast {
+
+inline constexpr std::int64_t kBlock = 128;  // k per block
+
+// How weights lie in memory, and the rows that go with them. A group's lanes are side by side:
+//   kF32:  [k][lanes] f32, rows in f32
+//   kBf16: [k / 2][lanes] pairs of BF16, rows as the instruction set likes (see is_paired)
+//   kFp8:  is_paired: [k / 2][64 lanes] pairs of codes, permuted as layout.h says;
+//          else [k / 4][lanes] four codes each. One scale per group and k block
+enum class Format : std::uint8_t { kF32, kBf16, kFp8 };
+
+struct TileCall {
+    Format format = Format::kF32;
+    int lanes = 0;                       // multiple of vector_lanes, at most group_lanes
+    const std::byte* weights = nullptr;  // of the group, at its first k block; 64-byte aligned
+    const float* scales = nullptr;       // one per k block; null = 1
+    std::int64_t k = 0;
+    const std::byte* x = nullptr;  // rows as pack_rows writes them for the format
+    std::int64_t x_block_stride = 0;
+    std::int64_t x_row_stride = 0;
+    std::int64_t num_rows = 0;
+    float* out = nullptr;  // [num_rows][lanes], overwritten
+};
+
+struct PackCall {
+    Format format = Format::kF32;
+    const float* x = nullptr;
+    std::int64_t stride = 0;
+    std::int64_t num_rows = 0;
+    std::int64_t k = 0;
+    std::byte* out = nullptr;  // padded with zeros to the format's unit of k
+    std::int64_t block_stride = 0;
+    std::int64_t row_stride = 0;
+};
+
+struct KernelTable {
+    CpuIsa isa = CpuIsa::kScalar;
+    int vector_lanes = 0;  // f32 values in a register
+    int group_lanes = 0;   // output rows of a group
+    // Rows for kBf16 and kFp8 are pairs of BF16 in 32 bits, else f32.
+    bool is_paired = false;
+
+    void (*tile)(const TileCall& call) = nullptr;
+    void (*pack_rows)(const PackCall& call) = nullptr;
+
+    // The row ops of backend.h.
+    void (*rms_norm)(
+        const float* x, const float* weight, float epsilon, std::int64_t n, float* out) = nullptr;
+    void (*silu_mul)(const float* gate, const float* up, std::int64_t n, float* out) = nullptr;
+
+    // to[u * lanes + r] = from[r * stride + u]: rows < 0 .. lanes - 1 past num_rows become zero.
+    void (*transpose)(const std::uint32_t* from,
+                      std::int64_t stride,
+                      std::int64_t num_rows,
+                      std::int64_t num_units,
+                      std::uint32_t* to,
+                      std::int64_t lanes) = nullptr;
+    // Rows to tile weights over the row index: is_paired: to[p * lanes + i] = BF16 values i of rows
+    // 2p and 2p + 1, zero past num_rows; else the f32 rows themselves. from: as the cache has them.
+    void (*rows_to_weights)(const std::byte* from,
+                            std::int64_t stride_bytes,
+                            std::int64_t num_rows,
+                            std::int64_t lanes,
+                            std::uint32_t* to) = nullptr;
+
+    // scores: [64], those from `count` on are ignored. Turns scale * scores into exp(. - max),
+    // packed for the act format with zeros from `count` on; returns max and the sum of the packed
+    // values.
+    struct Softmax {
+        float max = 0.0F;
+        float total = 0.0F;
+    };
+
+    Softmax (*softmax64)(const float* scores,
+                         std::int64_t count,
+                         float scale,
+                         std::uint32_t* packed) = nullptr;
+    // to = to * old_scale + from * new_scale.
+    void (*merge)(float* to, float old_scale, const float* from, float new_scale, std::int64_t n) =
+        nullptr;
+
+    // For the sampler.
+    float (*max_of)(const float* x, std::int64_t n) = nullptr;
+    // odds[i] = exp((x[i] - max) * scale); returns their sum.
+    double (*exp_all)(const float* x, std::int64_t n, float max, float scale, float* odds) =
+        nullptr;
+
+    // The sum and number of the values that are at least the threshold.
+    struct Mass {
+        double sum = 0.0;
+        std::int64_t count = 0;
+    };
+
+    Mass (*mass_from)(const float* odds, std::int64_t n, float threshold) = nullptr;
+};
+
+const KernelTable& avx2_kernels();
+const KernelTable& avx512_kernels();
+const KernelTable& avx512_bf16_kernels();
+
+// Bytes of one 32-bit unit of a packed row hold this many k.
+inline std::int64_t k_per_unit(const KernelTable& table, Format format) {
+    return table.is_paired && format != Format::kF32 ? 2 : 1;
+}
+
+// Of cache rows and of what attention computes with: pairs of BF16, or f32.
+inline Format act_format(const KernelTable& table) {
+    return table.is_paired ? Format::kBf16 : Format::kF32;
+}
+
+}  // namespace turnpike::kernels::fast

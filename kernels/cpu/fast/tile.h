@@ -1,0 +1,92 @@
+// The loop over k blocks that every tile shares. An instruction set gives `Inner`:
+//   Inner::kMaxRows<NV>      rows of one register tile of NV vectors
+//   Inner::block(...)        one k block of a register tile
+//   Inner::unpack(...)       one k block of FP8 to what block() reads, in a scratch
+// Instantiated in each .cpp with types of its own, so no two instruction sets share code.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+
+#include "kernels/cpu/fast/kernel_table.h"
+
+namespace turnpike::kernels::fast {
+
+// One k block of a register tile.
+struct BlockCall {
+    const std::byte* weights;
+    std::int64_t k;
+    const std::byte* x;
+    std::int64_t x_row_stride;
+    float scale;
+    float* out;  // += scale * sum
+};
+
+using BlockFunction = void (*)(const BlockCall&);
+
+template <class Kernel, int NV, std::size_t... I>
+BlockFunction pick_rows(std::int64_t rows, std::index_sequence<I...>) {
+    static constexpr BlockFunction kFunctions[] = {
+        &Kernel::template block<NV, static_cast<int>(I) + 1>...};
+    return kFunctions[rows - 1];
+}
+
+// All rows of one k block in chunks.
+template <class Kernel, int NV>
+void run_block(BlockCall call, std::int64_t num_rows) {
+    constexpr int kMax = Kernel::max_rows(NV);
+    // Evenly, without a short tail.
+    const std::int64_t num_chunks = (num_rows + kMax - 1) / kMax;
+    const std::int64_t chunk = (num_rows + num_chunks - 1) / num_chunks;
+    const std::byte* x = call.x;
+    float* out = call.out;
+    for (std::int64_t row = 0; row < num_rows; row += chunk) {
+        const std::int64_t count = std::min(chunk, num_rows - row);
+        call.x = x + row * call.x_row_stride;
+        call.out = out + row * NV * Kernel::kLanes;
+        pick_rows<Kernel, NV>(count, std::make_index_sequence<kMax>())(call);
+    }
+}
+
+template <class Kernel>
+void run_block_lanes(const BlockCall& call, std::int64_t num_rows, int lanes) {
+    switch (lanes / Kernel::kLanes) {
+        case 1:
+            return run_block<Kernel, 1>(call, num_rows);
+        case 2:
+            return run_block<Kernel, 2>(call, num_rows);
+        case 3:
+            return run_block<Kernel, 3>(call, num_rows);
+        default:
+            return run_block<Kernel, 4>(call, num_rows);
+    }
+}
+
+// Direct reads the stored format, Unpacked what Unpack writes to a scratch; above kDirectRows rows
+// the conversion is paid once instead of once per chunk.
+template <class Direct, class Unpacked, int kDirectRows>
+void run_tile(const TileCall& call, std::int64_t block_bytes) {
+    std::fill_n(call.out, call.num_rows * call.lanes, 0.0F);
+    alignas(64) std::byte scratch[Direct::kScratchBytes];
+    std::int64_t block = 0;
+    for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
+        BlockCall part{call.weights + block * block_bytes,
+                       std::min(kBlock, call.k - k),
+                       call.x + block * call.x_block_stride,
+                       call.x_row_stride,
+                       (call.scales != nullptr ? call.scales[block] : 1.0F) * Direct::kScaleFactor,
+                       call.out};
+        if (call.num_rows <= kDirectRows) {
+            run_block_lanes<Direct>(part, call.num_rows, call.lanes);
+            continue;
+        }
+        if (Direct::kScratchBytes > 1) {
+            Direct::unpack(part, scratch);
+            part.weights = scratch;
+        }
+        run_block_lanes<Unpacked>(part, call.num_rows, call.lanes);
+    }
+}
+
+}  // namespace turnpike::kernels::fast

@@ -1,0 +1,170 @@
+// Tiles in f32: weights of any format against f32 rows. `V` wraps the vectors of an instruction set
+// and has internal linkage in the .cpp that instantiates this.
+//
+// FP8 codes become f32 by moving exponent and mantissa into place: the value times 2^-120, exact
+// for every finite code, subnormals included. The rows are multiplied by 2^100 when they are
+// packed, and the block's scale by 2^20.
+#pragma once
+
+#include "kernels/cpu/fast/tile.h"
+
+namespace turnpike::kernels::fast {
+
+inline constexpr float kFp8RowFactor = 0x1p100F;
+inline constexpr float kFp8ScaleFactor = 0x1p20F;
+
+template <class V, int NV, int MR>
+struct Accumulators {
+    typename V::F sum[MR][NV];
+
+    Accumulators() {
+        for (int m = 0; m < MR; ++m) {
+            for (int v = 0; v < NV; ++v) sum[m][v] = V::zero();
+        }
+    }
+
+    void add_to(float* out, float scale) const {
+        const typename V::F factor = V::broadcast(scale);
+        for (int m = 0; m < MR; ++m) {
+            for (int v = 0; v < NV; ++v) {
+                float* to = out + (m * NV + v) * V::kLanes;
+                V::store(to, V::fma(sum[m][v], factor, V::load(to)));
+            }
+        }
+    }
+};
+
+template <class V>
+struct F32Tile {
+    static constexpr int kLanes = V::kLanes;
+    static constexpr int kScratchBytes = 1;
+    static constexpr float kScaleFactor = 1.0F;
+
+    static constexpr int max_rows(int vectors) { return V::kAccumulators / vectors; }
+
+    static void unpack(const BlockCall&, std::byte*) {}
+
+    template <int NV, int MR>
+    static void block(const BlockCall& call) {
+        Accumulators<V, NV, MR> acc;
+        const auto* w = reinterpret_cast<const float*>(call.weights);
+        for (std::int64_t k = 0; k < call.k; ++k, w += NV * V::kLanes) {
+            typename V::F values[NV];
+            for (int v = 0; v < NV; ++v) values[v] = V::load(w + v * V::kLanes);
+            for (int m = 0; m < MR; ++m) {
+                const auto* x = reinterpret_cast<const float*>(call.x + m * call.x_row_stride);
+                const typename V::F factor = V::broadcast(x[k]);
+                for (int v = 0; v < NV; ++v)
+                    acc.sum[m][v] = V::fma(values[v], factor, acc.sum[m][v]);
+            }
+        }
+        acc.add_to(call.out, call.scale);
+    }
+};
+
+template <class V>
+struct Bf16ToF32Tile {
+    static constexpr int kLanes = V::kLanes;
+    static constexpr int kScratchBytes = static_cast<int>(kBlock) * 4 * V::kLanes * 4;
+    static constexpr float kScaleFactor = 1.0F;
+
+    static constexpr int max_rows(int vectors) {
+        return vectors == 4 ? 1 : V::kAccumulators / 2 / vectors;
+    }
+
+    static void unpack(const BlockCall& call, std::byte* scratch) {
+        const auto* w = reinterpret_cast<const std::uint32_t*>(call.weights);
+        auto* to = reinterpret_cast<float*>(scratch);
+        constexpr int kRow = 4 * V::kLanes;
+        for (std::int64_t k = 0; k < call.k; k += 2, w += kRow, to += 2 * kRow) {
+            for (int v = 0; v < 4; ++v) {
+                const typename V::I pair = V::load_bits(w + v * V::kLanes);
+                V::store(to + v * V::kLanes, V::low_bf16(pair));
+                V::store(to + kRow + v * V::kLanes, V::high_bf16(pair));
+            }
+        }
+    }
+
+    template <int NV, int MR>
+    static void block(const BlockCall& call) {
+        Accumulators<V, NV, MR> acc;
+        const auto* w = reinterpret_cast<const std::uint32_t*>(call.weights);
+        // An odd k ends in a pair with a zero, and so does its row.
+        for (std::int64_t k = 0; k < call.k; k += 2, w += NV * V::kLanes) {
+            for (int m = 0; m < MR; ++m) {
+                const auto* x = reinterpret_cast<const float*>(call.x + m * call.x_row_stride) + k;
+                const typename V::F first = V::broadcast(x[0]);
+                const typename V::F second = V::broadcast(x[1]);
+                for (int v = 0; v < NV; ++v) {
+                    const typename V::I pair = V::load_bits(w + v * V::kLanes);
+                    acc.sum[m][v] = V::fma(V::low_bf16(pair), first, acc.sum[m][v]);
+                    acc.sum[m][v] = V::fma(V::high_bf16(pair), second, acc.sum[m][v]);
+                }
+            }
+        }
+        acc.add_to(call.out, call.scale);
+    }
+};
+
+template <class V>
+struct Fp8ToF32Tile {
+    static constexpr int kLanes = V::kLanes;
+    static constexpr int kScratchBytes = static_cast<int>(kBlock) * 4 * V::kLanes * 4;
+    static constexpr float kScaleFactor = kFp8ScaleFactor;
+
+    static constexpr int max_rows(int) { return 1; }
+
+    // Four codes of each lane to four vectors, k ascending.
+    static void decode(typename V::I codes, typename V::F (&out)[4]) {
+        out[0] = V::template fp8_byte<24>(codes);
+        out[1] = V::template fp8_byte<16>(codes);
+        out[2] = V::template fp8_byte<8>(codes);
+        out[3] = V::template fp8_byte<0>(codes);
+    }
+
+    static void unpack(const BlockCall& call, std::byte* scratch) {
+        const auto* w = reinterpret_cast<const std::uint32_t*>(call.weights);
+        auto* to = reinterpret_cast<float*>(scratch);
+        constexpr int kRow = 4 * V::kLanes;
+        for (std::int64_t k = 0; k < call.k; k += 4, w += kRow, to += 4 * kRow) {
+            for (int v = 0; v < 4; ++v) {
+                typename V::F values[4];
+                decode(V::load_bits(w + v * V::kLanes), values);
+                for (int i = 0; i < 4; ++i) V::store(to + i * kRow + v * V::kLanes, values[i]);
+            }
+        }
+    }
+
+    template <int NV, int MR>
+    static void block(const BlockCall& call) {
+        Accumulators<V, NV, MR> acc;
+        const auto* w = reinterpret_cast<const std::uint32_t*>(call.weights);
+        for (std::int64_t k = 0; k < call.k; k += 4, w += NV * V::kLanes) {
+            const auto* x = reinterpret_cast<const float*>(call.x) + k;
+            const typename V::F factors[4] = {V::broadcast(x[0]), V::broadcast(x[1]),
+                                              V::broadcast(x[2]), V::broadcast(x[3])};
+            for (int v = 0; v < NV; ++v) {
+                typename V::F values[4];
+                decode(V::load_bits(w + v * V::kLanes), values);
+                for (int i = 0; i < 4; ++i)
+                    acc.sum[0][v] = V::fma(values[i], factors[i], acc.sum[0][v]);
+            }
+        }
+        acc.add_to(call.out, call.scale);
+    }
+};
+
+template <class V>
+void tile_f32(const TileCall& call) {
+    const std::int64_t bytes = kBlock * call.lanes;
+    switch (call.format) {
+        case Format::kF32:
+            return run_tile<F32Tile<V>, F32Tile<V>, 0>(call, bytes * 4);
+        case Format::kBf16:
+            return run_tile<Bf16ToF32Tile<V>, F32Tile<V>, 2>(call, bytes * 2);
+        case Format::kFp8:
+            return run_tile<Fp8ToF32Tile<V>, F32Tile<V>, 2>(call, bytes);
+    }
+}
+
+}  // namespace turnpike::kernels::fast
