@@ -3,8 +3,10 @@
 #include <array>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <optional>
 #include <sstream>
+#include <tuple>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -15,7 +17,6 @@ namespace turnpike::engine::text {
 namespace {
 
 using json = nlohmann::ordered_json;
-using Word = std::vector<std::string>;  // byte-level symbols
 
 constexpr std::int32_t kMinVocabSize = 300;
 constexpr std::array kLeading{special::kBos, special::kEos, special::kPad};
@@ -87,58 +88,23 @@ constexpr std::string_view kCorpus =
     "information should always be "
     "clear, correct and complete; everything else can wait until somebody actually needs it.";
 
-std::map<Word, int> count_words() {
-    std::map<Word, int> words;
-    std::istringstream stream{std::string(kCorpus)};
-    std::string text;
-    while (stream >> text) {
-        Word symbols;
-        for (const char c : " " + text) symbols.push_back(to_byte_level(std::string(1, c)));
-        ++words[symbols];
-    }
-    return words;
-}
-
-Word merge_in(const Word& word, const std::pair<std::string, std::string>& pair) {
-    Word merged;
-    for (std::size_t i = 0; i < word.size(); ++i) {
-        if (i + 1 < word.size() && word[i] == pair.first && word[i + 1] == pair.second) {
-            merged.push_back(pair.first + pair.second);
-            ++i;
-        } else {
-            merged.push_back(word[i]);
-        }
-    }
-    return merged;
-}
-
-// The learnt vocabulary: merges in rank order and the tokens that they make.
+// Words as symbols, merged step by step: the learnt merges in rank order.
 class Trainer {
   public:
-    explicit Trainer(std::size_t num_merges) : num_merges_(num_merges) {}
+    explicit Trainer(std::size_t num_merges) : num_merges_(num_merges) {
+        for (int byte = 0; byte < 256; ++byte)
+            texts_.push_back(to_byte_level(std::string(1, static_cast<char>(byte))));
+        count_words();
+    }
 
     void train() {
-        auto words = count_words();
         while (merges_.size() < num_merges_) {
-            std::map<std::pair<std::string, std::string>, int> counts;
-            for (const auto& [word, count] : words) {
-                for (std::size_t i = 0; i + 1 < word.size(); ++i)
-                    counts[{word[i], word[i + 1]}] += count;
-            }
-            // The most frequent pair; the first in byte order on ties, so that the result is fixed.
-            const std::pair<std::string, std::string>* best = nullptr;
-            int best_count = 0;
-            for (const auto& [pair, count] : counts) {
-                if (count > best_count && !tokens_.contains(pair.first + pair.second)) {
-                    best = &pair;
-                    best_count = count;
-                }
-            }
-            if (best == nullptr) break;
-            add(*best);
-            std::map<Word, int> next;
-            for (const auto& [word, count] : words) next[merge_in(word, *best)] += count;
-            words = std::move(next);
+            const std::optional<Pair> best = most_frequent_pair();
+            if (!best) break;
+            const auto merged = static_cast<std::int32_t>(texts_.size());
+            texts_.push_back(joined(*best));
+            add(text_of(best->first), text_of(best->second));
+            for (Word& word : words_) merge_in(word, *best, merged);
         }
         fill_with_letter_pairs();
     }
@@ -146,10 +112,70 @@ class Trainer {
     const std::vector<std::pair<std::string, std::string>>& merges() const { return merges_; }
 
   private:
-    void add(const std::pair<std::string, std::string>& pair) {
-        if (merges_.size() == num_merges_ || !tokens_.insert(pair.first + pair.second).second)
-            return;
-        merges_.push_back(pair);
+    using Pair = std::pair<std::int32_t, std::int32_t>;
+
+    struct Word {
+        std::vector<std::int32_t> symbols;  // indices into texts_
+        int count = 0;
+    };
+
+    void count_words() {
+        std::map<std::string, int> counts;
+        std::istringstream stream{std::string(kCorpus)};
+        for (std::string text; stream >> text;) ++counts[" " + text];
+        for (const auto& [text, count] : counts) {
+            Word word;
+            for (const char c : text) word.symbols.push_back(static_cast<std::uint8_t>(c));
+            word.count = count;
+            words_.push_back(std::move(word));
+        }
+    }
+
+    const std::string& text_of(std::int32_t symbol) const {
+        return texts_[static_cast<std::size_t>(symbol)];
+    }
+
+    std::string joined(Pair pair) const { return text_of(pair.first) + text_of(pair.second); }
+
+    // By count, then the first in the order of the texts, so that the result is fixed.
+    bool is_better(Pair pair, int count, const std::optional<Pair>& best, int best_count) const {
+        if (count != best_count || !best) return count > best_count;
+        return std::tie(text_of(pair.first), text_of(pair.second)) <
+               std::tie(text_of(best->first), text_of(best->second));
+    }
+
+    std::optional<Pair> most_frequent_pair() const {
+        std::map<Pair, int> counts;
+        for (const Word& word : words_) {
+            for (std::size_t i = 0; i + 1 < word.symbols.size(); ++i)
+                counts[{word.symbols[i], word.symbols[i + 1]}] += word.count;
+        }
+        std::optional<Pair> best;
+        int best_count = 0;
+        for (const auto& [pair, count] : counts) {
+            if (!is_better(pair, count, best, best_count) || tokens_.contains(joined(pair)))
+                continue;
+            best = pair;
+            best_count = count;
+        }
+        return best;
+    }
+
+    static void merge_in(Word& word, Pair pair, std::int32_t merged) {
+        std::vector<std::int32_t>& symbols = word.symbols;
+        std::size_t size = 0;
+        for (std::size_t i = 0; i < symbols.size(); ++i) {
+            const bool is_pair =
+                i + 1 < symbols.size() && symbols[i] == pair.first && symbols[i + 1] == pair.second;
+            symbols[size++] = is_pair ? merged : symbols[i];
+            if (is_pair) ++i;
+        }
+        symbols.resize(size);
+    }
+
+    void add(const std::string& left, const std::string& right) {
+        if (merges_.size() == num_merges_ || !tokens_.insert(left + right).second) return;
+        merges_.emplace_back(left, right);
     }
 
     // The text may be too small for the size that was asked for: letters in pairs, then in pairs of
@@ -162,7 +188,7 @@ class Trainer {
             for (const std::string& left : parts) {
                 for (const std::string& right : parts) {
                     if (merges_.size() == num_merges_) return;
-                    add({left, right});
+                    add(left, right);
                     longer.push_back(left + right);
                 }
             }
@@ -171,8 +197,10 @@ class Trainer {
     }
 
     std::size_t num_merges_;
+    std::vector<std::string> texts_;
+    std::vector<Word> words_;
     std::vector<std::pair<std::string, std::string>> merges_;
-    std::set<std::string> tokens_;
+    std::unordered_set<std::string> tokens_;
 };
 
 json split(const char* pattern) {
@@ -216,15 +244,16 @@ Result<std::string> synthesize_tokenizer_json(std::int32_t vocab_size) {
             "expected a vocabulary of at least " + std::to_string(kMinVocabSize) +
             " rows for a byte-level tokenizer, found " + std::to_string(vocab_size));
     }
-    json vocabulary = json::object();
+    // An ordered object looks for a key from its beginning: filled at once instead.
+    std::vector<std::pair<std::string, json>> vocabulary;
     json added = json::array();
     std::int32_t next_id = 0;
     for (const std::string_view text : kLeading) {
         added.push_back(added_token(next_id, text, true));
-        vocabulary[std::string(text)] = next_id++;
+        vocabulary.emplace_back(text, next_id++);
     }
     for (int byte = 0; byte < 256; ++byte)
-        vocabulary[to_byte_level(std::string(1, static_cast<char>(byte)))] = next_id++;
+        vocabulary.emplace_back(to_byte_level(std::string(1, static_cast<char>(byte))), next_id++);
     const auto num_merges =
         static_cast<std::size_t>(vocab_size - kNumSyntheticPaddingRows - next_id) -
         kTrailing.size();
@@ -233,7 +262,7 @@ Result<std::string> synthesize_tokenizer_json(std::int32_t vocab_size) {
     json merges = json::array();
     for (const auto& [left, right] : trainer.merges()) {
         merges.push_back(left + " " + right);
-        vocabulary[left + right] = next_id++;
+        vocabulary.emplace_back(left + right, next_id++);
     }
     for (const std::string_view text : kTrailing)
         added.push_back(added_token(next_id++, text, text == "<|EOT|>"));
@@ -253,7 +282,7 @@ Result<std::string> synthesize_tokenizer_json(std::int32_t vocab_size) {
                       {"end_of_word_suffix", nullptr},
                       {"fuse_unk", false},
                       {"byte_fallback", false},
-                      {"vocab", vocabulary},
+                      {"vocab", json::object_t(vocabulary.begin(), vocabulary.end())},
                       {"merges", merges}}}};
     return file.dump(1) + "\n";
 }

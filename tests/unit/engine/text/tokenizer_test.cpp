@@ -38,6 +38,7 @@ TEST(ByteLevel, EveryByteHasItsCharacter) {
 TEST(SynthTokenizer, HasTheRealLayoutAndTheSameBytesEachTime) {
     EXPECT_EQ(synthesize_tokenizer_json(2048).value(), synthesize_tokenizer_json(2048).value());
     EXPECT_FALSE(synthesize_tokenizer_json(299).has_value());
+    EXPECT_TRUE(synthesize_tokenizer_json(129'280).has_value());  // of the real head: in seconds
     for (const std::int32_t size : {300, 512, 1024}) {
         const Tokenizer tokenizer =
             Tokenizer::parse(synthesize_tokenizer_json(size).value(), "t").value();
