@@ -15,6 +15,7 @@ invented words and Zipf-distributed characters of other scripts, from a fixed se
 Made with tokenizers 0.22.2 under CPython 3.11.7.
 """
 
+import collections
 import json
 import pathlib
 import random
@@ -305,6 +306,14 @@ def strings():
         yield from make(rng)
 
 
+def check_categories(texts):
+    """At least 50 strings hold a member of each general category but Cs."""
+    counts = collections.Counter(c for text in texts for c in set(map(unicodedata.category, text)))
+    assert len(counts) == 29 and min(counts.values()) >= 50, counts
+    assert len(set(texts)) >= 10000, len(set(texts))
+    print(f"{len(set(texts))} distinct strings, {len(counts)} categories, the rarest in {min(counts.values())} strings")
+
+
 # --- what the package says -----------------------------------------------------------------------
 
 def fnv1a(data):
@@ -375,6 +384,7 @@ def main():
         write(sys.argv[2], sys.argv[3])
     else:
         texts = list(strings())
+        check_categories(texts)
         blob = b"".join(struct.pack("<H", len(text.encode())) + text.encode() for text in texts)
         (DATA / "tokenizer_strings.bin").write_bytes(blob)
         for name in KINDS:
