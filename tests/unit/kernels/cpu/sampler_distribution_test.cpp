@@ -135,7 +135,7 @@ struct Case {
 };
 
 const std::vector<SeenToken> kSeen{{1, 0}, {3, 2}, {4, 1}, {9, 5}, {12, 0}, {17, 3}, {33, 1}};
-const std::vector<TokenBias> kBias{{0, 2.5F}, {5, -3.0F}, {9, 1.0F}, {39, 4.0F}};
+const std::vector<TokenBias> kBias{{4, 2.5F}, {5, -3.0F}, {9, 1.0F}, {39, 4.0F}};
 const std::vector<std::uint32_t> kAllowed{0x5A5AF0F3U, 0x000000C5U};
 
 std::vector<Case> cases() {
