@@ -18,7 +18,8 @@ namespace turnpike::engine {
 
 // What the division of a model among ranks depends on, beside its tensors.
 struct ServingShape {
-    std::int64_t num_heads = 0;            // a rank holds whole heads
+    std::int64_t num_heads = 0;
+    std::int64_t head_unit = 1;            // a rank holds a multiple of so many heads
     std::int64_t num_kv_heads = 0;         // 1 where all heads share one cache row
     std::int64_t kv_values_per_token = 0;  // of all main layers
 };

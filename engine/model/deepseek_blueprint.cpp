@@ -1,7 +1,10 @@
 // See deepseek_blueprint.h.
 #include "engine/model/deepseek_blueprint.h"
 
+#include <numeric>
+
 #include "engine/model/deepseek_model.h"
+#include "kernels/api/fp8.h"
 
 namespace turnpike::engine {
 namespace {
@@ -13,7 +16,12 @@ class DeepseekBlueprint final : public Blueprint {
     ModelInfo info() const override { return deepseek_info(config_); }
 
     ServingShape serving_shape() const override {
-        return {config_.mla.num_heads, 1, config_.num_layers * config_.mla.cache_dim()};
+        // The FP8 blocks of q_b_proj straddle heads whose width is no multiple of a block's.
+        const std::int64_t unit =
+            config_.is_fp8 ? kernels::kFp8Block /
+                                 std::gcd<std::int64_t>(kernels::kFp8Block, config_.mla.query_dim())
+                           : 1;
+        return {config_.mla.num_heads, unit, 1, config_.num_layers * config_.mla.cache_dim()};
     }
 
     std::vector<TensorSpec> tensors() const override { return deepseek_tensors(config_); }

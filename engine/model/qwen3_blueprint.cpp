@@ -40,7 +40,7 @@ class Qwen3Blueprint final : public Blueprint {
 
     ServingShape serving_shape() const override {
         const kernels::GqaShape& shape = config_.attention;
-        return {shape.num_heads, shape.num_kv_heads, config_.num_layers * shape.cache_dim()};
+        return {shape.num_heads, 1, shape.num_kv_heads, config_.num_layers * shape.cache_dim()};
     }
 
     std::vector<TensorSpec> tensors() const override {

@@ -95,12 +95,20 @@ class NewFile {
 
     void write(const std::string& text) { write(std::as_bytes(std::span(text))); }
 
+    // Counts as zeros without writing them.
+    void skip(std::uint64_t num_bytes) { num_skipped_ += num_bytes; }
+
     Status finish() {
+        const auto written = static_cast<std::uint64_t>(stream_.tellp());
         stream_.close();
         if (!stream_) {
             return Error{ErrorCode::kIo, temporary_ + ": cannot be written; is the disk full?", {}};
         }
         std::error_code code;
+        if (num_skipped_ > 0) {
+            std::filesystem::resize_file(temporary_, written + num_skipped_, code);
+            if (code) return Error{ErrorCode::kIo, temporary_ + ": " + code.message(), {}};
+        }
         std::filesystem::rename(temporary_, path_, code);
         if (code) return Error{ErrorCode::kIo, path_ + ": " + code.message(), {}};
         return {};
@@ -110,6 +118,7 @@ class NewFile {
     std::string path_;
     std::string temporary_;
     std::ofstream stream_;
+    std::uint64_t num_skipped_ = 0;  // after what was written
 };
 
 Status write_text(const std::string& path, const std::string& text) {
@@ -118,13 +127,22 @@ Status write_text(const std::string& path, const std::string& text) {
     return file.finish();
 }
 
-Status write_shard(const std::string& dir, const Shard& shard, const SynthContext& context) {
+Status write_shard(const std::string& dir,
+                   const Shard& shard,
+                   const SynthContext& context,
+                   bool is_sparse) {
     NewFile file(dir + "/" + shard.file_name);
     const std::string header = header_text(shard);
     const auto length = static_cast<std::uint64_t>(header.size());
     file.write(std::as_bytes(std::span(&length, 1)));
     file.write(header);
-    for (const TensorSpec* spec : shard.tensors) file.write(synth_tensor(context, *spec));
+    for (const TensorSpec* spec : shard.tensors) {
+        if (is_sparse) {
+            file.skip(stored_bytes(*spec));
+        } else {
+            file.write(synth_tensor(context, *spec));
+        }
+    }
     return file.finish();
 }
 
@@ -176,7 +194,9 @@ Status synthesize_checkpoint(const SynthOptions& options) {
     if (code) return Error{ErrorCode::kIo, index_path + ": " + code.message(), {}};
     const auto json = nlohmann::ordered_json::parse(*config_text);
     RETURN_IF_ERROR(write_text(options.out_dir + "/config.json", json.dump(2) + "\n"));
-    for (const Shard& shard : shards) RETURN_IF_ERROR(write_shard(options.out_dir, shard, context));
+    for (const Shard& shard : shards) {
+        RETURN_IF_ERROR(write_shard(options.out_dir, shard, context, options.is_sparse));
+    }
     if (options.num_shards == 1) return {};
     return write_text(index_path, index_text(shards));
 }

@@ -16,6 +16,9 @@ struct SynthOptions {
     std::uint64_t seed = 0;
     std::string out_dir;  // made when it does not exist; files of the same names are replaced
     int num_shards = 3;   // 1 writes model.safetensors without an index
+    // Headers and sizes only: every value reads as zero and the files take almost no disk, so that
+    // the largest models can be checked and planned anywhere.
+    bool is_sparse = false;
 };
 
 // Writes config.json (normalised), the shards and model.safetensors.index.json; never a tokenizer.

@@ -29,6 +29,30 @@ CLI::App* add_logits(CLI::App& app, LogitsRequest& request) {
     return logits;
 }
 
+CLI::App* add_synth(CLI::App& app, SynthRequest& request) {
+    auto* synth = app.add_subcommand("synth", "write a deterministic random checkpoint");
+    synth->add_option("--config", request.config_file, "config.json of the architecture")
+        ->required();
+    synth->add_option("--seed", request.seed, "seed of the weights");
+    synth->add_option("--out", request.out_dir, "folder to write")->required();
+    synth->add_option("--shards", request.num_shards, "files to spread the tensors over")
+        ->capture_default_str();
+    synth->add_flag("--sparse", request.is_sparse,
+                    "sizes without values: takes almost no disk at any size");
+    return synth;
+}
+
+CLI::App* add_plan(CLI::App& app, PlanRequest& request) {
+    auto* plan = app.add_subcommand("plan", "what goes where on so many GPUs, and whether it fits");
+    plan->add_option("--gpus", request.num_gpus, "GPUs of one replica")->required();
+    plan->add_option("--gpu-memory", request.gpu_memory_gib, "usable GiB of one GPU")->required();
+    plan->add_option("--context", request.context,
+                     "tokens of one sequence (default: the checkpoint's context)");
+    plan->add_option("--concurrency", request.concurrency, "sequences of that length at a time")
+        ->capture_default_str();
+    return plan;
+}
+
 }  // namespace
 }  // namespace turnpike::engine
 
@@ -38,9 +62,10 @@ int main(int argc, char** argv) {
     app.require_subcommand(1);
     std::string config;
     std::string model;
-    std::string out;
     engine::LogitsRequest logits_request;
-    std::uint64_t seed = 1;
+    engine::SynthRequest synth_request;
+    engine::PlanRequest plan_request;
+    std::string checksums;
     std::string wording;
     std::string kind;
     bool only_checks_config = false;
@@ -50,17 +75,16 @@ int main(int argc, char** argv) {
     auto* serve = app.add_subcommand("serve", "serve a model over HTTP");
     serve->add_option("--config", config, "settings file (JSON)")->required();
     serve->add_flag("--check-config", only_checks_config, "print the effective settings and exit");
-    auto* synth = app.add_subcommand("synth", "write a deterministic random checkpoint");
-    synth->add_option("--config", config, "config.json of the architecture")->required();
-    synth->add_option("--seed", seed, "seed of the weights");
-    synth->add_option("--out", out, "folder to write")->required();
+    auto* synth = engine::add_synth(app, synth_request);
     auto* check = app.add_subcommand("check", "check a checkpoint's files against its config");
+    check->add_option("--checksums", checksums, "SHA-256 sums of its files, as sha256sum writes");
+    auto* plan = engine::add_plan(app, plan_request);
     auto* logits = engine::add_logits(app, logits_request);
     auto* tokenize = app.add_subcommand("tokenize", "text on stdin to token ids");
     tokenize->add_flag("--plain", is_plain, "read added tokens as ordinary text");
     auto* detokenize = app.add_subcommand("detokenize", "token ids on stdin to text");
     auto* render = app.add_subcommand("render", "{\"messages\": [...]} on stdin to the prompt");
-    for (auto* verb : {check, logits, tokenize, detokenize, render}) {
+    for (auto* verb : {check, plan, logits, tokenize, detokenize, render}) {
         verb->add_option("--model", model, "checkpoint folder")->required();
     }
     auto* prompt = app.add_subcommand("prompt", "fields (JSON) on stdin to a ready-made prompt");
@@ -78,8 +102,9 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
 
     if (serve->parsed()) return engine::serve(config, only_checks_config);
-    if (synth->parsed()) return engine::synth(config, seed, out);
-    if (check->parsed()) return engine::check(model);
+    if (synth->parsed()) return engine::synth(synth_request);
+    if (check->parsed()) return engine::check(model, checksums);
+    if (plan->parsed()) return engine::plan(model, plan_request);
     if (logits->parsed()) {
         logits_request.model_dir = model;
         return engine::logits(logits_request);

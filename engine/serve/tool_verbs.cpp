@@ -5,6 +5,7 @@
 
 #include "engine/model/load.h"
 #include "engine/model/synth.h"
+#include "engine/serve/checksums.h"
 #include "engine/serve/verbs.h"
 #include "engine/text/synth_tokenizer.h"
 #include "engine/text/tokenizer.h"
@@ -38,11 +39,14 @@ std::string npy_header(std::size_t rows, std::size_t columns) {
 
 }  // namespace
 
-int synth(const std::string& config_file, std::uint64_t seed, const std::string& out_dir) {
+int synth(const SynthRequest& request) {
+    const std::string& out_dir = request.out_dir;
     SynthOptions options;
-    options.config_path = config_file;
-    options.seed = seed;
+    options.config_path = request.config_file;
+    options.seed = request.seed;
     options.out_dir = out_dir;
+    options.num_shards = request.num_shards;
+    options.is_sparse = request.is_sparse;
     if (const Status status = synthesize_checkpoint(options); !status) return fail(status.error());
     const auto info = read_model_info(out_dir);
     if (!info) return fail(info.error());
@@ -64,12 +68,44 @@ int synth(const std::string& config_file, std::uint64_t seed, const std::string&
     return 0;
 }
 
-int check(const std::string& model_dir) {
+int check(const std::string& model_dir, const std::string& checksums_file) {
     if (const Status status = check_checkpoint(model_dir); !status) return fail(status.error());
+    if (!checksums_file.empty()) {
+        const auto count = check_checksums(model_dir, checksums_file);
+        if (!count) return fail(count.error());
+        std::printf("%s: %d files have the checksums of %s\n", model_dir.c_str(), *count,
+                    checksums_file.c_str());
+    }
     const auto tokenizer = text::Tokenizer::load(model_dir + "/tokenizer.json");
     if (!tokenizer) return fail(tokenizer.error());
     std::printf("%s: every tensor and the tokenizer are as the config says\n", model_dir.c_str());
     return 0;
+}
+
+int plan(const std::string& model_dir, const PlanRequest& request) {
+    const auto plan = plan_memory(model_dir, request);
+    if (!plan) return fail(plan.error());
+    constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
+    std::printf("%s: %s, %llu tensors, %.2f GiB\n", model_dir.c_str(), plan->architecture.c_str(),
+                static_cast<unsigned long long>(plan->num_tensors),
+                static_cast<double>(plan->num_bytes) / kGib);
+    std::printf(
+        "%lld GPUs of %.1f GiB, %.1f GiB of each kept for activations; %lld sequences of "
+        "%lld tokens\n",
+        static_cast<long long>(request.num_gpus), request.gpu_memory_gib, request.overhead_gib,
+        static_cast<long long>(request.concurrency), static_cast<long long>(plan->context));
+    for (const LayoutPlan& layout : plan->layouts) {
+        std::printf("%s: %s\n", layout.name.c_str(), layout.fits() ? "yes" : "no");
+        if (!layout.obstacle.empty()) std::printf("  %s\n", layout.obstacle.c_str());
+        std::printf("  weights per GPU  %10.2f GiB\n", layout.weight_bytes / kGib);
+        std::printf("  KV per token     %10.0f bytes on a GPU\n", layout.kv_bytes_per_token);
+        std::printf("  KV tokens        %10lld in all, %lld needed\n",
+                    static_cast<long long>(layout.kv_tokens),
+                    static_cast<long long>(layout.kv_tokens_needed));
+        std::printf("  headroom per GPU %10.2f GiB\n", layout.headroom_bytes / kGib);
+    }
+    std::printf("%s\n", plan->fits() ? "yes" : "no");
+    return plan->fits() ? 0 : 1;
 }
 
 int logits(const LogitsRequest& request) {

@@ -10,12 +10,25 @@
 #include "config/base/error.h"
 #include "config/base/ids.h"
 #include "config/base/result.h"
+#include "engine/model/memory_plan.h"
 
 namespace turnpike::engine {
 
 int serve(const std::string& config_file, bool only_checks_config);
-int synth(const std::string& config_file, std::uint64_t seed, const std::string& out_dir);
-int check(const std::string& model_dir);
+
+struct SynthRequest {
+    std::string config_file;
+    std::uint64_t seed = 1;
+    std::string out_dir;
+    int num_shards = 3;
+    bool is_sparse = false;  // sizes without values
+};
+
+int synth(const SynthRequest& request);
+// checksums_file: as sha256sum writes it, with names of files in the folder; empty = none.
+int check(const std::string& model_dir, const std::string& checksums_file);
+// What goes where on so many GPUs; 0 when a layout fits, else 1.
+int plan(const std::string& model_dir, const PlanRequest& request);
 
 struct LogitsRequest {
     std::string model_dir;
