@@ -50,6 +50,8 @@ KernelTable make_table() {
     table.vector_lanes = Avx2::kLanes;
     table.group_lanes = 4 * Avx2::kLanes;
     table.tile = tile_f32<Avx2>;
+    table.multiply = multiply_f32<Avx2>;
+    table.flops_per_round = std::int64_t{2} * kMultiplyChains * kMultiplySteps * Avx2::kLanes;
     return table;
 }
 

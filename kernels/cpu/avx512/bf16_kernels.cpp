@@ -174,6 +174,17 @@ void pack_rows(const PackCall& call) {
     pack_bf16(call);
 }
 
+float multiply(std::int64_t rounds) {
+    __m512 sums[kMultiplyChains];
+    for (__m512& sum : sums) sum = _mm512_setzero_ps();
+    const __m512bh pair = as_bf16(_mm512_set1_epi32(static_cast<int>(rounds | 0x3F803F80)));
+    for (std::int64_t i = 0; i < rounds * kMultiplySteps; ++i) {
+        for (__m512& sum : sums) sum = _mm512_dpbf16_ps(sum, pair, pair);
+    }
+    for (int c = 1; c < kMultiplyChains; ++c) sums[0] = _mm512_add_ps(sums[0], sums[c]);
+    return _mm512_cvtss_f32(sums[0]);
+}
+
 KernelTable make_table() {
     KernelTable table = RowLoops<Avx512>::table();
     table.isa = CpuIsa::kAvx512Bf16;
@@ -182,6 +193,8 @@ KernelTable make_table() {
     table.is_paired = true;
     table.tile = tile;
     table.pack_rows = pack_rows;
+    table.multiply = multiply;
+    table.flops_per_round = std::int64_t{4} * kMultiplyChains * kMultiplySteps * Avx512::kLanes;
     table.rows_to_weights = RowLoops<Avx512>::pair_rows;
     table.softmax64 = [](const float* scores, std::int64_t count, float scale,
                          std::uint32_t* packed) {

@@ -13,6 +13,8 @@ KernelTable make_table() {
     table.vector_lanes = Avx512::kLanes;
     table.group_lanes = 4 * Avx512::kLanes;
     table.tile = tile_f32<Avx512>;
+    table.multiply = multiply_f32<Avx512>;
+    table.flops_per_round = std::int64_t{2} * kMultiplyChains * kMultiplySteps * Avx512::kLanes;
     return table;
 }
 

@@ -106,6 +106,17 @@ struct KernelTable {
     };
 
     Mass (*mass_from)(const float* odds, std::int64_t n, float threshold) = nullptr;
+    // gumbel_noise of each token within 0.05; infinity for the few where this would not hold.
+    void (*rough_noise)(const std::int32_t* tokens,
+                        std::int64_t n,
+                        const SampleParams& params,
+                        float* out) = nullptr;
+
+    // What the machine can do, for benchmarks: reads n bytes (a multiple of 1024), and multiplies
+    // with `rounds` chains of register arithmetic; both return something that depends on the work.
+    std::uint64_t (*read_all)(const std::byte* from, std::int64_t n) = nullptr;
+    float (*multiply)(std::int64_t rounds) = nullptr;
+    std::int64_t flops_per_round = 0;
 };
 
 const KernelTable& avx2_kernels();

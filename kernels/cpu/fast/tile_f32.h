@@ -154,6 +154,24 @@ struct Fp8ToF32Tile {
     }
 };
 
+// Register arithmetic alone: twelve chains of kMultiplySteps.
+inline constexpr int kMultiplyChains = 12;
+inline constexpr int kMultiplySteps = 64;
+
+template <class V>
+float multiply_f32(std::int64_t rounds) {
+    typename V::F sums[kMultiplyChains];
+    for (auto& sum : sums) sum = V::zero();
+    typename V::F factor = V::broadcast(1.0F + static_cast<float>(rounds) * 1e-12F);
+    for (std::int64_t i = 0; i < rounds * kMultiplySteps; ++i) {
+        for (auto& sum : sums) sum = V::fma(factor, factor, sum);
+    }
+    float out[V::kLanes];
+    for (int c = 1; c < kMultiplyChains; ++c) sums[0] = V::fma(sums[c], factor, sums[0]);
+    V::store(out, sums[0]);
+    return out[0];
+}
+
 template <class V>
 void tile_f32(const TileCall& call) {
     const std::int64_t bytes = kBlock * call.lanes;
