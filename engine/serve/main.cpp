@@ -1,7 +1,9 @@
 // turnpike-engine: one model replica. `serve` runs it; the other verbs make and inspect
 // checkpoints.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <limits>
+#include <thread>
 
 #include "engine/serve/verbs.h"
 
@@ -53,6 +55,22 @@ CLI::App* add_plan(CLI::App& app, PlanRequest& request) {
     return plan;
 }
 
+CLI::App* add_bench(CLI::App& app, BenchRequest& request) {
+    auto* bench = app.add_subcommand("bench", "prefill and decode speed, as JSON");
+    bench->add_option("-p,--prompt", request.num_prompt, "tokens of a prompt")
+        ->capture_default_str();
+    bench->add_option("-n,--generate", request.num_generated, "tokens to decode")
+        ->capture_default_str();
+    bench->add_option("-d,--depth", request.depth, "positions before the first decoded one")
+        ->capture_default_str();
+    request.num_threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    bench->add_option("-t,--threads", request.num_threads, "threads")->capture_default_str();
+    bench->add_option("-r,--repeats", request.repeats, "repetitions")->capture_default_str();
+    bench->add_option("--isa", request.isa, "scalar, avx2, avx512, avx512-bf16 or auto")
+        ->capture_default_str();
+    return bench;
+}
+
 }  // namespace
 }  // namespace turnpike::engine
 
@@ -66,6 +84,7 @@ int main(int argc, char** argv) {
     engine::SynthRequest synth_request;
     engine::PlanRequest plan_request;
     std::string checksums;
+    engine::BenchRequest bench_request;
     std::string wording;
     std::string kind;
     bool only_checks_config = false;
@@ -80,11 +99,12 @@ int main(int argc, char** argv) {
     check->add_option("--checksums", checksums, "SHA-256 sums of its files, as sha256sum writes");
     auto* plan = engine::add_plan(app, plan_request);
     auto* logits = engine::add_logits(app, logits_request);
+    auto* bench = engine::add_bench(app, bench_request);
     auto* tokenize = app.add_subcommand("tokenize", "text on stdin to token ids");
     tokenize->add_flag("--plain", is_plain, "read added tokens as ordinary text");
     auto* detokenize = app.add_subcommand("detokenize", "token ids on stdin to text");
     auto* render = app.add_subcommand("render", "{\"messages\": [...]} on stdin to the prompt");
-    for (auto* verb : {check, plan, logits, tokenize, detokenize, render}) {
+    for (auto* verb : {check, plan, logits, bench, tokenize, detokenize, render}) {
         verb->add_option("--model", model, "checkpoint folder")->required();
     }
     auto* prompt = app.add_subcommand("prompt", "fields (JSON) on stdin to a ready-made prompt");
@@ -108,6 +128,10 @@ int main(int argc, char** argv) {
     if (logits->parsed()) {
         logits_request.model_dir = model;
         return engine::logits(logits_request);
+    }
+    if (bench->parsed()) {
+        bench_request.model_dir = model;
+        return engine::bench(bench_request);
     }
     if (tokenize->parsed()) return engine::tokenize(model, is_plain, is_json);
     if (detokenize->parsed()) return engine::detokenize(model, is_json);

@@ -41,6 +41,19 @@ struct LogitsRequest {
 };
 
 int logits(const LogitsRequest& request);
+
+struct BenchRequest {
+    std::string model_dir;
+    std::string isa = "auto";
+    int num_threads = 1;
+    int repeats = 5;
+    std::int64_t num_prompt = 512;
+    std::int64_t num_generated = 128;
+    std::int64_t depth = 0;
+};
+
+// Speeds beside what the machine can do, as JSON on stdout.
+int bench(const BenchRequest& request);
 // Token ids separated by white space. kInvalidArgument for anything else.
 Result<std::vector<TokenId>> read_tokens(std::istream& stream);
 

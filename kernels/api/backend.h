@@ -32,11 +32,21 @@ struct BackendOptions {
     int num_threads = 1;  // results do not depend on it
 };
 
+// What ops have read and computed since the backend was made, for benchmarks: weights once per op
+// and not per row; two operations for a multiply-add, attention without what the causal mask hides.
+struct OpCounts {
+    std::int64_t weight_bytes = 0;
+    std::int64_t flops = 0;
+};
+
 class Backend {
   public:
     virtual ~Backend() = default;
     virtual std::string_view name() const = 0;
     virtual DType activation_dtype() const = 0;
+
+    // Zeros where they are not kept.
+    virtual OpCounts counts() const { return {}; }
 
     // Memory and weights.
     virtual std::unique_ptr<Buffer> allocate(std::size_t num_bytes) = 0;

@@ -45,6 +45,8 @@ class FastBackend final : public Backend {
 
     DType activation_dtype() const override { return DType::kF32; }
 
+    OpCounts counts() const override { return counts_; }
+
     std::unique_ptr<Buffer> allocate(std::size_t num_bytes) override {
         return std::make_unique<HostBuffer>(num_bytes);
     }
@@ -109,10 +111,12 @@ class FastBackend final : public Backend {
     }
 
     void linear(MatrixView x, const PreparedWeight& weight, MatrixView out) override {
+        count_linear(packed(weight), x.rows);
         fast::linear(context_, scratch_, x, packed(weight), false, out);
     }
 
     void linear_split_k(MatrixView x, const PreparedWeight& weight, MatrixView out) override {
+        count_linear(packed(weight), x.rows);
         fast::linear(context_, scratch_, x, packed(weight), true, out);
     }
 
@@ -164,6 +168,7 @@ class FastBackend final : public Backend {
                       const KvCache& cache,
                       MatrixView out) override {
         const AttentionCall call{queries, slices, kv_up_of(kv_up), shape, layer, paged(cache), out};
+        for (const AttentionSlice& slice : slices) count_naive(slice, shape);
         fast::attend_naive(context_, attention_scratch_, call);
     }
 
@@ -175,6 +180,7 @@ class FastBackend final : public Backend {
                          const KvCache& cache,
                          MatrixView out) override {
         const AttentionCall call{queries, slices, kv_up_of(kv_up), shape, layer, paged(cache), out};
+        counts_.weight_bytes += static_cast<std::int64_t>(call.kv_up.absorbed_bytes());
         fast::attend_absorbed(context_, attention_scratch_, call);
     }
 
@@ -199,6 +205,7 @@ class FastBackend final : public Backend {
                      const Routing& routing,
                      std::span<const MlpWeights> experts,
                      MatrixView out) override {
+        count_experts(routing, experts);
         fast::run_experts(context_, moe_scratch_, x, routing, experts, out);
     }
 
@@ -224,6 +231,30 @@ class FastBackend final : public Backend {
     }
 
   private:
+    void count_linear(const PackedWeight& weight, std::int64_t rows) {
+        if (!weight.is_vector())
+            counts_.weight_bytes += static_cast<std::int64_t>(weight.matrix().num_bytes());
+        counts_.flops += 2 * rows * weight.rows() * weight.cols();
+    }
+
+    void count_experts(const Routing& routing, std::span<const MlpWeights> experts) {
+        std::vector<std::int64_t> rows(experts.size());
+        for (const std::int32_t expert : routing.experts) ++rows[static_cast<std::size_t>(expert)];
+        for (std::size_t e = 0; e < experts.size(); ++e) {
+            if (rows[e] == 0) continue;
+            for (const auto* weight : {experts[e].gate, experts[e].up, experts[e].down})
+                count_linear(packed(*weight), rows[e]);
+        }
+    }
+
+    void count_naive(const AttentionSlice& slice, const MlaShape& shape) {
+        const std::int64_t tokens = slice.first_position + slice.num_rows;
+        const std::int64_t pairs = slice.num_rows * (slice.first_position + tokens + 1) / 2;
+        counts_.flops += 2 * shape.num_heads *
+                         (pairs * (shape.query_dim() + shape.v_dim) +
+                          tokens * (shape.nope_dim + shape.v_dim) * shape.latent_dim);
+    }
+
     template <class Body>
     void for_rows(std::int64_t rows, std::int64_t work, const Body& body) {
         threads_.run(rows, work, [&](std::int64_t begin, std::int64_t end) {
@@ -235,16 +266,11 @@ class FastBackend final : public Backend {
     ThreadPool threads_;
     const Context context_;
     Arena arena_;
+    OpCounts counts_;
     Scratch scratch_;
     MoeScratch moe_scratch_;
     AttentionScratch attention_scratch_;
 };
-
-const KernelTable& table_of(CpuIsa isa) {
-    if (isa == CpuIsa::kAvx2) return avx2_kernels();
-    if (isa == CpuIsa::kAvx512) return avx512_kernels();
-    return avx512_bf16_kernels();
-}
 
 }  // namespace
 }  // namespace fast

@@ -123,6 +123,13 @@ const KernelTable& avx2_kernels();
 const KernelTable& avx512_kernels();
 const KernelTable& avx512_bf16_kernels();
 
+// Not for kScalar.
+inline const KernelTable& table_of(CpuIsa isa) {
+    if (isa == CpuIsa::kAvx2) return avx2_kernels();
+    if (isa == CpuIsa::kAvx512) return avx512_kernels();
+    return avx512_bf16_kernels();
+}
+
 // Bytes of one 32-bit unit of a packed row hold this many k.
 inline std::int64_t k_per_unit(const KernelTable& table, Format format) {
     return table.is_paired && format != Format::kF32 ? 2 : 1;

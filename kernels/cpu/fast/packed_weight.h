@@ -110,6 +110,14 @@ class KvUpWeight final : public PreparedWeight {
 
     std::int64_t cols() const override { return cols_; }
 
+    // Of one pass over all heads in the absorbed form.
+    std::size_t absorbed_bytes() const {
+        std::size_t sum = 0;
+        for (const Head& head : heads_)
+            sum += head.key_transposed.num_bytes() + head.value.num_bytes();
+        return sum;
+    }
+
     const Head& head(std::int64_t index) const { return heads_[static_cast<std::size_t>(index)]; }
 
   private:
