@@ -165,13 +165,18 @@ SampledRow sample_row(const KernelTable& table,
     const float max = table.max_of(logits.data(), count);
     std::vector<float> odds(logits.size());
     const double total = table.exp_all(logits.data(), count, max, 1.0F, odds.data());
-    row.logprob = static_cast<float>(logits[static_cast<std::size_t>(row.token)] -
-                                     (static_cast<double>(max) + std::log(total)));
+    const double log_total = static_cast<double>(max) + std::log(total);
+    const auto logprob_of = [&](std::int32_t token) {
+        return static_cast<float>(logits[static_cast<std::size_t>(token)] - log_total);
+    };
+    row.logprob = logprob_of(row.token);
     if (params.num_alternatives > 0) {
         SampleParams likeliest;
         likeliest.temperature = 0.0F;
         likeliest.num_alternatives = params.num_alternatives;
         row.alternatives = reference::sample_row(logits, likeliest).alternatives;
+        // One token's log-probability is one number, wherever it is told.
+        for (TokenLogprob& entry : row.alternatives) entry.logprob = logprob_of(entry.token);
     }
     return row;
 }
