@@ -47,6 +47,7 @@ Result<Enum> parse_enum(std::string_view file_name,
 
 Status validate(const ModelCard& card, std::string_view file_name) {
     if (card.id.empty()) return card_error(file_name, "id", "is empty");
+    if (card.parameters < 0) return card_error(file_name, "parameters", "must be at least 0");
     if (card.context_length < 1)
         return card_error(file_name, "context_length", "must be at least 1");
     if (card.default_max_tokens < 1 || card.default_max_tokens > card.max_max_tokens) {
@@ -87,6 +88,10 @@ Status convert(const RawCard& raw, std::string_view file_name, ModelCard& card) 
     RETURN_IF_ERROR(style);
     const auto numerics = parse_enum(file_name, "numerics", raw.numerics, kNumerics);
     RETURN_IF_ERROR(numerics);
+    card.reasoning = *reasoning;
+    card.reasoning_style = *style;
+    card.numerics = *numerics;
+    if (!card.has_prices) return {};
     const auto input = per_token_price(file_name, "input_usd_per_mtok", raw.input_usd_per_mtok);
     RETURN_IF_ERROR(input);
     const auto cached =
@@ -94,9 +99,6 @@ Status convert(const RawCard& raw, std::string_view file_name, ModelCard& card) 
     RETURN_IF_ERROR(cached);
     const auto output = per_token_price(file_name, "output_usd_per_mtok", raw.output_usd_per_mtok);
     RETURN_IF_ERROR(output);
-    card.reasoning = *reasoning;
-    card.reasoning_style = *style;
-    card.numerics = *numerics;
     card.input_nano_usd = *input;
     card.cached_input_nano_usd = *cached;
     card.output_nano_usd = *output;
@@ -114,6 +116,15 @@ Result<ModelCard> parse_model_card(std::string_view json_text, std::string_view 
     card.organization = file->text("organization");
     card.licence = file->text("licence");
     card.description = file->text("description", "");
+    card.parameters = file->integer("parameters", 0);
+    card.quantization = file->text("quantization", "");
+    card.aliases = file->texts("aliases");
+    for (JsonSettings& row : file->sections("benchmarks")) {
+        Benchmark benchmark;
+        benchmark.name = row.text("name");
+        benchmark.score = row.number("score");
+        card.benchmarks.push_back(std::move(benchmark));
+    }
     card.context_length = file->integer("context_length");
     card.default_max_tokens = file->integer("default_max_tokens");
     card.max_max_tokens = file->integer("max_max_tokens");
@@ -123,9 +134,14 @@ Result<ModelCard> parse_model_card(std::string_view json_text, std::string_view 
     raw.reasoning = file->text("reasoning", "none");
     raw.reasoning_style = file->text("reasoning_style", "separate");
     raw.numerics = file->text("numerics", "w8a16");
-    raw.input_usd_per_mtok = file->text("input_usd_per_mtok");
-    raw.cached_input_usd_per_mtok = file->text("cached_input_usd_per_mtok", raw.input_usd_per_mtok);
-    raw.output_usd_per_mtok = file->text("output_usd_per_mtok");
+    card.has_prices = file->has("input_usd_per_mtok") || file->has("cached_input_usd_per_mtok") ||
+                      file->has("output_usd_per_mtok");
+    if (card.has_prices) {
+        raw.input_usd_per_mtok = file->text("input_usd_per_mtok");
+        raw.cached_input_usd_per_mtok =
+            file->text("cached_input_usd_per_mtok", raw.input_usd_per_mtok);
+        raw.output_usd_per_mtok = file->text("output_usd_per_mtok");
+    }
     RETURN_IF_ERROR(file->finish());
     RETURN_IF_ERROR(convert(raw, file_name, card));
     RETURN_IF_ERROR(validate(card, file_name));

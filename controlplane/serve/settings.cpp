@@ -95,6 +95,13 @@ Result<ModelSettings> load_model(const ControlplaneSettings& settings, const Raw
     for (const RawName& name : names) {
         Result<schema::ModelCard> shown = schema::load_model_card(card_path(settings, name.card));
         if (!shown) return shown.error();
+        if (!shown->has_prices) {
+            return invalid_argument("name '" + name.name + "': the card " +
+                                        card_path(settings, name.card) +
+                                        " has no prices; set input_usd_per_mtok and "
+                                        "output_usd_per_mtok to serve it",
+                                    "models");
+        }
         model.names.push_back({name.name, *std::move(shown)});
     }
     return model;

@@ -24,6 +24,24 @@ TEST(ModelCard, DeepSeekR1CostsThreeAndSevenDollarsPerMillion) {
     EXPECT_EQ(card.reasoning, ReasoningParser::kDeepseekR1);
 }
 
+TEST(ModelCard, TheDistillHasNoPriceUntilAnOperatorSetsOne) {
+    const ModelCard card = load_model_card(kCards + "deepseek-r1-0528-qwen3-8b.json").value();
+    EXPECT_FALSE(card.has_prices);
+    EXPECT_EQ(card.parameters, 8190735360);
+    EXPECT_EQ(card.quantization, "bf16");
+    EXPECT_EQ(card.max_max_tokens, 65536);
+    ASSERT_EQ(card.benchmarks.size(), 5U);
+    EXPECT_EQ(card.benchmarks[0].name, "AIME 2024");
+    EXPECT_EQ(card.benchmarks[0].score, 86.0);
+}
+
+TEST(ModelCard, R1HasItsAliasAndItsTable) {
+    const ModelCard card = load_model_card(kCards + "deepseek-r1-0528.json").value();
+    EXPECT_TRUE(card.has_prices);
+    EXPECT_EQ(card.aliases, std::vector<std::string>{"deepseek-ai/DeepSeek-R1"});
+    EXPECT_EQ(card.benchmarks.size(), 17U);
+}
+
 TEST(ModelCard, TinyRandomDoesNotReason) {
     const ModelCard card = load_model_card(kCards + "tiny-random.json").value();
     EXPECT_EQ(card.id, "turnpike/tiny-random");
@@ -40,6 +58,7 @@ TEST(ModelCard, RefusesBadValuesByName) {
              {R"(, "input_usd_per_mtok": "1", "default_top_p": 0)", "default_top_p"},
              {R"(, "input_usd_per_mtok": "1", "default_temperature": 3)", "default_temperature"},
              {R"(, "input_usd_per_mtok": "1", "surprise": 3)", "surprise"},
+             {R"(, "input_usd_per_mtok": "1", "parameters": -1)", "parameters"},
              {"", "input_usd_per_mtok"}}) {
         const auto card = parse_model_card(card_with(extra), "f");
         ASSERT_FALSE(card.has_value()) << extra;

@@ -65,6 +65,9 @@ TEST(ControlplaneSettings, RefusesNonsenseByName) {
     nlohmann::json json = good();
     json["models"][0]["card"] = "absent.json";
     EXPECT_FALSE(load(json));
+    json = good();
+    json["models"][0]["names"][0]["card"] = "deepseek-r1-0528-qwen3-8b.json";
+    EXPECT_NE(load(json).error().message.find("has no prices"), std::string::npos);
 }
 
 }  // namespace
