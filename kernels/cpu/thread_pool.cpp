@@ -30,7 +30,8 @@ std::uint32_t ThreadPool::wait_for_change(const std::atomic<std::uint32_t>& valu
 }
 
 ThreadPool::ThreadPool(int num_threads)
-    : num_spins_(num_threads <= num_allowed_cores() ? kSpins : 0) {
+    : num_spins_(num_threads <= num_allowed_cores() ? kSpins : 0),
+      taken_(static_cast<std::size_t>(num_threads)) {
     CHECK(num_threads >= 1);
     for (int index = 1; index < num_threads; ++index) {
         workers_.emplace_back([this, index] { work(index); });
@@ -53,8 +54,19 @@ void ThreadPool::start() {
 
 void ThreadPool::finish() {
     if (workers_.empty()) return;
+    const std::uint32_t round = round_.load(std::memory_order_relaxed);
+    for (int index = 1; index < num_threads(); ++index) {
+        if (!take(index, round)) continue;
+        call_(context_, index, num_threads());
+        num_running_.fetch_sub(1, std::memory_order_acq_rel);
+    }
     std::uint32_t running = num_running_.load(std::memory_order_acquire);
     while (running != 0) running = wait_for_change(num_running_, running);
+}
+
+bool ThreadPool::take(int index, std::uint32_t round) {
+    std::uint32_t before = round - 1;
+    return taken_[static_cast<std::size_t>(index)].compare_exchange_strong(before, round);
 }
 
 void ThreadPool::work(int index) {
@@ -62,6 +74,7 @@ void ThreadPool::work(int index) {
     while (true) {
         seen = wait_for_change(round_, seen);
         if (is_stopping_.load()) return;
+        if (!take(index, seen)) continue;
         call_(context_, index, num_threads());
         if (num_running_.fetch_sub(1, std::memory_order_acq_rel) == 1) num_running_.notify_one();
     }

@@ -58,6 +58,7 @@ class ThreadPool {
     void start();
     void finish();
     void work(int index);
+    bool take(int index, std::uint32_t round);
     std::uint32_t wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) const;
 
     const int num_spins_;  // none where threads outnumber cores
@@ -66,6 +67,9 @@ class ThreadPool {
     alignas(64) std::atomic<std::uint32_t> round_{0};  // a loop's number; the last one stops
     alignas(64) std::atomic<std::uint32_t> num_running_{0};
     std::atomic<bool> is_stopping_{false};
+    // Of each worker's part, the last round in which somebody took it: the worker, or the caller,
+    // who does the part of a worker that another process keeps from its core.
+    std::vector<std::atomic<std::uint32_t>> taken_;
     std::vector<std::thread> workers_;
 };
 
