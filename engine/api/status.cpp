@@ -70,7 +70,10 @@ std::string write_load(const Load& load) {
                 {"steps", load.num_steps},
                 {"kv_blocks_used", load.kv_blocks_used},
                 {"kv_blocks_total", load.kv_blocks_total},
-                {"generated_tokens", load.generated_tokens}}
+                {"generated_tokens", load.generated_tokens},
+                {"preemptions", load.num_preemptions},
+                {"cache_queried_tokens", load.cache_queried_tokens},
+                {"cache_hit_tokens", load.cache_hit_tokens}}
         .dump();
 }
 
@@ -113,6 +116,9 @@ Result<Load> parse_load(std::string_view text) {
         load.kv_blocks_used = object.at("kv_blocks_used").get<std::int64_t>();
         load.kv_blocks_total = object.at("kv_blocks_total").get<std::int64_t>();
         load.generated_tokens = object.at("generated_tokens").get<std::int64_t>();
+        load.num_preemptions = object.at("preemptions").get<std::int64_t>();
+        load.cache_queried_tokens = object.at("cache_queried_tokens").get<std::int64_t>();
+        load.cache_hit_tokens = object.at("cache_hit_tokens").get<std::int64_t>();
     });
 }
 

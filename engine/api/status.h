@@ -31,7 +31,10 @@ struct Load {
     std::int64_t num_steps = 0;  // engine steps since start
     std::int64_t kv_blocks_used = 0;
     std::int64_t kv_blocks_total = 0;
-    std::int64_t generated_tokens = 0;  // since start
+    std::int64_t generated_tokens = 0;  // since start, as what follows
+    std::int64_t num_preemptions = 0;
+    std::int64_t cache_queried_tokens = 0;  // prompt tokens looked for in the prefix cache
+    std::int64_t cache_hit_tokens = 0;      // of them, found
 };
 
 // GET /meter/<request id>: the engine's own count of one request, also after a restart.

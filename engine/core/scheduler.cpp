@@ -1,14 +1,14 @@
 #include "engine/core/scheduler.h"
 
 #include <algorithm>
-#include <utility>
 
 #include "config/base/check.h"
 #include "config/base/limits.h"
 
 namespace turnpike::engine {
 
-Scheduler::Scheduler(SchedulerOptions options, PoolShape pools) : options_(options) {
+Scheduler::Scheduler(SchedulerOptions options, PoolShape pools)
+    : options_(options), hasher_(options.cache_key) {
     for (std::int32_t i = 0; i < pools.num_pools; ++i) pools_.emplace_back(pools.blocks_per_pool);
     CHECK(!pools_.empty() && options_.max_running > 0 &&
           options_.max_step_tokens >= options_.max_running);
@@ -29,139 +29,225 @@ Status Scheduler::add(SequenceSpec spec) {
         return Error{
             ErrorCode::kUnavailable, "the engine's queue is full: try again in a moment", {}};
     }
-    waiting_.push_back(std::move(spec));
+    Sequences arrived;
+    arrived.emplace_back(std::move(spec), next_arrival_++, hasher_);
+    CHECK(by_id_.emplace(arrived.front().spec().id, arrived.begin()).second);
+    insert_ranked(arrived, arrived.begin(), waiting_);
     return {};
 }
 
-void Scheduler::admit() {
-    while (!waiting_.empty() && num_running() < options_.max_running) {
-        const SequenceSpec& next = waiting_.front();
-        const auto num_positions = static_cast<std::int64_t>(next.prompt.size()) + next.max_tokens;
-        const auto roomiest = std::max_element(
-            pools_.begin(), pools_.end(),
-            [](const auto& a, const auto& b) { return a.num_free() < b.num_free(); });
-        auto blocks = roomiest->allocate(BlockPool::blocks_for(num_positions));
-        if (!blocks) return;  // the oldest waits for room; nobody overtakes it
-        Sequence sequence;
-        sequence.spec = std::move(waiting_.front());
-        if (sequence.spec.sampling.has_penalties()) {
-            sequence.history.add_prompt(sequence.spec.prompt);
-        }
-        sequence.pool_index = static_cast<std::int32_t>(roomiest - pools_.begin());
-        sequence.blocks = std::move(*blocks);
-        waiting_.pop_front();
-        running_.push_back(std::move(sequence));
-        by_id_[running_.back().spec.id] = std::prev(running_.end());
-    }
+// New ones mostly go to the end.
+void Scheduler::insert_ranked(Sequences& from, Sequences::iterator sequence, Sequences& to) {
+    auto before = to.end();
+    while (before != to.begin() && std::prev(before)->rank() > sequence->rank()) --before;
+    to.splice(before, from, sequence);
 }
 
 StepBatch Scheduler::plan() {
     admit();
     StepBatch batch;
-    std::int32_t budget = options_.max_step_tokens;
-    std::vector<SequenceId> ids;
-    for (Sequence& sequence : running_) {
-        auto slice = next_slice(sequence, budget);
-        if (!slice) continue;
-        budget -= static_cast<std::int32_t>(slice->tokens.size());
-        ids.push_back(sequence.spec.id);
-        batch.slices.push_back(std::move(*slice));
+    std::vector<PlannedRows> rows;
+    std::int64_t budget = options_.max_step_tokens;
+    const auto plan_rows = [&](Sequence& sequence) {
+        SequenceSlice slice = sequence.plan_rows(budget);
+        const auto num_rows = static_cast<std::int64_t>(slice.tokens.size());
+        budget -= num_rows;
+        rows.push_back({slice.sequence, num_rows});
+        batch.slices.push_back(std::move(slice));
+    };
+    // Preemption moves sequences from list to list, but not in memory.
+    std::vector<Sequence*> sequences;
+    for (Sequence& sequence : running_) sequences.push_back(&sequence);
+    // Who generates goes first: a long prompt must not hold up the others' next tokens.
+    for (Sequence* const sequence : sequences) {
+        const bool is_chunk = sequence->num_unplanned() > 1;
+        if (!is_chunk && sequence->has_next_row() && grow(*sequence)) plan_rows(*sequence);
+    }
+    // These have had their blocks since they began, so nobody is preempted any more.
+    for (Sequence* const sequence : sequences) {
+        const bool is_chunk = sequence->num_unplanned() > 1;
+        if (is_chunk && budget > 0 && sequence->has_next_row()) plan_rows(*sequence);
     }
     if (batch.slices.empty()) return batch;
     batch.step = next_step_++;
-    planned_.push_back(std::move(ids));
+    planned_.push_back(std::move(rows));
     return batch;
 }
 
-std::optional<SequenceSlice> Scheduler::next_slice(Sequence& sequence, std::int32_t budget) {
-    const auto num_prompt = static_cast<std::int64_t>(sequence.spec.prompt.size());
-    const bool is_all_scheduled = sequence.num_samples_scheduled >= sequence.spec.max_tokens;
-    if (sequence.is_ended || is_all_scheduled || budget <= 0) return {};
-    SequenceSlice slice;
-    slice.sequence = sequence.spec.id;
-    slice.pool_index = sequence.pool_index;
-    slice.first_position = static_cast<std::int32_t>(sequence.num_scheduled);
-    slice.num_prompt_tokens = static_cast<std::int32_t>(num_prompt);
-    slice.choice_index = sequence.spec.choice_index;
-    slice.sampling = sequence.spec.sampling;
-    if (sequence.num_scheduled < num_prompt) {
-        const std::int64_t count =
-            std::min<std::int64_t>(budget, num_prompt - sequence.num_scheduled);
-        const auto begin = sequence.spec.prompt.begin() + sequence.num_scheduled;
-        slice.tokens.assign(begin, begin + count);
-        sequence.num_scheduled += count;
-        slice.is_sampled = sequence.num_scheduled == num_prompt;
-    } else {
-        const auto index = static_cast<std::size_t>(sequence.num_scheduled - num_prompt);
-        slice.tokens.push_back(index < sequence.generated.size() ? sequence.generated[index]
-                                                                 : kTokenInFlight);
-        ++sequence.num_scheduled;
-        slice.is_sampled = true;
+void Scheduler::admit() {
+    for (auto next = waiting_.begin(); next != waiting_.end();) {
+        if (num_running() >= options_.max_running) return;
+        const auto sequence = next++;
+        if (sequence->awaited && expected_.contains(*sequence->awaited)) continue;
+        sequence->awaited.reset();
+        const std::vector<Placement> possible = placements(*sequence);
+        if (is_computed_elsewhere(*sequence, possible.front())) continue;
+        const bool has_begun =
+            std::any_of(possible.begin(), possible.end(),
+                        [&](const Placement& placement) { return try_begin(sequence, placement); });
+        if (!has_begun) return;  // nobody overtakes it
     }
-    const auto num_blocks = BlockPool::blocks_for(sequence.num_scheduled);
-    slice.block_table.assign(sequence.blocks.begin(), sequence.blocks.begin() + num_blocks);
-    if (slice.is_sampled && slice.sampling.has_penalties()) slice.seen = sequence.history.seen();
-    sequence.num_samples_scheduled += slice.is_sampled ? 1 : 0;
-    ++sequence.num_steps_in_flight;
-    return slice;
+}
+
+// One for each pool; most cached blocks first, then most room.
+std::vector<Scheduler::Placement> Scheduler::placements(Sequence& sequence) {
+    const std::int32_t num_cacheable =
+        options_.has_prefix_cache ? sequence.num_cacheable_blocks() : 0;
+    std::vector<Placement> found;
+    for (std::int32_t i = 0; i < static_cast<std::int32_t>(pools_.size()); ++i) {
+        Placement placement{i, {}};
+        for (std::int32_t index = 0; index < num_cacheable; ++index) {
+            const auto block =
+                pool(i).find(sequence.block_hash(static_cast<std::size_t>(index), hasher_));
+            if (!block) break;
+            placement.cached.push_back(*block);
+        }
+        found.push_back(std::move(placement));
+    }
+    std::stable_sort(found.begin(), found.end(), [&](const Placement& a, const Placement& b) {
+        if (a.cached.size() != b.cached.size()) return a.cached.size() > b.cached.size();
+        return pool(a.pool_index).num_free() > pool(b.pool_index).num_free();
+    });
+    return found;
+}
+
+bool Scheduler::is_computed_elsewhere(Sequence& sequence, const Placement& best) {
+    const std::size_t next = best.cached.size();
+    if (!options_.has_prefix_cache ||
+        static_cast<std::int32_t>(next) >= sequence.num_cacheable_blocks())
+        return false;
+    const BlockHash& hash = sequence.block_hash(next, hasher_);
+    if (!expected_.contains(hash)) return false;
+    sequence.awaited = hash;
+    return true;
+}
+
+bool Scheduler::try_begin(Sequences::iterator sequence, const Placement& placement) {
+    BlockPool& pool = this->pool(placement.pool_index);
+    const auto num_cached = static_cast<std::int32_t>(placement.cached.size());
+    const std::int32_t num_new = BlockPool::blocks_for(sequence->num_known()) - num_cached;
+    // Owned first, so that making room for the new ones does not drop them.
+    for (const BlockId block : placement.cached) pool.share(block);
+    // Room for everybody to grow by a block: else it would soon be sent back.
+    const std::int32_t num_spare = num_running();
+    auto blocks = pool.num_free() - num_spare >= num_new ? pool.allocate(num_new) : std::nullopt;
+    if (!blocks) {
+        pool.free(placement.cached);
+        return false;
+    }
+    blocks->insert(blocks->begin(), placement.cached.begin(), placement.cached.end());
+    sequence->begin(placement.pool_index, *std::move(blocks), num_cached);
+    counters_.num_cache_queried_tokens += sequence->num_known();
+    counters_.num_cache_hit_tokens += std::int64_t{num_cached} * limits::kKvBlockTokens;
+    expect_blocks(*sequence, num_cached);
+    insert_ranked(waiting_, sequence, running_);
+    return true;
+}
+
+void Scheduler::expect_blocks(Sequence& sequence, std::int32_t num_cached) {
+    if (!options_.has_prefix_cache) return;
+    const auto num_full = static_cast<std::size_t>(sequence.num_known() / limits::kKvBlockTokens);
+    for (auto i = static_cast<std::size_t>(num_cached); i < num_full; ++i) {
+        const BlockHash& hash = sequence.block_hash(i, hasher_);
+        if (expected_.emplace(hash, sequence.spec().id).second)
+            expected_of_[sequence.spec().id].push_back(hash);
+    }
+}
+
+void Scheduler::forget_expected(SequenceId id) {
+    const auto entry = expected_of_.find(id);
+    if (entry == expected_of_.end()) return;
+    for (const BlockHash& hash : entry->second) expected_.erase(hash);
+    expected_of_.erase(entry);
+}
+
+// Makes sure of the block for the next row. False when the sequence cannot go on in this step.
+bool Scheduler::grow(Sequence& sequence) {
+    while (sequence.is_running() && !sequence.is_leaving()) {
+        const std::int32_t num_missing = sequence.num_blocks_missing(1);
+        if (num_missing <= 0) return true;
+        if (const auto blocks = pool(sequence.pool_index()).allocate(num_missing)) {
+            sequence.add_blocks(*blocks);
+        } else if (!preempt_last(sequence.pool_index())) {
+            return false;
+        }
+    }
+    return false;
+}
+
+// The last in rank of those that use the pool gives its blocks back, now or when the steps that use
+// them are done. False when they are still in use, or those of one before.
+bool Scheduler::preempt_last(std::int32_t pool_index) {
+    const auto uses_pool = [&](const Sequence& sequence) {
+        return sequence.pool_index() == pool_index;
+    };
+    const auto is_leaving = [&](const Sequence& sequence) {
+        return uses_pool(sequence) && sequence.is_leaving();
+    };
+    if (std::any_of(running_.begin(), running_.end(), is_leaving)) return false;
+    const auto last = std::find_if(running_.rbegin(), running_.rend(), uses_pool);
+    CHECK(last != running_.rend());
+    const auto victim = std::prev(last.base());
+    victim->preempt();
+    ++counters_.num_preemptions;
+    const bool is_free = victim->num_steps_in_flight() == 0;
+    settle(victim);
+    return is_free;
 }
 
 std::vector<TokenEvent> Scheduler::collect(const StepResult& result) {
     CHECK(!planned_.empty());
-    const std::vector<SequenceId> ids = std::move(planned_.front());
+    const std::vector<PlannedRows> rows = std::move(planned_.front());
     planned_.pop_front();
     std::vector<TokenEvent> events;
     for (const SampledToken& sample : result.samples) {
         Sequence& sequence = *by_id_.at(sample.sequence);
-        if (sequence.is_ended)
-            continue;  // sampled after its end, by a step that was already planned
-        sequence.generated.push_back(sample.token);
-        if (sequence.spec.sampling.has_penalties()) sequence.history.add_generated(sample.token);
-        const auto& stops = sequence.spec.stop_tokens;
-        TokenEvent event;
-        event.sequence = sample.sequence;
-        event.token = sample.token;
-        event.logprob = sample.logprob;
-        event.alternatives = sample.alternatives;
-        if (std::find(stops.begin(), stops.end(), sample.token) != stops.end()) {
-            event.finish_reason = FinishReason::kStop;
-        } else if (static_cast<std::int32_t>(sequence.generated.size()) >=
-                   sequence.spec.max_tokens) {
-            event.finish_reason = FinishReason::kLength;
-        }
-        sequence.is_ended = event.is_last();
-        events.push_back(event);
+        // One that has ended: sampled by a step that was already planned.
+        if (const auto event = sequence.take_sample(sample)) events.push_back(*event);
     }
-    for (const SequenceId id : ids) {
-        const auto sequence = by_id_.at(id);
-        --sequence->num_steps_in_flight;
-        release_if_done(sequence);
+    for (const PlannedRows& planned : rows) {
+        const auto sequence = by_id_.at(planned.sequence);
+        sequence->complete_rows(planned.num_rows);
+        publish_full_blocks(*sequence);
+        settle(sequence);
     }
     return events;
 }
 
-std::optional<TokenEvent> Scheduler::abort(SequenceId id) {
-    TokenEvent aborted;
-    aborted.sequence = id;
-    aborted.is_aborted = true;
-    const auto queued = std::find_if(waiting_.begin(), waiting_.end(),
-                                     [&](const auto& spec) { return spec.id == id; });
-    if (queued != waiting_.end()) {
-        waiting_.erase(queued);
-        return aborted;
+void Scheduler::publish_full_blocks(Sequence& sequence) {
+    if (!options_.has_prefix_cache) return;
+    while (const auto index = sequence.next_full_block()) {
+        const BlockHash& hash = sequence.block_hash(*index, hasher_);
+        pool(sequence.pool_index()).publish(sequence.block(*index), hash);
+        expected_.erase(hash);
     }
-    const auto entry = by_id_.find(id);
-    if (entry == by_id_.end() || entry->second->is_ended) return {};
-    entry->second->is_ended = true;
-    release_if_done(entry->second);
-    return aborted;
 }
 
-void Scheduler::release_if_done(std::list<Sequence>::iterator sequence) {
-    if (!sequence->is_ended || sequence->num_steps_in_flight > 0) return;
-    pools_[static_cast<std::size_t>(sequence->pool_index)].free(sequence->blocks);
-    by_id_.erase(sequence->spec.id);
-    running_.erase(sequence);
+std::optional<TokenEvent> Scheduler::abort(SequenceId id) {
+    const auto entry = by_id_.find(id);
+    if (entry == by_id_.end() || entry->second->is_ended()) return {};
+    const auto sequence = entry->second;
+    const TokenEvent event = sequence->abort();
+    if (sequence->is_running()) {
+        settle(sequence);
+    } else {
+        by_id_.erase(entry);
+        waiting_.erase(sequence);
+    }
+    return event;
+}
+
+// Gives the blocks back of a sequence that leaves, as soon as no step uses them.
+void Scheduler::settle(Sequences::iterator sequence) {
+    if (!sequence->is_leaving() || sequence->num_steps_in_flight() > 0) return;
+    forget_expected(sequence->spec().id);
+    pool(sequence->pool_index()).free(sequence->leave());
+    if (sequence->is_ended()) {
+        by_id_.erase(sequence->spec().id);
+        running_.erase(sequence);
+    } else {
+        insert_ranked(running_, sequence, waiting_);
+    }
 }
 
 std::int64_t Scheduler::num_blocks_free() const {

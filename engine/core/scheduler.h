@@ -1,7 +1,12 @@
 // Scheduler: which rows run in the next step. Pure bookkeeping over values: no tensors, threads or
-// clocks. First come, first served. A sequence is admitted when blocks for its prompt and all
-// tokens that it may generate are free, so nothing is ever taken back. A step holds one row of
-// every generating sequence and chunks of prompts up to a token budget.
+// clocks.
+//
+// Sequences run in the order of (priority, arrival). A step holds one row of every generating
+// sequence, then chunks of prompts up to a token budget. A sequence begins when blocks for all its
+// known tokens are free, taking leading blocks from the prefix cache; while another computes the
+// very block that it needs next, it waits for that instead. It takes blocks as it grows; when there
+// is none, the sequence that ranks last gives its own back and runs again later, from its tokens
+// (preemption by recomputation). The first in rank always has what it needs, so all of them end.
 #pragma once
 
 #include <cstdint>
@@ -9,48 +14,37 @@
 #include <list>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "config/base/result.h"
-#include "engine/api/response.h"
 #include "engine/core/batch.h"
+#include "engine/core/block_hash.h"
 #include "engine/core/block_pool.h"
-#include "engine/core/token_history.h"
+#include "engine/core/sequence.h"
 
 namespace turnpike::engine {
-
-struct SequenceSpec {
-    SequenceId id = 0;
-    std::vector<TokenId> prompt;       // not empty
-    std::int32_t max_tokens = 1;       // at least 1
-    std::vector<TokenId> stop_tokens;  // generating one ends the sequence
-    std::int32_t choice_index = 0;
-    SamplingParams sampling;
-};
-
-// What a step did for one sequence.
-struct TokenEvent {
-    SequenceId sequence = 0;
-    std::optional<TokenId> token;               // none when the sequence was aborted
-    std::optional<FinishReason> finish_reason;  // set on the last token
-    bool is_aborted = false;                    // the last event of an aborted sequence
-    float logprob = 0.0F;                       // of the token, as TokenLogprob
-    std::vector<TokenLogprob> alternatives{};   // as many as the sampling parameters ask for
-
-    bool is_last() const { return is_aborted || finish_reason.has_value(); }
-};
 
 struct SchedulerOptions {
     std::int32_t max_running = 8;
     std::int32_t max_waiting = 1024;
     std::int32_t max_step_tokens = 512;  // prompt rows and generated rows of one step
+    bool has_prefix_cache = true;
+    BlockHasher::Key cache_key{};  // random, of this process
+};
+
+// Counted since the start.
+struct SchedulerCounters {
+    std::int64_t num_preemptions = 0;
+    std::int64_t num_cache_queried_tokens = 0;  // known tokens of sequences as they began
+    std::int64_t num_cache_hit_tokens = 0;      // of them, found in the prefix cache
 };
 
 class Scheduler {
   public:
     Scheduler(SchedulerOptions options, PoolShape pools);
 
-    // kUnavailable when the queue is full, kInvalidArgument when the sequence could never fit.
+    // kUnavailable when the queue is full, kContextLengthExceeded when it could never fit.
     Status add(SequenceSpec spec);
 
     // The next step, empty slices when there is nothing to run. May be called again before the
@@ -71,35 +65,55 @@ class Scheduler {
 
     std::int32_t num_steps_in_flight() const { return static_cast<std::int32_t>(planned_.size()); }
 
+    // Blocks without an owner, those that the prefix cache holds included.
     std::int64_t num_blocks_free() const;
     std::int64_t num_blocks() const;
+
+    const SchedulerCounters& counters() const { return counters_; }
 
     bool is_idle() const { return waiting_.empty() && running_.empty() && planned_.empty(); }
 
   private:
-    struct Sequence {
-        SequenceSpec spec;
-        std::int32_t pool_index = 0;
-        std::vector<BlockId> blocks;
-        std::vector<TokenId> generated;
-        TokenHistory history;                    // kept when penalties need it
-        std::int64_t num_scheduled = 0;          // rows that planned steps have taken
-        std::int32_t num_samples_scheduled = 0;  // tokens that planned steps sample
-        std::int32_t num_steps_in_flight = 0;
-        bool is_ended = false;
+    using Sequences = std::list<Sequence>;
+
+    struct PlannedRows {
+        SequenceId sequence = 0;
+        std::int64_t num_rows = 0;
     };
 
+    // What a sequence finds in the prefix cache of a pool: its leading blocks.
+    struct Placement {
+        std::int32_t pool_index = 0;
+        std::vector<BlockId> cached;
+    };
+
+    BlockPool& pool(std::int32_t index) { return pools_[static_cast<std::size_t>(index)]; }
+
+    void insert_ranked(Sequences& from, Sequences::iterator sequence, Sequences& to);
     void admit();
-    std::optional<SequenceSlice> next_slice(Sequence& sequence, std::int32_t budget);
-    void release_if_done(std::list<Sequence>::iterator sequence);
+    std::vector<Placement> placements(Sequence& sequence);
+    bool is_computed_elsewhere(Sequence& sequence, const Placement& best);
+    bool try_begin(Sequences::iterator sequence, const Placement& placement);
+    bool grow(Sequence& sequence);
+    bool preempt_last(std::int32_t pool_index);
+    void publish_full_blocks(Sequence& sequence);
+    void expect_blocks(Sequence& sequence, std::int32_t num_cached);
+    void forget_expected(SequenceId id);
+    void settle(Sequences::iterator sequence);
 
     SchedulerOptions options_;
+    BlockHasher hasher_;
     std::vector<BlockPool> pools_;
-    std::deque<SequenceSpec> waiting_;
-    std::list<Sequence> running_;  // in order of admission; ended ones stay until no step uses them
-    std::unordered_map<SequenceId, std::list<Sequence>::iterator> by_id_;
-    std::deque<std::vector<SequenceId>> planned_;
+    Sequences waiting_;  // by rank
+    Sequences running_;  // by rank; those that leave stay until no step uses their blocks
+    std::unordered_map<SequenceId, Sequences::iterator> by_id_;
+    // Blocks of prompts that a running sequence will fill: by whom.
+    std::unordered_map<BlockHash, SequenceId, HashOfBlockHash> expected_;
+    std::unordered_map<SequenceId, std::vector<BlockHash>> expected_of_;
+    std::deque<std::vector<PlannedRows>> planned_;
     std::int64_t next_step_ = 0;
+    std::int64_t next_arrival_ = 0;
+    SchedulerCounters counters_;
 };
 
 }  // namespace turnpike::engine

@@ -154,6 +154,10 @@ void StepLoop::publish_load() {
     load_.num_waiting = scheduler_.num_waiting();
     load_.kv_blocks_total = scheduler_.num_blocks();
     load_.kv_blocks_used = scheduler_.num_blocks() - scheduler_.num_blocks_free();
+    const SchedulerCounters& counters = scheduler_.counters();
+    load_.num_preemptions = counters.num_preemptions;
+    load_.cache_queried_tokens = counters.num_cache_queried_tokens;
+    load_.cache_hit_tokens = counters.num_cache_hit_tokens;
 }
 
 }  // namespace turnpike::engine

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <thread>
 #include <utility>
@@ -21,12 +22,26 @@ net::HttpResponse json_response(int status, std::string body) {
     return {status, {{"content-type", "application/json"}}, std::move(body)};
 }
 
-std::uint64_t random_seed() {
+std::uint64_t random_word() {
     std::array<std::uint8_t, 8> bytes{};
     crypto::fill_random(bytes);
-    std::uint64_t seed = 0;
-    for (const std::uint8_t byte : bytes) seed = seed << 8 | byte;
-    return seed >> 1;  // fits a signed integer of 64 bits, which many clients read
+    return std::bit_cast<std::uint64_t>(bytes);
+}
+
+// Fits a signed integer of 64 bits, which many clients read.
+std::uint64_t random_seed() {
+    return random_word() >> 1;
+}
+
+// Who knows the gateway's socket may choose; clients cannot, as it forwards none of their headers.
+Result<std::int32_t> parse_priority(const net::HttpRequest& request) {
+    const std::string_view text = request.headers.get(kPriorityHeader);
+    std::int32_t priority = 0;
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), priority);
+    if (!text.empty() && (problem != std::errc() || end != text.data() + text.size()))
+        return invalid_argument("expected an integer in x-turnpike-priority, found '" +
+                                std::string(text) + "'");
+    return priority;
 }
 
 Error not_supported(const std::string& param) {
@@ -84,6 +99,7 @@ Status EngineService::load() {
     scheduler.max_running = static_cast<std::int32_t>(settings_.max_running);
     scheduler.max_waiting = static_cast<std::int32_t>(limits::kMaxQueuedRequests);
     scheduler.max_step_tokens = std::max(scheduler.max_step_tokens, scheduler.max_running);
+    scheduler.cache_key = {random_word(), random_word()};
     loop_ = std::make_unique<StepLoop>(*runner_, scheduler);
     EngineState loading = EngineState::kLoading;
     state_.compare_exchange_strong(loading, EngineState::kReady);
@@ -252,6 +268,19 @@ GenerationOptions EngineService::make_options(const CommonRequest& request,
     return options;
 }
 
+void EngineService::split_reasoning(ReasoningFormat format,
+                                    bool ends_with_tool_result,
+                                    GenerationOptions& options) const {
+    using Start = text::ReasoningSplitter::Start;
+    const bool is_inline_card = card_.reasoning_style == schema::ReasoningStyle::kInline;
+    options.reasoning = text::ReasoningTokens::of(*tokenizer_);
+    options.reasoning_start = ends_with_tool_result ? Start::kUndecided : Start::kReasoning;
+    options.reasoning_format = format != ReasoningFormat::kDefault ? format
+                               : is_inline_card                    ? ReasoningFormat::kInline
+                                                                   : ReasoningFormat::kSeparate;
+    if (!options.reasoning) options.reasoning_start = Start::kContent;
+}
+
 void EngineService::generate(const net::HttpRequest& http,
                              const std::shared_ptr<net::HttpReply>& reply,
                              bool is_chat) {
@@ -301,20 +330,16 @@ void EngineService::generate(const net::HttpRequest& http,
     const std::uint64_t seed = common.seed.value_or(random_seed());
     auto sequence = make_sequence(common, std::move(prompt), seed);
     if (!sequence) return refuse(sequence.error());
+    sequence->cache_salt = http.headers.get(kCacheSaltHeader);
+    const auto priority = parse_priority(http);
+    if (!priority) return refuse(priority.error());
+    sequence->priority = *priority;
     GenerationOptions options = make_options(common, id, is_metered);
     options.is_chat = is_chat;
     options.seed = seed;
     options.num_prompt_tokens = static_cast<TokenCount>(sequence->prompt.size());
-    if (is_chat && card_.reasoning == schema::ReasoningParser::kDeepseekR1) {
-        using Start = text::ReasoningSplitter::Start;
-        const bool is_inline_card = card_.reasoning_style == schema::ReasoningStyle::kInline;
-        options.reasoning = text::ReasoningTokens::of(*tokenizer_);
-        options.reasoning_start = ends_with_tool_result ? Start::kUndecided : Start::kReasoning;
-        options.reasoning_format = format != ReasoningFormat::kDefault ? format
-                                   : is_inline_card                    ? ReasoningFormat::kInline
-                                                                       : ReasoningFormat::kSeparate;
-        if (!options.reasoning) options.reasoning_start = Start::kContent;
-    }
+    if (is_chat && card_.reasoning == schema::ReasoningParser::kDeepseekR1)
+        split_reasoning(format, ends_with_tool_result, options);
     const auto slot = meter_->begin(id, {options.num_prompt_tokens, 0, 0, 0});
     if (!slot) return refuse(slot.error());
     const GenerationContext context{*tokenizer_, *loop_, *queue_, *meter_};

@@ -59,6 +59,10 @@ class EngineService {
     GenerationOptions make_options(const CommonRequest& request,
                                    const std::string& id,
                                    bool is_metered) const;
+    // Of a chat with a model that thinks: how thought and answer come apart.
+    void split_reasoning(ReasoningFormat format,
+                         bool ends_with_tool_result,
+                         GenerationOptions& options) const;
     Health health() const;
     std::int64_t context_length() const;
     void respond_error(net::HttpReply& reply, const std::string& id, const Error& error) const;

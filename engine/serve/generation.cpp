@@ -64,6 +64,8 @@ Status Generation::start(const SequenceSpec& prototype) {
 // token that completes it, and the count does not depend on how far the queue lags behind.
 SinkVerdict Generation::count(std::size_t choice_index, const TokenEvent& event) {
     Counter& counter = counters_[choice_index];
+    // The other choices find in the cache what the first has computed; the prompt is paid for once.
+    if (choice_index == 0) counted_.cached_tokens = event.num_cached_tokens;
     Progress progress{choice_index, std::nullopt, TokenRole::kContent, std::nullopt, {}};
     if (event.token) {
         progress.role = counter.splitter.push(*event.token);

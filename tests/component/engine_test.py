@@ -61,10 +61,10 @@ class EngineTest(unittest.TestCase):
         self.engine.kill()
         self.engine.wait()
 
-    def start(self, epoch):
+    def start(self, epoch, **more):
         settings = {"model_dir": str(self.dir / "model"), "card": str(SOURCE / "config/files/models/tiny-random.json"),
                     "listen": f"unix:{self.socket}", "epoch": epoch, "lock_file": str(self.run / "lock"),
-                    "meter_file": str(self.run / "meter"), "num_threads": 1}
+                    "meter_file": str(self.run / "meter"), "num_threads": 1} | more
         (self.run / "engine.json").write_text(json.dumps(settings))
         self.engine = subprocess.Popen([ENGINE, "serve", "--config", self.run / "engine.json"], stderr=subprocess.DEVNULL)
         poll(self.is_ready, "the engine to be ready")
@@ -128,6 +128,38 @@ class EngineTest(unittest.TestCase):
             together = list(pool.map(lambda seed: self.text_of(self.chat(seed=seed, max_tokens=24)), range(8)))
         self.assertEqual(alone, together)
         self.assertGreater(len(set(alone)), 1)
+
+    def test_a_prompt_seen_before_is_cached_for_its_own_tenant(self):
+        body = self.chat(messages=[{"role": "user", "content": "hello there, " * 60}], max_tokens=24)
+        first, again, other = (json.loads(self.post(body, **{"x-turnpike-cache-salt": salt})[1])
+                               for salt in ("one", "one", "other"))
+        self.assertEqual(first["usage"]["prompt_tokens_details"]["cached_tokens"], 0)
+        cached = again["usage"]["prompt_tokens_details"]["cached_tokens"]
+        prompt = again["usage"]["prompt_tokens"]
+        self.assertEqual(cached, (prompt - 1) // 64 * 64)
+        self.assertGreater(cached, 0)
+        self.assertEqual(other["usage"]["prompt_tokens_details"]["cached_tokens"], 0)
+        for answer in (again, other):
+            self.assertEqual(answer["choices"], first["choices"])
+
+    def test_choices_share_the_prompt_and_are_those_of_a_cold_engine(self):
+        body = self.chat(messages=[{"role": "user", "content": "hello there, " * 60}], max_tokens=12, n=4)
+        answer = json.loads(self.post(body)[1])
+        self.assertEqual(answer["usage"]["prompt_tokens_details"]["cached_tokens"], 0)
+        self.assertEqual(answer["usage"]["completion_tokens"], 48)
+        self.assertEqual(json.loads(self.post(body)[1])["choices"], answer["choices"])
+
+    def test_preemption_changes_no_token(self):
+        """Six sequences of four blocks each at the end, in a cache of nine blocks."""
+        bodies = [self.chat(seed=seed, max_tokens=200) for seed in range(6)]
+        alone = [self.text_of(body) for body in bodies]
+        self.engine.kill()
+        self.engine.wait()
+        self.start(2, kv_tokens=9 * 64)
+        with concurrent.futures.ThreadPoolExecutor(6) as pool:
+            self.assertEqual(list(pool.map(self.text_of, bodies)), alone)
+        self.assertGreater(self.get("/load")["preemptions"], 0)
+        poll(lambda: self.get("/load")["kv_blocks_used"] == 0, "every block to be free")
 
     def test_stop_strings_are_never_emitted(self):
         full = self.text_of(self.chat(max_tokens=24))

@@ -1,0 +1,138 @@
+// Sequence: one prompt and what is generated after it, as the scheduler sees it: tokens, rows and
+// blocks. Plain bookkeeping; the scheduler moves it between its lists.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "engine/api/response.h"
+#include "engine/core/batch.h"
+#include "engine/core/block_hash.h"
+#include "engine/core/token_history.h"
+
+namespace turnpike::engine {
+
+struct SequenceSpec {
+    SequenceId id = 0;
+    std::vector<TokenId> prompt;       // not empty
+    std::int32_t max_tokens = 1;       // at least 1
+    std::vector<TokenId> stop_tokens;  // generating one ends the sequence
+    std::int32_t choice_index = 0;
+    SamplingParams sampling;
+    std::int32_t priority = 0;  // lower ones run first
+    std::string cache_salt;     // prompts are shared only between equal salts
+};
+
+// What a step did for one sequence.
+struct TokenEvent {
+    SequenceId sequence = 0;
+    std::optional<TokenId> token;               // none when the sequence was aborted
+    std::optional<FinishReason> finish_reason;  // set on the last token
+    bool is_aborted = false;                    // the last event of an aborted sequence
+    float logprob = 0.0F;                       // of the token, as TokenLogprob
+    std::vector<TokenLogprob> alternatives{};   // as many as the sampling parameters ask for
+    std::int32_t num_cached_tokens = 0;         // of the prompt, found in the prefix cache
+
+    bool is_last() const { return is_aborted || finish_reason.has_value(); }
+};
+
+class Sequence {
+  public:
+    // `arrival`: a number that grows from sequence to sequence.
+    Sequence(SequenceSpec spec, std::int64_t arrival, const BlockHasher& hasher);
+
+    const SequenceSpec& spec() const { return spec_; }
+
+    // Smaller runs first.
+    std::pair<std::int32_t, std::int64_t> rank() const { return {spec_.priority, arrival_}; }
+
+    std::int64_t num_prompt() const { return static_cast<std::int64_t>(spec_.prompt.size()); }
+
+    std::int64_t num_known() const {
+        return num_prompt() + static_cast<std::int64_t>(generated_.size());
+    }
+
+    // Rows that are known and not yet planned.
+    std::int64_t num_unplanned() const { return num_known() - num_planned_; }
+
+    std::int64_t num_planned() const { return num_planned_; }
+
+    // Whether a next row can be planned: one whose token is known, or is being sampled.
+    bool has_next_row() const;
+
+    // Plans up to `budget` rows; has_next_row() and the blocks for them hold.
+    SequenceSlice plan_rows(std::int64_t budget);
+    // Blocks that are missing before plan_rows(budget) can be called.
+    std::int32_t num_blocks_missing(std::int64_t budget) const;
+    // `num_rows` rows of the oldest planned step are done.
+    void complete_rows(std::int64_t num_rows);
+    // The token that the oldest planned sampling gave. Nothing when the sequence had ended: the
+    // step was planned before that was known.
+    std::optional<TokenEvent> take_sample(const SampledToken& sample);
+
+    // Ends it without a token; the event that says so.
+    TokenEvent abort();
+
+    // Whether it has blocks.
+    bool is_running() const { return is_running_; }
+
+    bool is_ended() const { return is_ended_; }
+
+    // Waits to give its blocks back: no row is planned until then.
+    bool is_leaving() const { return is_ended_ || is_preempted_; }
+
+    void preempt() { is_preempted_ = true; }
+
+    std::int32_t num_steps_in_flight() const { return num_steps_in_flight_; }
+
+    // The start of a run: its blocks, the first `num_cached_blocks` of them with their content.
+    void begin(std::int32_t pool_index,
+               std::vector<BlockId> blocks,
+               std::int32_t num_cached_blocks);
+    // The end of a run: no step uses the blocks. Its tokens stay, so that it can run again.
+    std::vector<BlockId> leave();
+
+    void add_blocks(const std::vector<BlockId>& blocks);
+
+    std::int32_t pool_index() const { return pool_index_; }
+
+    // Hash of the block at `index`, whose tokens are all known.
+    const BlockHash& block_hash(std::size_t index, const BlockHasher& hasher);
+    // Leading blocks that a cache can give it: all but the one that its next sampled row is in.
+    std::int32_t num_cacheable_blocks() const;
+    // The next full block whose rows are done and that was not handed out before.
+    std::optional<std::size_t> next_full_block();
+
+    BlockId block(std::size_t index) const { return blocks_[index]; }
+
+    // The block that it waits for, because another sequence computes it.
+    std::optional<BlockHash> awaited;
+
+  private:
+    TokenId token_at(std::int64_t position) const;
+
+    SequenceSpec spec_;
+    std::int64_t arrival_;
+    std::vector<TokenId> generated_;
+    TokenHistory history_;          // kept when penalties need it
+    std::vector<BlockHash> chain_;  // [0]: the root; [i + 1]: block i
+
+    // Of the present run.
+    std::int32_t pool_index_ = 0;
+    std::vector<BlockId> blocks_;
+    std::int64_t num_planned_ = 0;     // rows
+    std::int64_t num_done_ = 0;        // rows
+    std::size_t num_full_blocks_ = 0;  // handed out by next_full_block()
+    std::int32_t num_sampling_ = 0;    // tokens that planned steps sample
+    std::int32_t num_steps_in_flight_ = 0;
+    std::int32_t num_cached_tokens_ = 0;  // of the first run
+    bool has_run_ = false;
+    bool is_running_ = false;
+    bool is_preempted_ = false;
+    bool is_ended_ = false;
+};
+
+}  // namespace turnpike::engine
