@@ -173,7 +173,11 @@ TEST_P(StepLoopTest, WhatCanNeverFitIsRefused) {
 TEST_P(StepLoopTest, StoppingTellsEverySink) {
     runner_.hold();
     std::vector<std::shared_ptr<Seen>> all;
-    for (int i = 0; i < 2; ++i) submit(all.emplace_back(std::make_shared<Seen>()), 1000);
+    // Together, so that the step thread takes both before it waits for the device.
+    std::vector<StepLoop::Job> running;
+    for (int i = 0; i < 2; ++i)
+        running.push_back(job(all.emplace_back(std::make_shared<Seen>()), 1000));
+    ASSERT_TRUE(loop_.submit(std::move(running)).has_value());
     runner_.wait_submitted(GetParam());
     // The step thread waits for the device: these stay in the inbox.
     for (int i = 0; i < 2; ++i) submit(all.emplace_back(std::make_shared<Seen>()), 1000);
