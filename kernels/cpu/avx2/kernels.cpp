@@ -2,6 +2,7 @@
 #include <immintrin.h>
 
 #include "kernels/cpu/fast/kernel_table.h"
+#include "kernels/cpu/fast/read_loop.h"
 #include "kernels/cpu/fast/row_loops.h"
 #include "kernels/cpu/fast/tile_f32.h"
 
@@ -28,6 +29,10 @@ struct Avx2 {
         return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
     }
 
+    static I zero_bits() { return _mm256_setzero_si256(); }
+
+    static I add_bits(I a, I b) { return _mm256_add_epi32(a, b); }
+
     static F low_bf16(I pair) { return _mm256_castsi256_ps(_mm256_slli_epi32(pair, 16)); }
 
     static F high_bf16(I pair) {
@@ -51,6 +56,7 @@ KernelTable make_table() {
     table.group_lanes = 4 * Avx2::kLanes;
     table.tile = tile_f32<Avx2>;
     table.multiply = multiply_f32<Avx2>;
+    table.read_all = read_loop<Avx2>;
     table.flops_per_round = std::int64_t{2} * kMultiplyChains * kMultiplySteps * Avx2::kLanes;
     return table;
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/avx512/vector.h"
 #include "kernels/cpu/fast/kernel_table.h"
+#include "kernels/cpu/fast/read_loop.h"
 #include "kernels/cpu/fast/row_loops.h"
 #include "kernels/cpu/fast/tile_f32.h"
 
@@ -194,6 +195,7 @@ KernelTable make_table() {
     table.tile = tile;
     table.pack_rows = pack_rows;
     table.multiply = multiply;
+    table.read_all = read_loop<Avx512>;
     table.flops_per_round = std::int64_t{4} * kMultiplyChains * kMultiplySteps * Avx512::kLanes;
     table.rows_to_weights = RowLoops<Avx512>::pair_rows;
     table.softmax64 = [](const float* scores, std::int64_t count, float scale,

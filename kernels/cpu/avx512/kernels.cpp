@@ -1,6 +1,7 @@
 // KernelTable for AVX-512 without VBMI and BF16: f32 rows, groups of 64 output rows.
 #include "kernels/cpu/avx512/vector.h"
 #include "kernels/cpu/fast/kernel_table.h"
+#include "kernels/cpu/fast/read_loop.h"
 #include "kernels/cpu/fast/row_loops.h"
 #include "kernels/cpu/fast/tile_f32.h"
 
@@ -14,6 +15,7 @@ KernelTable make_table() {
     table.group_lanes = 4 * Avx512::kLanes;
     table.tile = tile_f32<Avx512>;
     table.multiply = multiply_f32<Avx512>;
+    table.read_all = read_loop<Avx512>;
     table.flops_per_round = std::int64_t{2} * kMultiplyChains * kMultiplySteps * Avx512::kLanes;
     return table;
 }

@@ -28,6 +28,10 @@ struct Avx512 {
 
     static I load_bits(const std::uint32_t* from) { return _mm512_loadu_si512(from); }
 
+    static I zero_bits() { return _mm512_setzero_si512(); }
+
+    static I add_bits(I a, I b) { return _mm512_add_epi32(a, b); }
+
     static F low_bf16(I pair) { return _mm512_castsi512_ps(_mm512_slli_epi32(pair, 16)); }
 
     static F high_bf16(I pair) {

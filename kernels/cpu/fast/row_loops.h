@@ -217,18 +217,6 @@ struct RowLoops {
         }
     }
 
-    static std::uint64_t read_all(const std::byte* from, std::int64_t n) {
-        constexpr int kWords = 128;
-        std::uint64_t sums[kWords] = {};
-        const auto* words = reinterpret_cast<const std::uint64_t*>(from);
-        for (std::int64_t i = 0; i < n / 8; i += kWords) {
-            for (int w = 0; w < kWords; ++w) sums[w] += words[i + w];
-        }
-        std::uint64_t sum = 0;
-        for (const std::uint64_t part : sums) sum += part;
-        return sum;
-    }
-
     static void transpose(const std::uint32_t* from,
                           std::int64_t stride,
                           std::int64_t num_rows,
@@ -304,7 +292,6 @@ struct RowLoops {
         table.exp_all = exp_all;
         table.mass_from = mass_from;
         table.rough_noise = rough_noise;
-        table.read_all = read_all;
         table.pack_rows = [](const PackCall& call) {
             pack_f32(call, call.format == Format::kFp8 ? 0x1p100F : 1.0F);
         };
