@@ -126,8 +126,14 @@ int ChatSession::ask(std::string question) {
 }
 
 void ChatSession::show_prompt() {
+    const std::lock_guard lock(prompt_mutex_);
     place_.notes.write("> ");
     is_at_prompt_ = true;
+}
+
+void ChatSession::leave_prompt() {
+    const std::lock_guard lock(prompt_mutex_);
+    is_at_prompt_ = false;
 }
 
 int ChatSession::loop(std::FILE* input) {
@@ -135,7 +141,7 @@ int ChatSession::loop(std::FILE* input) {
     for (;;) {
         show_prompt();
         std::optional<std::string> line = read_line(input);
-        is_at_prompt_ = false;
+        leave_prompt();
         if (!line) {
             place_.notes.write("\n");
             return kOk;
@@ -152,6 +158,7 @@ int ChatSession::loop(std::FILE* input) {
 
 void ChatSession::interrupt() {
     if (api_.cancel()) return;
+    const std::lock_guard lock(prompt_mutex_);
     // The terminal has thrown away the line so far.
     if (is_at_prompt_) place_.notes.write("\n> ");
 }

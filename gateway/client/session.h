@@ -1,8 +1,8 @@
 // ChatSession: asks, prints, keeps the conversation; one question, or a loop on a terminal.
 #pragma once
 
-#include <atomic>
 #include <cstdio>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -38,6 +38,7 @@ class ChatSession {
     void report_summary(const AnswerFacts& facts, std::chrono::milliseconds duration);
     bool note(const std::string& line);
     void show_prompt();
+    void leave_prompt();
     const PriceList* price_list();
 
     PublicApi& api_;
@@ -45,7 +46,10 @@ class ChatSession {
     const Place place_;
     const Clock& clock_;
     std::optional<PriceList> prices_;
-    std::atomic<bool> is_at_prompt_{false};
+    // Held while a prompt is written too: a Ctrl-C that answers a prompt on the screen finds it
+    // here.
+    std::mutex prompt_mutex_;
+    bool is_at_prompt_ = false;
 };
 
 }  // namespace turnpike::gateway::client
