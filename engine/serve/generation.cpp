@@ -29,9 +29,10 @@ Generation::Generation(GenerationOptions options,
             text::ReasoningSplitter(options_.reasoning.value_or(text::ReasoningTokens()),
                                     options_.reasoning_start),
             std::nullopt};
-        if (!text.stop.empty()) counter.stop_watch.emplace(context_.tokenizer, text);
+        Output output;
+        (text.stop.empty() ? output.text : counter.text).emplace(context_.tokenizer, text);
         counters_.push_back(std::move(counter));
-        outputs_.push_back({ChoiceText(context_.tokenizer, text), {}, {}, FinishReason::kStop});
+        outputs_.push_back(std::move(output));
         sequences_.push_back(context_.loop.new_sequence_id());
     }
 }
@@ -60,13 +61,14 @@ Status Generation::start(const SequenceSpec& prototype) {
 }
 
 // The meter file is written before anything is emitted, so it never holds less than a client saw.
-// A stop string is looked for here as well as on the work queue: so the sequence ends with the
-// token that completes it, and the count does not depend on how far the queue lags behind.
+// Stop strings are looked for here: so the sequence ends with the token that completes one, and the
+// count does not depend on how far the work queue lags behind.
 SinkVerdict Generation::count(std::size_t choice_index, const TokenEvent& event) {
     Counter& counter = counters_[choice_index];
     // The other choices find in the cache what the first has computed; the prompt is paid for once.
     if (choice_index == 0) counted_.cached_tokens = event.num_cached_tokens;
-    Progress progress{choice_index, std::nullopt, TokenRole::kContent, std::nullopt, {}};
+    Progress progress;
+    progress.choice_index = choice_index;
     if (event.token) {
         progress.role = counter.splitter.push(*event.token);
         ++counted_.completion_tokens;
@@ -76,14 +78,19 @@ SinkVerdict Generation::count(std::size_t choice_index, const TokenEvent& event)
         progress.logprob = event.logprob;
         progress.alternatives = event.alternatives;
     }
-    if (progress.shown && counter.stop_watch) {
-        (void)counter.stop_watch->push(*progress.shown, progress.role);
-        if (counter.stop_watch->is_stopped()) progress.ending = Ending::kStop;
+    if (progress.shown && counter.text) {
+        progress.piece = counter.text->push(*progress.shown, progress.role);
+        progress.is_cut = counter.text->is_stopped();
+        if (progress.is_cut) progress.ending = Ending::kStop;
     }
     if (event.is_last() && !progress.ending) {
         progress.ending = event.is_aborted                             ? Ending::kAborted
                           : event.finish_reason == FinishReason::kStop ? Ending::kStop
                                                                        : Ending::kLength;
+    }
+    if (progress.ending && counter.text) {
+        if (!progress.piece) progress.piece.emplace();
+        append(counter.text->flush(), *progress.piece);
     }
     if (progress.ending && ++num_ended_ == options_.num_choices) MeterFile::finish(slot_);
     progress.usage = counted_;
@@ -91,6 +98,11 @@ SinkVerdict Generation::count(std::size_t choice_index, const TokenEvent& event)
     context_.queue.push(
         [self = shared_from_this(), progress = std::move(progress)] { self->take(progress); });
     return is_ended ? SinkVerdict::kEnd : SinkVerdict::kContinue;
+}
+
+void Generation::append(const ChoiceText::Piece& more, ChoiceText::Piece& piece) {
+    piece.content += more.content;
+    piece.reasoning += more.reasoning;
 }
 
 void Generation::begin() {
@@ -105,13 +117,11 @@ void Generation::take(const Progress& progress) {
     begin();  // the first token may be faster than the task that start() pushed
     usage_ = progress.usage;
     Output& output = outputs_[progress.choice_index];
-    ChoiceText::Piece piece;
-    if (progress.shown) piece = output.text.push(*progress.shown, progress.role);
+    ChoiceText::Piece piece = progress.piece.value_or(ChoiceText::Piece());
+    if (progress.shown && output.text) piece = output.text->push(*progress.shown, progress.role);
     if (progress.shown && options_.logprobs) add_detail(output, progress);
     if (progress.ending) {
-        ChoiceText::Piece rest = output.text.flush();
-        piece.content += rest.content;
-        piece.reasoning += rest.reasoning;
+        if (output.text) append(output.text->flush(), piece);
         output.finish_reason =
             progress.ending == Ending::kLength ? FinishReason::kLength : FinishReason::kStop;
         ++num_done_;
@@ -125,7 +135,7 @@ void Generation::take(const Progress& progress) {
 void Generation::add_detail(Output& output, const Progress& progress) const {
     const bool is_hidden = options_.reasoning_format == ReasoningFormat::kHidden &&
                            progress.role != TokenRole::kContent;
-    if (output.text.is_stopped() || is_hidden) return;
+    if (progress.is_cut || is_hidden) return;
     SampledDetail detail{detail_of(*progress.shown, progress.logprob), {}};
     for (const TokenLogprob& other : progress.alternatives)
         detail.alternatives.push_back(detail_of(other.token, other.logprob));

@@ -1,6 +1,6 @@
 // Generation: one request from its first token to its last byte. Token events arrive on the step
 // thread, which counts, decides where a stop string ends a choice, and hands on; the client's text
-// and JSON are made on the work queue.
+// and JSON are made on the work queue, text with stop strings on the step thread, which needs it.
 #pragma once
 
 #include <cstdint>
@@ -69,7 +69,9 @@ class Generation : public std::enable_shared_from_this<Generation> {
         std::optional<TokenId> shown;  // none for an end token
         text::TokenRole role = text::TokenRole::kContent;
         std::optional<Ending> ending;
-        TokenUsage usage;      // of the request, this event included
+        std::optional<ChoiceText::Piece> piece;  // when the step thread makes the text
+        bool is_cut = false;                     // the token completes a stop string
+        TokenUsage usage;                        // of the request, this event included
         float logprob = 0.0F;  // of the token; with its alternatives, when asked for
         std::vector<TokenLogprob> alternatives{};
     };
@@ -77,18 +79,19 @@ class Generation : public std::enable_shared_from_this<Generation> {
     // One choice on the step thread.
     struct Counter {
         text::ReasoningSplitter splitter;
-        std::optional<ChoiceText> stop_watch;  // only with stop strings
+        std::optional<ChoiceText> text;  // with stop strings: they say where it ends
     };
 
     // One choice on the work queue.
     struct Output {
-        ChoiceText text;
-        std::string content;  // of a unary answer
+        std::optional<ChoiceText> text;  // without stop strings
+        std::string content;             // of a unary answer
         std::string reasoning;
         FinishReason finish_reason = FinishReason::kStop;
         std::vector<SampledDetail> details{};  // of tokens that no chunk has told yet
     };
 
+    static void append(const ChoiceText::Piece& more, ChoiceText::Piece& piece);
     // On the step thread.
     SinkVerdict count(std::size_t choice_index, const TokenEvent& event);
     // On the work queue.
