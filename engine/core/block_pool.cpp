@@ -1,7 +1,5 @@
 #include "engine/core/block_pool.h"
 
-#include <ranges>
-
 #include "config/base/check.h"
 #include "config/base/limits.h"
 
@@ -44,14 +42,14 @@ BlockId BlockPool::take_one() {
 }
 
 void BlockPool::free(std::span<const BlockId> blocks) {
-    for (const BlockId id : std::views::reverse(blocks)) {
-        Block& block = at(id);
+    for (auto id = blocks.rbegin(); id != blocks.rend(); ++id) {
+        Block& block = at(*id);
         CHECK(block.num_owners > 0);
         if (--block.num_owners > 0) continue;
         if (block.hash) {
-            block.unused = reusable_.insert(reusable_.end(), id);
+            block.unused = reusable_.insert(reusable_.end(), *id);
         } else {
-            empty_.push_back(id);
+            empty_.push_back(*id);
         }
     }
 }

@@ -7,6 +7,19 @@
 
 namespace turnpike::engine {
 
+Status check_fits(const SequenceSpec& spec, const PoolShape& pools) {
+    const auto num_positions = static_cast<std::int64_t>(spec.prompt.size()) + spec.max_tokens;
+    if (BlockPool::blocks_for(num_positions) > pools.blocks_per_pool) {
+        return Error{
+            ErrorCode::kContextLengthExceeded,
+            "prompt and max_tokens need " + std::to_string(num_positions) +
+                " positions of KV cache; this engine has " +
+                std::to_string(std::int64_t{pools.blocks_per_pool} * limits::kKvBlockTokens),
+            "max_tokens"};
+    }
+    return {};
+}
+
 Scheduler::Scheduler(SchedulerOptions options, PoolShape pools)
     : options_(options), hasher_(options.cache_key) {
     for (std::int32_t i = 0; i < pools.num_pools; ++i) pools_.emplace_back(pools.blocks_per_pool);
@@ -16,15 +29,8 @@ Scheduler::Scheduler(SchedulerOptions options, PoolShape pools)
 
 Status Scheduler::add(SequenceSpec spec) {
     CHECK(!spec.prompt.empty() && spec.max_tokens >= 1);
-    const auto num_positions = static_cast<std::int64_t>(spec.prompt.size()) + spec.max_tokens;
-    if (BlockPool::blocks_for(num_positions) > pools_.front().num_blocks()) {
-        return Error{
-            ErrorCode::kContextLengthExceeded,
-            "prompt and max_tokens need " + std::to_string(num_positions) +
-                " positions of KV cache; this engine has " +
-                std::to_string(std::int64_t{pools_.front().num_blocks()} * limits::kKvBlockTokens),
-            "max_tokens"};
-    }
+    RETURN_IF_ERROR(
+        check_fits(spec, {static_cast<std::int32_t>(pools_.size()), pools_.front().num_blocks()}));
     if (num_waiting() >= options_.max_waiting) {
         return Error{
             ErrorCode::kUnavailable, "the engine's queue is full: try again in a moment", {}};

@@ -40,6 +40,9 @@ struct SchedulerCounters {
     std::int64_t num_cache_hit_tokens = 0;      // of them, found in the prefix cache
 };
 
+// kContextLengthExceeded when no pool could ever hold the sequence.
+Status check_fits(const SequenceSpec& spec, const PoolShape& pools);
+
 class Scheduler {
   public:
     Scheduler(SchedulerOptions options, PoolShape pools);

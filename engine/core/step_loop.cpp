@@ -33,19 +33,7 @@ void StepLoop::stop() {
 }
 
 Status StepLoop::submit(std::vector<Job> jobs) {
-    const PoolShape shape = runner_.pool_shape();
-    for (const Job& job : jobs) {
-        const auto num_positions =
-            static_cast<std::int64_t>(job.spec.prompt.size()) + job.spec.max_tokens;
-        if (BlockPool::blocks_for(num_positions) > shape.blocks_per_pool) {
-            return Error{
-                ErrorCode::kContextLengthExceeded,
-                "prompt and max_tokens need " + std::to_string(num_positions) +
-                    " positions of KV cache; this engine has " +
-                    std::to_string(std::int64_t{shape.blocks_per_pool} * limits::kKvBlockTokens),
-                "max_tokens"};
-        }
-    }
+    for (const Job& job : jobs) RETURN_IF_ERROR(check_fits(job.spec, runner_.pool_shape()));
     {
         const std::lock_guard lock(mutex_);
         if (is_stopping_) return Error{ErrorCode::kUnavailable, "the engine is stopping", {}};
