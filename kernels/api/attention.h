@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <span>
 
+#include "config/base/check.h"
+
 namespace turnpike::kernels {
 
 // Tokens in one cache block, and the absolute multiples at which a softmax over keys is cut into
@@ -48,6 +50,16 @@ struct AttentionSlice {
     std::int64_t first_position = 0;
     std::span<const std::int32_t> block_table;  // host memory; block of positions 64i .. 64i + 63
 };
+
+// Aborts unless every slice lies within num_rows rows and its blocks cover its positions.
+inline void check_slices(std::span<const AttentionSlice> slices, std::int64_t num_rows) {
+    for (const AttentionSlice& slice : slices) {
+        const std::int64_t last = slice.first_position + slice.num_rows - 1;
+        CHECK(slice.num_rows > 0 && slice.first_row >= 0 && slice.first_position >= 0);
+        CHECK(slice.first_row + slice.num_rows <= num_rows);
+        CHECK(last / kCacheBlockTokens < static_cast<std::int64_t>(slice.block_table.size()));
+    }
+}
 
 struct KvCacheShape {
     std::int64_t num_layers = 0;

@@ -64,8 +64,8 @@ KernelTable make_table() {
 }  // namespace
 
 const KernelTable& avx2_kernels() {
-    static const KernelTable table = make_table();
-    return table;
+    static const KernelTable kTable = make_table();
+    return kTable;
 }
 
 }  // namespace turnpike::kernels::fast

@@ -31,12 +31,7 @@ void check_call(const AttentionCall& call) {
     CHECK(call.out.cols == call.shape.num_heads * call.shape.v_dim);
     CHECK(call.cache.shape().row_dim == call.shape.cache_dim());
     CHECK(call.kv_up.cols() == call.shape.latent_dim);
-    for (const AttentionSlice& slice : call.slices) {
-        const std::int64_t last = slice.first_position + slice.num_rows - 1;
-        CHECK(slice.num_rows > 0 && slice.first_position >= 0);
-        CHECK(slice.first_row + slice.num_rows <= call.queries.rows);
-        CHECK(last / kCacheBlockTokens < static_cast<std::int64_t>(slice.block_table.size()));
-    }
+    check_slices(call.slices, call.queries.rows);
 }
 
 void pack_act(const KernelTable& table,

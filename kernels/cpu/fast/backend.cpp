@@ -9,30 +9,13 @@
 #include "kernels/cpu/fast/linear.h"
 #include "kernels/cpu/fast/moe.h"
 #include "kernels/cpu/fast/sampler.h"
+#include "kernels/cpu/own.h"
 #include "kernels/cpu/reference/linear.h"
 #include "kernels/cpu/reference/moe.h"
 
 namespace turnpike::kernels {
 namespace fast {
 namespace {
-
-PagedCache& paged(KvCache& cache) {
-    auto* own = dynamic_cast<PagedCache*>(&cache);
-    CHECK(own != nullptr);
-    return *own;
-}
-
-const PagedCache& paged(const KvCache& cache) {
-    const auto* own = dynamic_cast<const PagedCache*>(&cache);
-    CHECK(own != nullptr);
-    return *own;
-}
-
-const KvUpWeight& kv_up_of(const PreparedWeight& weight) {
-    const auto* own = dynamic_cast<const KvUpWeight*>(&weight);
-    CHECK(own != nullptr);
-    return *own;
-}
 
 class FastBackend final : public Backend {
   public:
@@ -157,7 +140,7 @@ class FastBackend final : public Backend {
                   std::span<const AttentionSlice> slices,
                   std::int64_t layer,
                   KvCache& cache) override {
-        fast::write_kv(context_, rows, slices, layer, paged(cache));
+        fast::write_kv(context_, rows, slices, layer, own<PagedCache>(cache));
     }
 
     void attend_naive(MatrixView queries,
@@ -167,7 +150,9 @@ class FastBackend final : public Backend {
                       std::int64_t layer,
                       const KvCache& cache,
                       MatrixView out) override {
-        const AttentionCall call{queries, slices, kv_up_of(kv_up), shape, layer, paged(cache), out};
+        const AttentionCall call{queries, slices, own<const KvUpWeight>(kv_up),
+                                 shape,   layer,  own<const PagedCache>(cache),
+                                 out};
         for (const AttentionSlice& slice : slices) count_naive(slice, shape);
         fast::attend_naive(context_, attention_scratch_, call);
     }
@@ -179,7 +164,9 @@ class FastBackend final : public Backend {
                          std::int64_t layer,
                          const KvCache& cache,
                          MatrixView out) override {
-        const AttentionCall call{queries, slices, kv_up_of(kv_up), shape, layer, paged(cache), out};
+        const AttentionCall call{queries, slices, own<const KvUpWeight>(kv_up),
+                                 shape,   layer,  own<const PagedCache>(cache),
+                                 out};
         counts_.weight_bytes += static_cast<std::int64_t>(call.kv_up.absorbed_bytes());
         fast::attend_absorbed(context_, attention_scratch_, call);
     }
@@ -191,7 +178,7 @@ class FastBackend final : public Backend {
                         const KvCache& cache,
                         MatrixView out) override {
         fast::attend_grouped(context_, attention_scratch_,
-                             {queries, slices, shape, layer, paged(cache), out});
+                             {queries, slices, shape, layer, own<const PagedCache>(cache), out});
     }
 
     Routing route(MatrixView logits,

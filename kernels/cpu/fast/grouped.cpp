@@ -16,12 +16,7 @@ void check_call(const GroupedCall& call) {
     CHECK(shape.head_dim % 2 == 0);
     CHECK(call.queries.cols == shape.query_width() && call.out.cols == shape.query_width());
     CHECK(call.cache.shape().row_dim == shape.cache_dim());
-    for (const AttentionSlice& slice : call.slices) {
-        const std::int64_t last = slice.first_position + slice.num_rows - 1;
-        CHECK(slice.num_rows > 0 && slice.first_position >= 0);
-        CHECK(slice.first_row + slice.num_rows <= call.queries.rows);
-        CHECK(last / kTokens < static_cast<std::int64_t>(slice.block_table.size()));
-    }
+    check_slices(call.slices, call.queries.rows);
 }
 
 BlockSum::Shape sum_shape(const GqaShape& shape, const AttentionSlice& slice) {

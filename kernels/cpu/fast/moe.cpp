@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "config/base/check.h"
+#include "kernels/cpu/own.h"
 
 namespace turnpike::kernels::fast {
 namespace {
@@ -166,9 +167,7 @@ void pack_middles(const Context& context,
 }  // namespace
 
 const PackedWeight& packed(const PreparedWeight& weight) {
-    const auto* own = dynamic_cast<const PackedWeight*>(&weight);
-    CHECK(own != nullptr);
-    return *own;
+    return own<const PackedWeight>(weight);
 }
 
 void run_experts(const Context& context,

@@ -34,6 +34,7 @@ T load(const std::byte* data, std::int64_t index) {
 }
 
 float stored_scale(const WeightSource& stored, std::int64_t row, std::int64_t col) {
+    CHECK(stored.scales != nullptr);
     const std::int64_t blocks = (stored.cols + kFp8Block - 1) / kFp8Block;
     return load<float>(stored.scales, row / kFp8Block * blocks + col / kFp8Block);
 }

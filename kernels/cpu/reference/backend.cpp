@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/api/cpu_reference.h"
+#include "kernels/cpu/own.h"
 #include "kernels/cpu/reference/attention.h"
 #include "kernels/cpu/reference/grouped_attention.h"
 #include "kernels/cpu/reference/linear.h"
@@ -34,24 +35,6 @@ class HostBuffer final : public Buffer {
     std::vector<Line> lines_;
     std::size_t size_;
 };
-
-PagedCache& paged(KvCache& cache) {
-    auto* own = dynamic_cast<PagedCache*>(&cache);
-    CHECK(own != nullptr);
-    return *own;
-}
-
-const PagedCache& paged(const KvCache& cache) {
-    const auto* own = dynamic_cast<const PagedCache*>(&cache);
-    CHECK(own != nullptr);
-    return *own;
-}
-
-const KvUpWeight& kv_up_of(const PreparedWeight& weight) {
-    const auto* own = dynamic_cast<const KvUpWeight*>(&weight);
-    CHECK(own != nullptr);
-    return *own;
-}
 
 class ReferenceBackend final : public Backend {
   public:
@@ -168,7 +151,7 @@ class ReferenceBackend final : public Backend {
                   std::span<const AttentionSlice> slices,
                   std::int64_t layer,
                   KvCache& cache) override {
-        reference::write_kv(rows, slices, layer, paged(cache));
+        reference::write_kv(rows, slices, layer, own<PagedCache>(cache));
     }
 
     void attend_naive(MatrixView queries,
@@ -178,7 +161,9 @@ class ReferenceBackend final : public Backend {
                       std::int64_t layer,
                       const KvCache& cache,
                       MatrixView out) override {
-        const AttentionCall call{queries, slices, kv_up_of(kv_up), shape, layer, paged(cache), out};
+        const AttentionCall call{queries, slices, own<const KvUpWeight>(kv_up),
+                                 shape,   layer,  own<const PagedCache>(cache),
+                                 out};
         reference::attend_naive(threads_, call);
     }
 
@@ -189,7 +174,9 @@ class ReferenceBackend final : public Backend {
                          std::int64_t layer,
                          const KvCache& cache,
                          MatrixView out) override {
-        const AttentionCall call{queries, slices, kv_up_of(kv_up), shape, layer, paged(cache), out};
+        const AttentionCall call{queries, slices, own<const KvUpWeight>(kv_up),
+                                 shape,   layer,  own<const PagedCache>(cache),
+                                 out};
         reference::attend_absorbed(threads_, call);
     }
 
@@ -199,7 +186,8 @@ class ReferenceBackend final : public Backend {
                         std::int64_t layer,
                         const KvCache& cache,
                         MatrixView out) override {
-        reference::attend_grouped(threads_, {queries, slices, shape, layer, paged(cache), out});
+        reference::attend_grouped(
+            threads_, {queries, slices, shape, layer, own<const PagedCache>(cache), out});
     }
 
     Routing route(MatrixView logits,

@@ -15,12 +15,7 @@ void check_call(const GroupedCall& call) {
     CHECK(shape.num_kv_heads > 0 && shape.num_heads % shape.num_kv_heads == 0);
     CHECK(call.queries.cols == shape.query_width() && call.out.cols == shape.query_width());
     CHECK(call.cache.shape().row_dim == shape.cache_dim());
-    for (const AttentionSlice& slice : call.slices) {
-        const std::int64_t last = slice.first_position + slice.num_rows - 1;
-        CHECK(slice.num_rows > 0 && slice.first_position >= 0);
-        CHECK(slice.first_row + slice.num_rows <= call.queries.rows);
-        CHECK(last / kCacheBlockTokens < static_cast<std::int64_t>(slice.block_table.size()));
-    }
+    check_slices(call.slices, call.queries.rows);
 }
 
 // One query head of one row, block by block of the cache.

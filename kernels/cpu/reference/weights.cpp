@@ -8,6 +8,7 @@
 
 #include "config/base/check.h"
 #include "kernels/api/fp8.h"
+#include "kernels/cpu/own.h"
 
 namespace turnpike::kernels::reference {
 namespace {
@@ -78,9 +79,7 @@ const float* DenseWeight::scale_row(std::int64_t index) const {
 }
 
 const DenseWeight& dense(const PreparedWeight& weight) {
-    const auto* own = dynamic_cast<const DenseWeight*>(&weight);
-    CHECK(own != nullptr);
-    return *own;
+    return own<const DenseWeight>(weight);
 }
 
 Result<DenseWeight> dequantise(const WeightSource& source) {
