@@ -207,6 +207,89 @@ class EngineTest(unittest.TestCase):
         self.assertEqual(self.post(self.chat(), **{"x-request-id": "D"})[0], 409)
         self.assertEqual(self.get("/meter")["requests"], 1)
 
+    def open_stream(self, request_id, **fields):
+        """A metered stream that no end token ends, after its third event."""
+        body = self.chat(stream=True, logit_bias={"1": -100}, **fields)
+        connection = UnixConnection(self.socket)
+        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"x-turnpike-meter": "1", "x-request-id": request_id})
+        response = connection.getresponse()
+        self.assertEqual(response.status, 200)
+        seen = b""
+        while seen.count(b"data:") < 3:
+            piece = response.read1(65536)
+            self.assertTrue(piece, seen)
+            seen += piece
+        return response, seen
+
+    def drain(self):
+        self.engine.send_signal(signal.SIGTERM)
+        return poll(lambda: (now := self.get("/health"))["state"] == "draining" and now, "the engine to drain")
+
+    def test_a_stop_string_costs_the_same_every_time(self):
+        full = self.text_of(self.chat(max_tokens=48))
+        body = self.chat(max_tokens=48, stop=full[9:13])
+        with concurrent.futures.ThreadPoolExecutor(5) as pool:
+            usages = list(pool.map(lambda _: json.loads(self.post(body)[1])["usage"], range(20)))
+        self.assertEqual(usages, usages[:1] * 20)
+        self.assertLess(usages[0]["completion_tokens"], 48)
+        self.assertEqual(self.get("/meter")["completion_tokens"] - 48, 20 * usages[0]["completion_tokens"])
+
+    def test_sigterm_lets_a_stream_end(self):
+        response, seen = self.open_stream("T1", max_tokens=1500)
+        self.assertEqual(self.drain()["reason"], "finishing 1 requests")
+        self.assertEqual(self.post(self.chat())[0], 503)
+        seen += response.read()
+        self.assertTrue(seen.rstrip().endswith(b"data: [DONE]"), seen[-80:])
+        self.assertIn(b'"finish_reason":"length"', seen)
+        self.assertEqual(self.engine.wait(timeout=60), 0)
+        self.start(2)
+        entry = self.get("/meter/T1")
+        self.assertEqual((entry["completion_tokens"], entry["final"]), (1500, True))
+
+    def test_a_second_sigterm_ends_a_stream_with_an_error(self):
+        self.engine.kill()
+        self.engine.wait()
+        # 128,000 tokens: still far from their end when the second signal comes.
+        self.start(2, max_running=16, kv_tokens=16 * 8192)
+        response, seen = self.open_stream("T2", max_tokens=8000, n=8)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            body = self.chat(max_tokens=8000, n=8, logit_bias={"1": -100})
+            unary = pool.submit(self.post, body, **{"x-request-id": "T3"})
+            poll(lambda: self.get("/load")["running"] == 16, "both to run")
+            self.drain()
+            self.engine.send_signal(signal.SIGTERM)
+            seen += response.read()
+            status, text = unary.result(timeout=60)
+        self.assertEqual(self.engine.wait(timeout=60), 0)
+        blocks = seen.decode().strip("\n").split("\n\n")
+        self.assertIn("error", json.loads(blocks[-1].removeprefix("data: ")))
+        self.assertNotIn(b'"finish_reason":"', seen)
+        self.assertEqual(status, 503, text)
+        self.assertIn("error", json.loads(text))
+        self.start(3)
+        entry = self.get("/meter/T2")
+        self.assertEqual(int(blocks[-2].split()[4]), entry["completion_tokens"])
+        self.assertLess(entry["completion_tokens"], 8 * 8000)
+        self.assertTrue(entry["final"])
+        self.assertTrue(self.get("/meter/T3")["final"])
+
+    def test_health_and_load_answer_while_a_long_prompt_is_read(self):
+        """The steps go on between answers, so none of them waited for the prompt."""
+        body = self.chat(messages=[{"role": "user", "content": "hello there, " * 900}], max_tokens=1)
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(self.post, body)
+            steps = set()
+            while not answer.done():
+                health = self.get("/health")
+                load = self.get("/load")
+                self.assertEqual(health["state"], "ready")
+                if load["running"] == 1 and load["generated_tokens"] == 0:
+                    steps.add(load["steps"])
+            usage = json.loads(answer.result()[1])["usage"]
+        num_steps = -(-usage["prompt_tokens"] // 512)
+        self.assertGreater(num_steps, 8)
+        self.assertGreater(len(steps), num_steps // 2)
+
     def test_kill_nine_keeps_the_counts_and_old_epochs_stay_out(self):
         body = json.dumps(self.chat(stream=True, max_tokens=4000))
         connection = UnixConnection(self.socket)

@@ -40,8 +40,8 @@ void FakeControlplane::start() {
     options.drain_timeout = std::chrono::milliseconds(200);
     auto server = net::HttpServer::start(
         options,
-        [this](net::HttpRequest request, std::shared_ptr<net::HttpReply> reply) {
-            handle(request, std::move(reply));
+        [this](const net::HttpRequest& request, const std::shared_ptr<net::HttpReply>& reply) {
+            handle(request, reply);
         },
         log_);
     CHECK(server.has_value());

@@ -116,7 +116,7 @@ std::string GatewayTest::engine_path(int number) const {
     return world_.dir().file("e" + std::to_string(number) + ".sock");
 }
 
-void GatewayTest::publish(std::vector<test::FakeEngine*> engines) {
+void GatewayTest::publish(const std::vector<test::FakeEngine*>& engines) {
     std::vector<ReplicaRow> replicas;
     for (const test::FakeEngine* engine : engines) {
         const std::string id = "r" + std::to_string(replicas.size());

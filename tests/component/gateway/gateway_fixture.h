@@ -53,7 +53,7 @@ class GatewayTest : public testing::Test {
 
     void start_gateway();
     // Publishes the engines as replicas "r0", "r1", ... with epoch 7 and waits until they serve.
-    void publish(std::vector<test::FakeEngine*> engines);
+    void publish(const std::vector<test::FakeEngine*>& engines);
 
     test::TlsClient connect(int receive_buffer_bytes = 0);
     // One request on a connection of its own.

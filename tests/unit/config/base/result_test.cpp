@@ -13,7 +13,7 @@ Status refuse() {
     return invalid_argument("expected a name", "name");
 }
 
-Result<int> through(Status status) {
+Result<int> through(const Status& status) {
     RETURN_IF_ERROR(status);
     return 7;
 }

@@ -28,7 +28,7 @@ TEST(UniqueHandle, ClosesOnceAfterAMove) {
     {
         CounterHandle first(&counter);
         const CounterHandle second(std::move(first));
-        EXPECT_EQ(first.get(), nullptr);
+        EXPECT_EQ(first.get(), nullptr);  // NOLINT(clang-analyzer-cplusplus.Move): the promise
         EXPECT_EQ(counter.num_closed, 0);
     }
     EXPECT_EQ(counter.num_closed, 1);
@@ -52,7 +52,7 @@ TEST(UniqueFd, MoveAssignmentClosesTheOldOne) {
     first = std::move(second);
     EXPECT_FALSE(is_open(old_fd));
     EXPECT_EQ(first.get(), new_fd);
-    EXPECT_FALSE(second.is_open());
+    EXPECT_FALSE(second.is_open());  // NOLINT: a moved-from handle owns nothing, by promise
 }
 
 TEST(UniqueFd, ReleaseGivesUpOwnership) {

@@ -69,7 +69,7 @@ class Routes : public StoreFixture {
         request.method = method;
         request.target = target;
         request.body = body;
-        router_.handle(std::move(request), reply);
+        router_.handle(request, reply);
         return reply;
     }
 
