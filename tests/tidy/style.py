@@ -1,6 +1,9 @@
 # The style rules that a machine can hold, each a function from a path and its text to problems.
 # A problem is 'file:line: what is wrong; what to do'.
 import re
+from pathlib import Path
+
+import tree
 
 MAX_FILE_LINES = 600
 MAX_FUNCTION_LINES = 70
@@ -20,8 +23,10 @@ SLEEP = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep|time\.sleep)\s*\(
 NOW = re.compile(r"\b(system_clock|steady_clock|high_resolution_clock)::now\b")
 AWAIT_LAMBDA = re.compile(r"\bco_await\b[^;]*\(\s*(?:[^;]*,\s*)?\[")
 AWAIT_AGGREGATE = re.compile(r"\bco_await\b[^;]*\b[A-Z]\w*\s*\{")
-WORKPLACE = re.compile("|".join([r"\.\./sha" + "red", r"/work/(main|h|sha" + r"red)\b",
-                                 r"(?i:sub" + r"agent)", r"(?i:co-auth" + r"ored-by)"]))
+# Of one machine, or of who wrote it where.
+MACHINE = re.compile("|".join([r"(?<![\w.}/$])/(home|root|work|workspace|mnt|Users)/\w", r"(?i:co-auth" + r"ored-by)"]))
+# Steps out of folders, and the first name after them.
+CLIMB = re.compile(r"(?<![\w./])((?:\.\./)+)(\w[\w.-]*)")
 
 
 def without_comments_and_text(text):
@@ -111,8 +116,19 @@ def check_await(path, text):
     return problems
 
 
-def check_workplace(path, text):
-    return matches(WORKPLACE, path, text, "speaks of the place where it was written; remove it")
+def check_alone(path, text):
+    """Nothing of the machine where it was written, and nothing that lies beside the tree."""
+    problems = matches(MACHINE, path, text, "speaks of the machine where it was written; remove it")
+    if path.startswith("tests/") and path.endswith((".cpp", "_test.py")):
+        return problems  # bad paths are inputs there
+    folder = Path(path).parent
+    for number, line in enumerate(text.splitlines(), 1):
+        for climb, name in CLIMB.findall(line):
+            levels = climb.count("../")
+            base = tree.ROOT.joinpath(*folder.parts[:len(folder.parts) - levels])
+            if levels > len(folder.parts) or not (base / name).exists():
+                problems.append(f"{path}:{number}: {climb}{name} is not in the tree")
+    return problems
 
 
 def opens_scope(head):

@@ -17,11 +17,11 @@ class Tree(unittest.TestCase):
                 problems += check(path, text)
         self.none(problems)
 
-    def test_no_file_speaks_of_the_workplace(self):
+    def test_every_file_stands_alone(self):
         problems = []
         for path in tree.files():
             try:
-                problems += style.check_workplace(path, tree.read(path))
+                problems += style.check_alone(path, tree.read(path))
             except UnicodeDecodeError:
                 continue  # binary golden data
         self.none(problems)
@@ -91,9 +91,11 @@ class Rules(unittest.TestCase):
         self.broken(style.check_await, "a.cpp", "co_await client.get(\n    Options{.path = p});")
         self.kept(style.check_await, "a.cpp", "auto o = Options{p};\nco_await client.get(o[0]);")
 
-    def test_workplace(self):
-        self.broken(style.check_workplace, "a.md", "see ../sha" + "red/x")
-        self.kept(style.check_workplace, "a.md", "shared memory at work")
+    def test_alone(self):
+        self.broken(style.check_alone, "a.md", "see ../other/x")
+        self.broken(style.check_alone, "ops/docs/a.md", "see ../other/x")
+        self.broken(style.check_alone, "a.md", "run /ho" + "me/me/x")
+        self.kept(style.check_alone, "ops/docs/a.md", "see ../docs/x, shared memory at work")
 
     def test_functions(self):
         body = "int f() {\n" + "    g();\n" * 69 + "}\n"

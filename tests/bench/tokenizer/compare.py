@@ -85,7 +85,7 @@ def main():
     assert tokenizers.__version__ == "0.22.2"
     texts = {
         "English": documents("\n".join(pydoc_data.topics.topics.values())),
-        "code": documents("".join(golden.library_files())),
+        "code": documents("".join(golden.standard_sources())),
         "CJK": documents(east_asian()),
     }
     failed = False

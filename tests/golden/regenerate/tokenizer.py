@@ -56,7 +56,7 @@ FIRST_MERGED = len(FIRST) + 256
 
 # --- the corpus ----------------------------------------------------------------------------------
 
-def library_files():
+def standard_sources():
     root = pathlib.Path(sysconfig.get_paths()["stdlib"])
     for path in sorted(root.rglob("*.py")):
         parts = path.relative_to(root).parts
@@ -93,7 +93,7 @@ class Script:
 
 def corpus():
     rng = random.Random(SEED)
-    yield from library_files()
+    yield from standard_sources()
     for name, (ranges, share) in SCRIPTS.items():
         script = Script(rng, ranges)
         for _ in range(share * 120):
