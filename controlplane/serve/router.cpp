@@ -115,8 +115,8 @@ void Router::handle(const net::HttpRequest& request,
 }
 
 net::HttpHandler Router::handler() const {
-    return [this](net::HttpRequest request, std::shared_ptr<net::HttpReply> reply) {
-        handle(std::move(request), std::move(reply));
+    return [this](const net::HttpRequest& request, const std::shared_ptr<net::HttpReply>& reply) {
+        handle(request, reply);
     };
 }
 

@@ -41,7 +41,7 @@ void add_linear_tensors(const std::string& name,
                         bool is_fp8,
                         Spread spread,
                         std::vector<TensorSpec>& specs) {
-    constexpr std::int64_t block = kernels::kFp8Block;
+    constexpr std::int64_t kBlock = kernels::kFp8Block;
     if (!is_fp8) {
         specs.push_back({name, TensorKind::kMatrix, {rows, cols}, true, spread});
         return;
@@ -49,7 +49,7 @@ void add_linear_tensors(const std::string& name,
     specs.push_back({name, TensorKind::kFp8Matrix, {rows, cols}, true, spread});
     specs.push_back({scale_name(name),
                      TensorKind::kScale,
-                     {(rows + block - 1) / block, (cols + block - 1) / block},
+                     {(rows + kBlock - 1) / kBlock, (cols + kBlock - 1) / kBlock},
                      true,
                      spread});
 }

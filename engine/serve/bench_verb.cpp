@@ -1,6 +1,7 @@
 // `turnpike-engine bench`: speeds beside the memory-read loop and the arithmetic peak of the same
 // seconds, as JSON.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -20,6 +21,7 @@ struct Spread {
 template <class Value>
 Spread spread_of(const std::vector<BenchSample>& samples, const Value& value) {
     std::vector<double> values;
+    values.reserve(samples.size());
     for (const BenchSample& sample : samples) values.push_back(value(sample));
     std::sort(values.begin(), values.end());
     return {values[values.size() / 2], values.front(), values.back()};
@@ -27,7 +29,7 @@ Spread spread_of(const std::vector<BenchSample>& samples, const Value& value) {
 
 // Three digits after the point are more than any of these is worth.
 double rounded(double value) {
-    return static_cast<double>(static_cast<std::int64_t>(value * 1000.0 + 0.5)) / 1000.0;
+    return std::round(value * 1000.0) / 1000.0;
 }
 
 nlohmann::ordered_json to_json(const Spread& spread) {

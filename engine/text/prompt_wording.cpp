@@ -24,10 +24,10 @@ Error corrupt(const std::string& what) {
     return Error{ErrorCode::kCorrupt, what, {}};
 }
 
-// Calls on_text and on_placeholder for the parts of a wording in order; false when a brace is left
+// Calls on_text and on_field for the parts of a wording in order; false when a brace is left
 // open.
-template <class OnText, class OnPlaceholder>
-bool walk(std::string_view text, OnText on_text, OnPlaceholder on_placeholder) {
+template <class OnText, class OnField>
+bool walk(std::string_view text, OnText on_text, OnField on_field) {
     while (!text.empty()) {
         const std::size_t open = std::min(text.find('{'), text.size());
         if (open > 0) on_text(text.substr(0, open));
@@ -35,7 +35,7 @@ bool walk(std::string_view text, OnText on_text, OnPlaceholder on_placeholder) {
         if (text.empty()) break;
         const std::size_t close = text.find('}');
         if (close == std::string_view::npos) return false;
-        on_placeholder(text.substr(1, close - 1));
+        on_field(text.substr(1, close - 1));
         text.remove_prefix(close + 1);
     }
     return true;
@@ -57,17 +57,16 @@ Language language_of(std::string_view text) {
     return has_han ? Language::kChinese : Language::kEnglish;
 }
 
-Result<Wording> Wording::parse(std::string text, Names placeholders) {
+Result<Wording> Wording::parse(std::string text, Names fields) {
     std::vector<std::string_view> found;
     const bool is_closed = walk(
-        text, [](std::string_view) {},
-        [&](std::string_view placeholder) { found.push_back(placeholder); });
+        text, [](std::string_view) {}, [&](std::string_view field) { found.push_back(field); });
     if (!is_closed) return corrupt("a '{' without its '}'");
     for (const std::string_view name : found) {
-        if (std::find(placeholders.begin(), placeholders.end(), name) == placeholders.end())
+        if (std::find(fields.begin(), fields.end(), name) == fields.end())
             return corrupt("nothing is known as {" + std::string(name) + "}");
     }
-    for (const std::string_view name : placeholders) {
+    for (const std::string_view name : fields) {
         if (std::find(found.begin(), found.end(), name) == found.end())
             return corrupt("{" + std::string(name) + "} is missing");
     }
@@ -80,9 +79,9 @@ std::string Wording::fill(Values values) const {
     std::string out;
     walk(
         text_, [&](std::string_view part) { out += part; },
-        [&](std::string_view placeholder) {
+        [&](std::string_view field) {
             const auto value = std::find_if(values.begin(), values.end(), [&](const auto& entry) {
-                return entry.first == placeholder;
+                return entry.first == field;
             });
             CHECK(value != values.end());
             out += value->second;
@@ -127,7 +126,7 @@ class WordingReader {
     }
 
     // One string, or the lines of one.
-    Wording read_wording(const std::string& pointer, Names placeholders) {
+    Wording read_wording(const std::string& pointer, Names fields) {
         const json& value = at(pointer);
         std::string text;
         if (value.is_string()) {
@@ -139,7 +138,7 @@ class WordingReader {
             fail(pointer, "expected a string or an array of lines");
             return {};
         }
-        auto wording = Wording::parse(std::move(text), placeholders);
+        auto wording = Wording::parse(std::move(text), fields);
         if (!wording) {
             fail(pointer, wording.error().message);
             return {};

@@ -19,14 +19,14 @@ enum class Language { kChinese, kEnglish };
 // Chinese when the text has Chinese characters and neither kana nor hangul.
 Language language_of(std::string_view text);
 
-// Text with {placeholders}. Values are put in once: braces in them stay as they are.
+// Text with {fields}. Values are put in once: braces in them stay as they are.
 class Wording {
   public:
     using Values = std::span<const std::pair<std::string_view, std::string_view>>;
 
-    // kCorrupt unless exactly the given placeholders occur, each at least once.
-    static Result<Wording> parse(std::string text, std::span<const std::string_view> placeholders);
-    // `values` has every placeholder.
+    // kCorrupt unless exactly the given fields occur, each at least once.
+    static Result<Wording> parse(std::string text, std::span<const std::string_view> fields);
+    // `values` has every field.
     std::string fill(Values values) const;
 
   private:

@@ -62,7 +62,8 @@ class Reader {
         for (const char* name :
              {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"}) {
             const json& value = member(model, name);
-            if (!value.is_null() && value != "") return unsupported(std::string("model.") + name);
+            const bool is_empty = value.is_string() && value.get_ref<const std::string&>().empty();
+            if (!value.is_null() && !is_empty) return unsupported(std::string("model.") + name);
         }
         for (const char* name : {"byte_fallback", "ignore_merges"}) {
             if (member(model, name) == true) return unsupported(std::string("model.") + name);
@@ -143,7 +144,7 @@ class Reader {
             ids_.emplace(text, token);
             // Added tokens stand in the vocabulary too, not in the byte-level alphabet.
             auto bytes = from_byte_level(text);
-            RETURN_IF_ERROR(place(token, bytes ? std::move(*bytes) : text));
+            RETURN_IF_ERROR(place(token, bytes ? *bytes : text));
         }
         std::array<TokenId, 256> byte_tokens{};
         for (std::size_t byte = 0; byte < byte_tokens.size(); ++byte) {
