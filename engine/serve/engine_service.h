@@ -38,6 +38,8 @@ class EngineService {
     // Tokenizer and weights. An error is also shown by /health.
     Status load();
 
+    bool is_loading() const { return state_ == EngineState::kLoading; }
+
     // Refuses new requests. Any thread.
     void drain() { state_ = EngineState::kDraining; }
 

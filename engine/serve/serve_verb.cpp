@@ -48,7 +48,8 @@ void wait_until_drained(const EngineService& service, const sigset_t& signals, c
 }
 
 // Loads the model on a thread of its own. A signal meanwhile ends the process at once: nothing runs
-// yet that could be finished, and reading a large model takes minutes.
+// yet that could be finished, and reading a large model takes minutes. A signal just after it, when
+// requests may have come already, is left to the caller's sigwait.
 Status load_or_exit(EngineService& service,
                     net::HttpServer& server,
                     const sigset_t& signals,
@@ -61,6 +62,10 @@ Status load_or_exit(EngineService& service,
     });
     while (!is_done) {
         if (!is_signalled(signals, kTick)) continue;
+        if (!service.is_loading()) {
+            std::raise(SIGTERM);
+            break;
+        }
         log.info("engine_stopped", {{"reason", "a signal while loading"}});
         server.stop();
         std::_Exit(0);
