@@ -173,7 +173,7 @@ class ChatTest(SystemTest):
              {"body": body(max_tokens=9000)}),
             (401, (bad_request[0], bad_key), None, {"body": body(), "key": ""}),
             (401, (bad_request[0], bad_key), None,
-             {"body": body(), "key": self.stack.key[:-1] + "0"}),
+             {"body": body(), "key": self.stack.wrong_key()}),
             (404, (bad_request[0], "model_not_available"), "model", {"body": body(model="no/such")}),
             (404, (bad_request[0], "not_found"), None, {"path": "/nothing"}),
             (405, (bad_request[0], "method_not_allowed"), None, {"method": "DELETE"}),

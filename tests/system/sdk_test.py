@@ -53,7 +53,7 @@ class SdkCalls:
     def test_bad_key(self):
         for stream in (False, True):
             with self.assertRaises(self.module.AuthenticationError) as caught:
-                self.ask(key=self.stack.key[:-1] + "0", stream=stream)
+                self.ask(key=self.stack.wrong_key(), stream=stream)
             self.assertEqual(caught.exception.status_code, 401)
 
     def test_unknown_model(self):

@@ -219,6 +219,10 @@ class Stack:
         plain = socket.create_connection(("localhost", self.port), timeout=DEADLINE_S)
         return self.tls.wrap_socket(plain, server_hostname="localhost")
 
+    def wrong_key(self):
+        """The key with another last character."""
+        return self.key[:-1] + ("1" if self.key.endswith("0") else "0")
+
     def chat(self, model=R1, **fields):
         """A unary chat: (status, answer)."""
         with contextlib.closing(http.client.HTTPSConnection(
