@@ -6,6 +6,7 @@
 #include "kernels/cpu/fast/kernel_table.h"
 #include "kernels/cpu/fast/read_loop.h"
 #include "kernels/cpu/fast/row_loops.h"
+#include "kernels/cpu/fast/sampler_loops.h"
 #include "kernels/cpu/fast/tile_f32.h"
 
 namespace turnpike::kernels::fast {
@@ -192,6 +193,7 @@ KernelTable make_table() {
     table.vector_lanes = Avx512::kLanes;
     table.group_lanes = 4 * Avx512::kLanes;
     table.is_paired = true;
+    add_sampler_loops<Avx512>(table);
     table.tile = tile;
     table.pack_rows = pack_rows;
     table.multiply = multiply;

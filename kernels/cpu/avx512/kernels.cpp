@@ -3,6 +3,7 @@
 #include "kernels/cpu/fast/kernel_table.h"
 #include "kernels/cpu/fast/read_loop.h"
 #include "kernels/cpu/fast/row_loops.h"
+#include "kernels/cpu/fast/sampler_loops.h"
 #include "kernels/cpu/fast/tile_f32.h"
 
 namespace turnpike::kernels::fast {
@@ -13,6 +14,7 @@ KernelTable make_table() {
     table.isa = CpuIsa::kAvx512;
     table.vector_lanes = Avx512::kLanes;
     table.group_lanes = 4 * Avx512::kLanes;
+    add_sampler_loops<Avx512>(table);
     table.tile = tile_f32<Avx512>;
     table.multiply = multiply_f32<Avx512>;
     table.read_all = read_loop<Avx512>;

@@ -106,11 +106,30 @@ struct KernelTable {
     };
 
     Mass (*mass_from)(const float* odds, std::int64_t n, float threshold) = nullptr;
-    // gumbel_noise of each token within 0.05; infinity for the few where this would not hold.
-    void (*rough_noise)(const std::int32_t* tokens,
-                        std::int64_t n,
-                        const SampleParams& params,
-                        float* out) = nullptr;
+    // Keeps, in order, the values in [low, high) and their tokens; returns their number. No tokens
+    // in = the values' indices; no tokens out = values alone. The outputs may be the inputs. Inputs
+    // with tokens and outputs have room for kCompactRoom values more, which may be written.
+    static constexpr std::int64_t kCompactRoom = 16;
+    std::int64_t (*compact)(const float* odds,
+                            const std::int32_t* tokens,
+                            std::int64_t n,
+                            float low,
+                            float high,
+                            float* odds_out,
+                            std::int32_t* tokens_out) = nullptr;
+
+    static constexpr int kContenderLanes = 32;
+    // From `begin` on: where the first kContenderLanes tokens begin that hold one with
+    // floor((1 - u) * 2^24) <= bound * odds, u the uniform variate of gumbel_noise; bit i of
+    // `contenders` says whether token i of them is one. n when there is none. n is a multiple of
+    // kContenderLanes, `begin` too.
+    std::int64_t (*find_contender)(const std::int32_t* tokens,
+                                   const float* odds,
+                                   std::int64_t begin,
+                                   std::int64_t n,
+                                   const SampleParams& params,
+                                   float bound,
+                                   std::uint32_t* contenders) = nullptr;
 
     // What the machine can do, for benchmarks: reads n bytes (a multiple of 1024), and multiplies
     // with `rounds` chains of register arithmetic; both return something that depends on the work.

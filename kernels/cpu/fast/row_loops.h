@@ -121,102 +121,6 @@ struct RowLoops {
         return result;
     }
 
-    static double exp_all(const float* x, std::int64_t n, float max, float scale, float* odds) {
-        constexpr std::int64_t kChunk = 1024;  // f32 sums of a chunk, chunks in f64
-        double total = 0.0;
-        for (std::int64_t begin = 0; begin < n; begin += kChunk) {
-            const std::int64_t end = std::min(n, begin + kChunk);
-            float sums[kLanes] = {};
-            std::int64_t i = begin;
-            for (; i + kLanes <= end; i += kLanes) {
-                for (int lane = 0; lane < kLanes; ++lane) {
-                    odds[i + lane] = exp_of((x[i + lane] - max) * scale);
-                    sums[lane] += odds[i + lane];
-                }
-            }
-            for (int lane = 0; i < end && lane < kLanes; ++i, ++lane) {
-                odds[i] = exp_of((x[i] - max) * scale);
-                sums[lane] += odds[i];
-            }
-            total += static_cast<double>(sum_lanes(sums));
-        }
-        return total;
-    }
-
-    static KernelTable::Mass mass_from(const float* odds, std::int64_t n, float threshold) {
-        constexpr std::int64_t kChunk = 1024;
-        KernelTable::Mass mass;
-        for (std::int64_t begin = 0; begin < n; begin += kChunk) {
-            const std::int64_t end = std::min(n, begin + kChunk);
-            float sums[kLanes] = {};
-            std::int32_t counts[kLanes] = {};
-            std::int64_t i = begin;
-            for (; i + kLanes <= end; i += kLanes) {
-                for (int lane = 0; lane < kLanes; ++lane) {
-                    const bool is_in = odds[i + lane] >= threshold;
-                    sums[lane] += is_in ? odds[i + lane] : 0.0F;
-                    counts[lane] += is_in ? 1 : 0;
-                }
-            }
-            for (int lane = 0; i < end && lane < kLanes; ++i, ++lane) {
-                const bool is_in = odds[i] >= threshold;
-                sums[lane] += is_in ? odds[i] : 0.0F;
-                counts[lane] += is_in ? 1 : 0;
-            }
-            mass.sum += static_cast<double>(sum_lanes(sums));
-            for (const std::int32_t count : counts) mass.count += count;
-        }
-        return mass;
-    }
-
-    // log(x) for normal x over 0, within 1e-4.
-    static float log_of(float x) {
-        const auto bits = std::bit_cast<std::uint32_t>(x);
-        const std::uint32_t shifted = bits - 0x3F3504F3U;  // of sqrt(1/2)
-        const auto exponent = static_cast<float>(static_cast<std::int32_t>(shifted) >> 23);
-        const float m = std::bit_cast<float>((shifted & 0x007FFFFFU) + 0x3F3504F3U) - 1.0F;
-        float p = 0.1449F;
-        p = p * m - 0.1862F;
-        p = p * m + 0.20183F;
-        p = p * m - 0.24943F;
-        p = p * m + 0.33331F;
-        p = p * m - 0.5F;
-        return p * m * m + m + exponent * 0.69314718F;
-    }
-
-    static void rough_noise(const std::int32_t* tokens,
-                            std::int64_t n,
-                            const SampleParams& params,
-                            float* out) {
-        const auto position = static_cast<std::uint32_t>(params.position);
-        const auto choice = static_cast<std::uint32_t>(params.choice_index);
-        const auto seed0 = static_cast<std::uint32_t>(params.seed);
-        const auto seed1 = static_cast<std::uint32_t>(params.seed >> 32);
-        for (std::int64_t i = 0; i < n; ++i) {
-            // Philox4x32-10 of sampler.h; its first word alone.
-            auto c0 = static_cast<std::uint32_t>(tokens[i]);
-            std::uint32_t c1 = position;
-            std::uint32_t c2 = choice;
-            std::uint32_t c3 = 0;
-            for (std::uint32_t round = 0; round < 10; ++round) {
-                const std::uint64_t p0 = std::uint64_t{0xD2511F53U} * c0;
-                const std::uint64_t p1 = std::uint64_t{0xCD9E8D57U} * c2;
-                c0 = static_cast<std::uint32_t>(p1 >> 32) ^ c1 ^ (seed0 + round * 0x9E3779B9U);
-                c1 = static_cast<std::uint32_t>(p1);
-                c2 = static_cast<std::uint32_t>(p0 >> 32) ^ c3 ^ (seed1 + round * 0xBB67AE85U);
-                c3 = static_cast<std::uint32_t>(p0);
-            }
-            // -log(u) from both ends: of u below a half, of 1 - u above.
-            const float u = (static_cast<float>(c0 >> 8) + 0.5F) * 0x1p-24F;
-            const float d = (static_cast<float>(~c0 >> 1) + 0.5F) * 0x1p-31F;
-            const float series = d * (1.0F + d * (0.5F + d * (0.33333F + d * (0.25F + d * 0.25F))));
-            const float exponential = c0 >= 0xC0000000U ? series : -log_of(u);
-            const bool is_unknown = c0 >= 0xFFFFFF00U || c0 < 0x00010000U;
-            const float noise = -log_of(exponential);
-            out[i] = is_unknown ? std::numeric_limits<float>::infinity() : noise;
-        }
-    }
-
     static void transpose(const std::uint32_t* from,
                           std::int64_t stride,
                           std::int64_t num_rows,
@@ -288,10 +192,6 @@ struct RowLoops {
             return softmax64(scores, count, scale, false, packed);
         };
         table.merge = merge;
-        table.max_of = max_of;
-        table.exp_all = exp_all;
-        table.mass_from = mass_from;
-        table.rough_noise = rough_noise;
         table.pack_rows = [](const PackCall& call) {
             pack_f32(call, call.format == Format::kFp8 ? 0x1p100F : 1.0F);
         };

@@ -98,6 +98,8 @@ std::int32_t choose(std::span<const float> logits, const SampleParams& params) {
     return winner;
 }
 
+}  // namespace
+
 std::vector<std::int32_t> likeliest_tokens(std::span<const float> logits, std::int32_t count) {
     std::vector<std::int32_t> tokens(logits.size());
     std::iota(tokens.begin(), tokens.end(), 0);
@@ -107,8 +109,6 @@ std::vector<std::int32_t> likeliest_tokens(std::span<const float> logits, std::i
     tokens.erase(middle, tokens.end());
     return tokens;
 }
-
-}  // namespace
 
 SampledRow sample_row(std::span<const float> logits, const SampleParams& params) {
     CHECK(!logits.empty());

@@ -54,6 +54,61 @@ TEST_P(FastSampler, ChoosesTheReferencesToken) {
     EXPECT_EQ(num_drawn, 4 * 40 * 4 * 2);
 }
 
+TEST_P(FastSampler, TopKIsTheReferences) {
+    for (const float spread : kSpreads) {
+        for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+            Matrix logits = logits_of(spread, seed);
+            for (const std::int32_t top_k : {1, 2, 40, 600, 4990, 5003}) {
+                for (const float top_p : {1.0F, 0.7F}) {
+                    SampleParams params;
+                    params.temperature = 0.8F;
+                    params.top_k = top_k;
+                    params.top_p = top_p;
+                    params.min_p = seed % 4 == 0 ? 0.05F : 0.0F;
+                    params.seed = seed * 77;
+                    ASSERT_EQ(sample(*fast_, logits, params).token,
+                              sample(*reference_, logits, params).token)
+                        << spread << " " << seed << " " << top_k << " " << top_p;
+                }
+            }
+        }
+    }
+}
+
+// Few distinct logits: the cut falls among thousands of equals.
+TEST_P(FastSampler, EqualLogitsRankByToken) {
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        Matrix logits = logits_of(4.0F, seed);
+        for (float& value : logits.values) value = std::round(value);
+        for (const std::int32_t top_k : {0, 100, 3000}) {
+            for (const float top_p : {1.0F, 0.9F, 0.01F}) {
+                SampleParams params;
+                params.top_k = top_k;
+                params.top_p = top_p;
+                params.seed = seed;
+                ASSERT_EQ(sample(*fast_, logits, params).token,
+                          sample(*reference_, logits, params).token)
+                    << seed << " " << top_k << " " << top_p;
+            }
+        }
+    }
+}
+
+TEST_P(FastSampler, ColdAndHotAreTheReferences) {
+    for (const float temperature : {0.01F, 0.1F, 2.0F, 100.0F}) {
+        for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+            Matrix logits = logits_of(30.0F, seed);
+            SampleParams params;
+            params.temperature = temperature;
+            params.top_p = seed % 2 == 0 ? 0.95F : 1.0F;
+            params.seed = seed;
+            ASSERT_EQ(sample(*fast_, logits, params).token,
+                      sample(*reference_, logits, params).token)
+                << temperature << " " << seed;
+        }
+    }
+}
+
 TEST_P(FastSampler, EditsRanksAndGreedyAreTheReferences) {
     const std::vector<SeenToken> seen{{7, 2}, {9, 0}};
     const std::vector<TokenBias> bias{{11, 3.0F}, {5, -100.0F}};
