@@ -8,7 +8,6 @@ extern "C" {  // glibc 2.36's header has no linkage of its own
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string_view>
 
@@ -17,8 +16,12 @@ namespace {
 
 std::optional<std::string> read_proc(pid_t pid, const char* name) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/" + name, std::ios::binary);
-    if (!file) return std::nullopt;
-    return std::string{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    // A process may end between open and read, which then fails.
+    std::string text;
+    for (char buffer[4096]; file.read(buffer, sizeof buffer), file.gcount() > 0;)
+        text.append(buffer, static_cast<std::size_t>(file.gcount()));
+    if (!file.eof()) return std::nullopt;
+    return text;
 }
 
 // The NUL-terminated argument that contains `fragment`.
