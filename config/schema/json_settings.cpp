@@ -1,10 +1,10 @@
 #include "config/schema/json_settings.h"
 
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
+
+#include "config/base/read_file.h"
 
 namespace turnpike::schema {
 
@@ -106,11 +106,9 @@ Result<JsonSettings> JsonSettings::parse(std::string_view text, std::string file
 }
 
 Result<JsonSettings> JsonSettings::load(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return errno_error("cannot open " + path);
-    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (file.bad()) return errno_error("cannot read " + path);
-    return parse(text, path);
+    const auto text = read_file("settings", path);
+    RETURN_IF_ERROR(text);
+    return parse(*text, path);
 }
 
 std::string JsonSettings::text(std::string_view key, std::optional<std::string> fallback) {

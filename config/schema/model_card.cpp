@@ -1,10 +1,9 @@
 #include "config/schema/model_card.h"
 
 #include <array>
-#include <fstream>
-#include <iterator>
 #include <utility>
 
+#include "config/base/read_file.h"
 #include "config/schema/json_settings.h"
 
 namespace turnpike::schema {
@@ -149,10 +148,9 @@ Result<ModelCard> parse_model_card(std::string_view json_text, std::string_view 
 }
 
 Result<ModelCard> load_model_card(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return errno_error("cannot open model card " + path);
-    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    return parse_model_card(text, path);
+    const auto text = read_file("model card", path);
+    RETURN_IF_ERROR(text);
+    return parse_model_card(*text, path);
 }
 
 }  // namespace turnpike::schema

@@ -11,17 +11,14 @@ extern "C" {  // glibc 2.36's header has no linkage of its own
 #include <sstream>
 #include <string_view>
 
+#include "config/base/read_file.h"
+
 namespace turnpike::controlplane {
 namespace {
 
 std::optional<std::string> read_proc(pid_t pid, const char* name) {
     std::ifstream file("/proc/" + std::to_string(pid) + "/" + name, std::ios::binary);
-    // A process may end between open and read, which then fails.
-    std::string text;
-    for (char buffer[4096]; file.read(buffer, sizeof buffer), file.gcount() > 0;)
-        text.append(buffer, static_cast<std::size_t>(file.gcount()));
-    if (!file.eof()) return std::nullopt;
-    return text;
+    return read_to_end(file);  // nothing where the process has ended since the file was opened
 }
 
 // The NUL-terminated argument that contains `fragment`.

@@ -8,8 +8,9 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
-#include <iterator>
 #include <sstream>
+
+#include "config/base/read_file.h"
 
 extern char** environ;  // POSIX declares it nowhere
 
@@ -95,9 +96,9 @@ Result<std::string> read_whole_file(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file && errno == ENOENT) return Error{ErrorCode::kNotFound, "no file " + path, {}};
     if (!file) return errno_error("cannot open " + path);
-    std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    if (file.bad()) return errno_error("cannot read " + path);
-    return text;
+    auto text = read_to_end(file);
+    if (!text) return errno_error("cannot read " + path);
+    return std::move(*text);
 }
 
 std::string last_lines(const std::string& path, std::size_t max_bytes) {

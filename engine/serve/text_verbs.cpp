@@ -2,10 +2,10 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "config/base/read_file.h"
 #include "engine/api/codec.h"
 #include "engine/serve/verbs.h"
 #include "engine/text/chat_template.h"
@@ -20,9 +20,10 @@ namespace {
 using nlohmann::json;
 
 Result<std::string> read_text() {
-    std::string input{std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>()};
-    const std::size_t valid = text::valid_utf8_prefix(input);
-    if (valid == input.size()) return input;
+    auto input = read_to_end(std::cin);
+    if (!input) return errno_error("cannot read stdin");
+    const std::size_t valid = text::valid_utf8_prefix(*input);
+    if (valid == input->size()) return std::move(*input);
     return invalid_argument("stdin is not UTF-8 at byte " + std::to_string(valid));
 }
 

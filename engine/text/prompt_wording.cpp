@@ -1,11 +1,10 @@
 #include "engine/text/prompt_wording.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "config/base/check.h"
+#include "config/base/read_file.h"
 #include "engine/text/utf8.h"
 
 namespace turnpike::engine::text {
@@ -164,10 +163,9 @@ class WordingReader {
 };
 
 Result<PromptWording> PromptWording::load(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) return errno_error("cannot open prompt wording " + path);
-    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    return parse(text, path);
+    const auto text = read_file("prompt wording", path);
+    RETURN_IF_ERROR(text);
+    return parse(*text, path);
 }
 
 Result<PromptWording> PromptWording::parse(std::string_view text, const std::string& file_name) {

@@ -1,9 +1,8 @@
 #include "engine/text/tokenizer.h"
 
-#include <fstream>
-#include <iterator>
 #include <utility>
 
+#include "config/base/read_file.h"
 #include "engine/text/normalizer.h"
 #include "engine/text/tokenizer_data.h"
 #include "engine/text/utf8.h"
@@ -75,10 +74,9 @@ Result<Tokenizer> Tokenizer::parse(std::string_view tokenizer_json, const std::s
 }
 
 Result<Tokenizer> Tokenizer::load(const std::string& tokenizer_json_path) {
-    std::ifstream file(tokenizer_json_path, std::ios::binary);
-    if (!file) return errno_error("cannot open tokenizer " + tokenizer_json_path);
-    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-    return parse(text, tokenizer_json_path);
+    const auto text = read_file("tokenizer", tokenizer_json_path);
+    RETURN_IF_ERROR(text);
+    return parse(*text, tokenizer_json_path);
 }
 
 std::vector<TokenId> Tokenizer::encode(std::string_view text, SpecialTokens mode) const {
