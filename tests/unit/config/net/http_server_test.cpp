@@ -120,19 +120,19 @@ TEST_F(HttpServerTest, AResetIsReportedToAProducerOnAnotherThread) {
 TEST_F(HttpServerTest, ASlowReaderStopsTheProducer) {
     std::atomic<std::size_t> produced{0};
     std::promise<void> stopped;
-    std::thread producer;
+    std::promise<std::thread> producer;  // it may end before it is assigned
     serve([&](const HttpRequest&, const std::shared_ptr<HttpReply>& reply) {
         reply->start(200, {});
-        producer = std::thread([&, reply] {
+        producer.set_value(std::thread([&, reply] {
             const std::string chunk(10'000, 'x');
             while (reply->write(chunk)) produced += chunk.size();
             stopped.set_value();
-        });
+        }));
     });
     const UniqueFd fd = connect_unix(path_);
     send_text(fd, "GET / HTTP/1.1\r\n\r\n");  // and never reads
     EXPECT_EQ(stopped.get_future().wait_for(std::chrono::seconds(10)), std::future_status::ready);
-    producer.join();
+    producer.get_future().get().join();
     EXPECT_LT(produced.load(), 4 * limits::kMaxStreamBacklogBytes);
 }
 
