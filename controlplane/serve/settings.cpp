@@ -83,6 +83,13 @@ std::vector<HardwareSettings> read_hardware(JsonSettings& file) {
     return rows;
 }
 
+// What a model is called when its settings do not say.
+std::vector<RawName> names_of(const schema::ModelCard& card, const std::string& file) {
+    std::vector<RawName> names{{card.id, file}};
+    for (const std::string& alias : card.aliases) names.push_back({alias, file});
+    return names;
+}
+
 Result<ModelSettings> load_model(const ControlplaneSettings& settings, const RawModel& raw) {
     ModelSettings model;
     model.card_file = card_path(settings, raw.card);
@@ -91,7 +98,7 @@ Result<ModelSettings> load_model(const ControlplaneSettings& settings, const Raw
     if (!card) return card.error();
     model.card = *std::move(card);
     std::vector<RawName> names = raw.names;
-    if (names.empty()) names.push_back({model.card.id, raw.card});
+    if (names.empty()) names = names_of(model.card, raw.card);
     for (const RawName& name : names) {
         Result<schema::ModelCard> shown = schema::load_model_card(card_path(settings, name.card));
         if (!shown) return shown.error();

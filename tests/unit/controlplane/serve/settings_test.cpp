@@ -46,6 +46,19 @@ TEST(ControlplaneSettings, FillsInDefaultsAndResolvesNames) {
     EXPECT_EQ(written["hardware"][0]["slots"], 2);
 }
 
+TEST(ControlplaneSettings, WithoutNamesAModelHasThoseOfItsCard) {
+    nlohmann::json json = good();
+    json["models"][0].erase("names");
+    json["models"][0]["card"] = "deepseek-r1-0528.json";
+    const auto settings = load(json);
+    ASSERT_TRUE(settings) << settings.error().message;
+    std::vector<std::string> names;
+    for (const NameSettings& name : settings->models[0].names) names.push_back(name.name);
+    EXPECT_EQ(names, (std::vector<std::string>{"deepseek-ai/DeepSeek-R1-0528",
+                                               "deepseek-ai/DeepSeek-R1"}));
+    EXPECT_EQ(settings->find_model("deepseek-ai/DeepSeek-R1")->card.id, names[0]);
+}
+
 TEST(ControlplaneSettings, RefusesNonsenseByName) {
     const auto param_of = [](const char* pointer, const nlohmann::json& value) {
         nlohmann::json json = good();
