@@ -30,9 +30,8 @@ CpuIsa detect_cpu_isa();
 // Cores that this process may run on: affinity counts, hyper-threads count as cores.
 int num_allowed_cores();
 
-// options.num_threads is cut to num_allowed_cores(). Numerics w8a8_block run on the scalar backend,
-// whatever the isa. Errors: kInvalidArgument for fewer than one thread, or an isa that this machine
-// does not have.
+// options.num_threads is cut to num_allowed_cores(). Errors: kInvalidArgument for fewer than one
+// thread, or an isa that this machine does not have.
 Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options, CpuIsa isa);
 
 }  // namespace turnpike::kernels

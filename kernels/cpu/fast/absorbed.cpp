@@ -108,7 +108,8 @@ class AbsorbedChunk {
     void absorb(std::int64_t head, Scratch& scratch) {
         const PackedMatrix& weight = call_.kv_up.head(head).key_transposed;
         const std::int64_t width = shape_.cache_dim();
-        const std::size_t bytes = packed_bytes(table_, weight.format(), num_rows_, shape_.nope_dim);
+        const std::size_t bytes =
+            packed_bytes(table_, weight.row_format(), num_rows_, shape_.nope_dim);
         float* full = scratch.reserve_as<float>(num_rows_ * (width + shape_.nope_dim) +
                                                 static_cast<std::int64_t>(bytes / 4) + 64);
         float* nope = full + num_rows_ * width;
@@ -120,8 +121,9 @@ class AbsorbedChunk {
             std::copy_n(query + shape_.nope_dim, shape_.rope_dim,
                         full + r * width + shape_.latent_dim);
         }
-        const PackedRows rows = pack_here(
-            table_, weight.format(), view(nope, num_rows_, shape_.nope_dim, shape_.nope_dim), to);
+        const PackedRows rows =
+            pack_here(table_, weight.row_format(),
+                      view(nope, num_rows_, shape_.nope_dim, shape_.nope_dim), to);
         product(table_, weight, 0, weight.num_groups(), rows, false,
                 view(full, num_rows_, shape_.latent_dim, width));
         for (std::int64_t r = 0; r < num_rows_; ++r) {
@@ -236,7 +238,7 @@ class AbsorbedChunk {
         const PackedMatrix& weight = call_.kv_up.head(head).value;
         const std::int64_t width = padded_latent_;
         const std::size_t bytes =
-            packed_bytes(table_, weight.format(), num_rows_, shape_.latent_dim);
+            packed_bytes(table_, weight.row_format(), num_rows_, shape_.latent_dim);
         float* merged = scratch.reserve_as<float>(num_rows_ * (width + shape_.v_dim) +
                                                   static_cast<std::int64_t>(bytes / 4) + 64);
         float* values = merged + num_rows_ * width;
@@ -256,7 +258,7 @@ class AbsorbedChunk {
             }
             for (std::int64_t i = 0; i < width; ++i) sum[i] /= total;
         }
-        const PackedRows rows = pack_here(table_, weight.format(),
+        const PackedRows rows = pack_here(table_, weight.row_format(),
                                           view(merged, num_rows_, shape_.latent_dim, width), to);
         product(table_, weight, 0, weight.num_groups(), rows, false,
                 view(values, num_rows_, shape_.v_dim, shape_.v_dim));

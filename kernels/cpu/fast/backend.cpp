@@ -19,8 +19,8 @@ namespace {
 
 class FastBackend final : public Backend {
   public:
-    FastBackend(const KernelTable& table, int num_threads)
-        : table_(table), threads_(num_threads), context_{table_, threads_} {
+    FastBackend(const KernelTable& table, Numerics numerics, int num_threads)
+        : table_(table), numerics_(numerics), threads_(num_threads), context_{table_, threads_} {
         attention_scratch_.of_thread.resize(static_cast<std::size_t>(num_threads));
     }
 
@@ -41,7 +41,7 @@ class FastBackend final : public Backend {
     }
 
     Result<std::unique_ptr<PreparedWeight>> prepare(const WeightSource& source) override {
-        auto weight = pack_weight({table_, threads_, arena_}, source);
+        auto weight = pack_weight({table_, threads_, arena_, numerics_}, source);
         if (!weight) return weight.error();
         return std::unique_ptr<PreparedWeight>(std::move(*weight));
     }
@@ -50,7 +50,7 @@ class FastBackend final : public Backend {
                                                           const MlaShape& shape) override {
         CHECK(source.rows == shape.num_heads * (shape.nope_dim + shape.v_dim));
         CHECK(source.cols == shape.latent_dim);
-        auto weight = pack_kv_up({table_, threads_, arena_}, source, shape);
+        auto weight = pack_kv_up({table_, threads_, arena_, numerics_}, source, shape);
         if (!weight) return weight.error();
         return std::unique_ptr<PreparedWeight>(std::move(*weight));
     }
@@ -250,6 +250,7 @@ class FastBackend final : public Backend {
     }
 
     const KernelTable& table_;
+    const Numerics numerics_;
     ThreadPool threads_;
     const Context context_;
     Arena arena_;
@@ -267,16 +268,14 @@ Result<std::unique_ptr<Backend>> make_cpu_backend(const BackendOptions& options,
     allowed.num_threads = std::min(options.num_threads, num_allowed_cores());
     const auto chosen = choose_cpu_isa(to_string(isa));
     if (!chosen) return chosen.error();
-    // Quantised activations are the reference's alone.
-    if (isa == CpuIsa::kScalar || options.numerics != Numerics::kW8A16)
-        return make_cpu_reference_backend(allowed);
+    if (isa == CpuIsa::kScalar) return make_cpu_reference_backend(allowed);
     if (options.num_threads < 1) {
         return invalid_argument("the CPU backend needs at least one thread, found " +
                                     std::to_string(options.num_threads),
                                 "num_threads");
     }
-    return std::unique_ptr<Backend>(
-        std::make_unique<fast::FastBackend>(fast::table_of(isa), allowed.num_threads));
+    return std::unique_ptr<Backend>(std::make_unique<fast::FastBackend>(
+        fast::table_of(isa), allowed.numerics, allowed.num_threads));
 }
 
 }  // namespace turnpike::kernels

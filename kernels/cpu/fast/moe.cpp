@@ -112,30 +112,17 @@ void down(const Context& context, const Load& load, std::int64_t group, MatrixVi
 // Packs each load's rows of x, one load after the other in `to`.
 void pack_inputs(const Context& context,
                  MatrixView x,
-                 Format format,
+                 RowFormat format,
                  std::int64_t num_chosen,
                  std::vector<Load>& loads,
                  std::byte* to) {
     const std::size_t bytes_per_row = packed_bytes(context.table, format, 1, x.cols);
     const auto pack_load = [&](Load& load) {
         std::byte* start = to + static_cast<std::size_t>(load.first) * bytes_per_row;
-        MatrixView row = x.row_range(0, 1);
-        // The layout of the load as a whole, then one row at a time into its place.
-        row.rows = 0;
-        load.input = pack_here(context.table, format, row, start);
-        load.input.num_rows = load.num_rows();
-        load.input.block_stride = load.input.row_stride * load.num_rows();
+        load.input = packed_layout(context.table, format, load.num_rows(), x.cols, start);
         for (std::int64_t m = 0; m < load.num_rows(); ++m) {
             const std::int64_t from = load.slots[static_cast<std::size_t>(m)] / num_chosen;
-            const PackCall call{format,
-                                row_of(x, from),
-                                x.stride,
-                                1,
-                                x.cols,
-                                start + m * load.input.row_stride,
-                                load.input.block_stride,
-                                load.input.row_stride};
-            context.table.pack_rows(call);
+            pack_part(context.table, format, x.row_range(from, 1), load.input, m, start);
         }
     };
     const std::int64_t work = x.cols * loads.back().num_rows();
@@ -148,7 +135,7 @@ void pack_inputs(const Context& context,
 
 void pack_middles(const Context& context,
                   MatrixView middle,
-                  Format format,
+                  RowFormat format,
                   std::vector<Load>& loads,
                   std::byte* to) {
     const std::size_t bytes_per_row = packed_bytes(context.table, format, 1, middle.cols);
@@ -182,8 +169,8 @@ void run_experts(const Context& context,
     const PackedMatrix& gate = packed(*experts[0].gate).matrix();
     const PackedMatrix& down_weight = packed(*experts[0].down).matrix();
     std::byte* rows =
-        scratch.rows.reserve(packed_bytes(context.table, gate.format(), out.rows, x.cols));
-    pack_inputs(context, x, gate.format(), routing.num_chosen, loads, rows);
+        scratch.rows.reserve(packed_bytes(context.table, gate.row_format(), out.rows, x.cols));
+    pack_inputs(context, x, gate.row_format(), routing.num_chosen, loads, rows);
     const MatrixView middle{scratch.middle.reserve_as<float>(out.rows * gate.rows()), DType::kF32,
                             out.rows, gate.rows(), gate.rows()};
     run_by_cost(context, loads, gate.num_groups(), 2 * gate.lanes() * gate.cols(),
@@ -191,8 +178,8 @@ void run_experts(const Context& context,
                     for (std::int64_t g = begin; g < end; ++g) gate_up(context, load, g, middle);
                 });
     std::byte* packed_middle = scratch.packed.reserve(
-        packed_bytes(context.table, down_weight.format(), out.rows, middle.cols));
-    pack_middles(context, middle, down_weight.format(), loads, packed_middle);
+        packed_bytes(context.table, down_weight.row_format(), out.rows, middle.cols));
+    pack_middles(context, middle, down_weight.row_format(), loads, packed_middle);
     run_by_cost(context, loads, down_weight.num_groups(), down_weight.lanes() * down_weight.cols(),
                 [&](const Load& load, std::int64_t begin, std::int64_t end) {
                     for (std::int64_t g = begin; g < end; ++g) down(context, load, g, out);

@@ -27,7 +27,7 @@ class NaiveHeads {
         return static_cast<std::size_t>(BlockSum::num_bytes(table, sum_shape(shape, slice)) +
                                         Carver::bytes_for(kTokens * wide) +
                                         Carver::bytes_for(kTokens * packed) +
-                                        Carver::bytes_for(kTokens * (shape.latent_dim + kBlock)));
+                                        Carver::bytes_for(latent_floats(table, shape)));
     }
 
     NaiveHeads(const KernelTable& table,
@@ -44,7 +44,7 @@ class NaiveHeads {
           rows_(carver.take<float>(
               kTokens * std::max({shape_.query_dim(), shape_.v_dim, shape_.latent_dim}))),
           packed_(carver.take<std::uint32_t>(kTokens * std::max(query_units_, value_units_))),
-          latents_(carver.take<float>(kTokens * (shape_.latent_dim + kBlock))) {}
+          latents_(carver.take<float>(latent_floats(table, shape_))) {}
 
     void run(std::int64_t head) {
         const std::int64_t rows = slice_.num_rows;
@@ -62,6 +62,11 @@ class NaiveHeads {
     }
 
   private:
+    static std::int64_t latent_floats(const KernelTable& table, const MlaShape& shape) {
+        return static_cast<std::int64_t>(
+            packed_bytes(table, {Format::kF32, true}, kTokens, shape.latent_dim) / 4);
+    }
+
     float cached_value(const std::byte* row, std::int64_t index) const {
         if (table_.is_paired)
             return bf16_to_float(reinterpret_cast<const std::uint16_t*>(row)[index]);
@@ -69,8 +74,8 @@ class NaiveHeads {
     }
 
     // The latents of a block as rows for weights of the format: the cache's own, where it fits.
-    PackedRows latent_rows(Format format, const std::byte* cached, std::int64_t count) {
-        if (table_.is_paired && format != Format::kF32)
+    PackedRows latent_rows(RowFormat format, const std::byte* cached, std::int64_t count) {
+        if (table_.is_paired && format.format != Format::kF32 && !format.is_coded)
             return {cached, count, call_.cache.row_bytes(), call_.cache.block_stride()};
         for (std::int64_t t = 0; t < count; ++t) {
             for (std::int64_t i = 0; i < shape_.latent_dim; ++i) {
@@ -85,7 +90,7 @@ class NaiveHeads {
     void project_up(std::int64_t head, const std::byte* cached, std::int64_t count) {
         const KvUpWeight::Head& weight = call_.kv_up.head(head);
         const std::int64_t width = shape_.query_dim();
-        const PackedRows latents = latent_rows(weight.key.format(), cached, count);
+        const PackedRows latents = latent_rows(weight.key.row_format(), cached, count);
         product(table_, weight.key, 0, weight.key.num_groups(), latents, false,
                 {rows_, DType::kF32, count, shape_.nope_dim, width});
         for (std::int64_t t = 0; t < count; ++t) {
@@ -100,7 +105,8 @@ class NaiveHeads {
                              std::clamp<std::int64_t>(count - t, 0, lanes),
                              act_units(table_, width), sum_.keys(t), lanes);
         }
-        product(table_, weight.value, 0, weight.value.num_groups(), latents, false,
+        const PackedMatrix& value = weight.projected_value;
+        product(table_, value, 0, value.num_groups(), latents, false,
                 {rows_, DType::kF32, count, shape_.v_dim, shape_.v_dim});
         pack_act(table_, rows_, shape_.v_dim, count, shape_.v_dim, packed_);
         const std::int64_t value_bytes = table_.is_paired ? 2 : 4;

@@ -108,6 +108,11 @@ Status check_finite(ThreadPool& threads, const WeightSource& stored) {
     return {};  // a scale that no value is under
 }
 
+// Whether products of the weight take rows of codes.
+bool is_coded_source(const PackContext& context, const WeightSource& source) {
+    return context.numerics == Numerics::kW8A8Block && source.dtype == DType::kF8E4M3;
+}
+
 void check_source(const WeightSource& source) {
     CHECK(source.rows > 0 && source.cols > 0 && source.data != nullptr);
     CHECK((source.dtype == DType::kF8E4M3) == (source.scales != nullptr));
@@ -136,8 +141,10 @@ struct Packer {
         return static_cast<std::size_t>((k + 3) / 4) * lanes * 4;
     }
 
-    void run(Format format) {
+    // is_coded: of an FP8 source.
+    void run(Format format, bool is_coded) {
         out.format_ = format;
+        out.is_coded_ = is_coded;
         out.is_paired_ = context.table.is_paired;
         out.lanes_ = context.table.group_lanes;
         out.rows_ = source.rows;
@@ -148,6 +155,8 @@ struct Packer {
         out.data_ = context.arena.take(out.group_bytes_ * static_cast<std::size_t>(groups));
         if (format == Format::kFp8)
             out.scales_.resize(static_cast<std::size_t>(groups * out.blocks_));
+        else if (is_coded)
+            out.lane_scales_.resize(static_cast<std::size_t>(groups * out.blocks_ * out.lanes_));
         const std::int64_t work = source.cols * out.lanes_;
         context.threads.run(groups, work, [this](std::int64_t begin, std::int64_t end) {
             for (std::int64_t group = begin; group < end; ++group) pack_group(group);
@@ -164,9 +173,27 @@ struct Packer {
                     stored_scale(source.stored, source.stored_row(first, k),
                                  source.stored_col(first, k));
             }
+            if (!out.lane_scales_.empty()) pack_lane_scales(group, count, k);
             const std::int64_t end = std::min(source.cols, k + kBlock);
             for (std::int64_t r = 0; r < count; ++r) pack_columns(to, first + r, r, k, end);
         }
+    }
+
+    void pack_lane_scales(std::int64_t group, std::int64_t count, std::int64_t k) {
+        const std::int64_t first = (group * out.blocks_ + k / kBlock) * out.lanes_;
+        for (std::int64_t r = 0; r < count; ++r) {
+            const std::int64_t row = group * out.lanes_ + r;
+            out.lane_scales_[static_cast<std::size_t>(first + r)] =
+                stored_scale(source.stored, source.stored_row(row, k), source.stored_col(row, k));
+        }
+    }
+
+    // An element as a number of kF32.
+    float number(std::int64_t row, std::int64_t k) const {
+        const std::int64_t r = source.stored_row(row, k);
+        const std::int64_t c = source.stored_col(row, k);
+        if (!out.is_coded_) return stored_value(source.stored, r, c);
+        return fp8_to_float(load<std::uint8_t>(source.stored.data, r * source.stored.cols + c));
     }
 
     // Columns [k, end) of one row, which is row r of its group.
@@ -175,8 +202,7 @@ struct Packer {
         const std::int64_t lanes = out.lanes_;
         if (out.format_ == Format::kF32) {
             for (; k < end; ++k) {
-                const float value = stored_value(source.stored, source.stored_row(row, k),
-                                                 source.stored_col(row, k));
+                const float value = number(row, k);
                 std::memcpy(to + (k * lanes + r) * 4, &value, 4);
             }
         } else if (out.format_ == Format::kBf16) {
@@ -228,6 +254,22 @@ const float* PackedMatrix::scales(std::int64_t index, std::int64_t k) const {
     return scales_.data() + index * blocks_ + k / kBlock;
 }
 
+PackedMatrix PackedMatrix::coded() const {
+    CHECK(format_ == Format::kFp8);
+    PackedMatrix matrix = *this;
+    matrix.is_coded_ = true;
+    return matrix;
+}
+
+void PackedMatrix::read_lane_scales(std::int64_t index, std::int64_t k, float* out) const {
+    CHECK(is_coded_);
+    const std::int64_t block = index * blocks_ + k / kBlock;
+    if (lane_scales_.empty())
+        std::fill_n(out, lanes_, scales_[static_cast<std::size_t>(block)]);
+    else
+        std::copy_n(lane_scales_.data() + block * lanes_, lanes_, out);
+}
+
 void PackedMatrix::read_row(std::int64_t row, float* out) const {
     const std::int64_t index = row / lanes_;
     const std::int64_t r = row % lanes_;
@@ -255,7 +297,8 @@ Result<std::unique_ptr<PackedWeight>> pack_weight(const PackContext& context,
     check_source(source);
     RETURN_IF_ERROR(check_finite(context.threads, source));
     PackedMatrix matrix;
-    if (source.rows == 1) {
+    const bool is_coded = is_coded_source(context, source);
+    if (source.rows == 1 && !is_coded) {
         std::vector<float> vector;
         for (std::int64_t c = 0; c < source.cols; ++c) vector.push_back(stored_value(source, 0, c));
         return std::make_unique<PackedWeight>(std::move(matrix), std::move(vector));
@@ -264,7 +307,7 @@ Result<std::unique_ptr<PackedWeight>> pack_weight(const PackContext& context,
     if (source.dtype == DType::kF8E4M3) format = Format::kFp8;
     if (source.dtype == DType::kBf16 && source.rows > kMaxF32Rows) format = Format::kBf16;
     const PackSource whole{source, 0, source.rows, source.cols, false};
-    Packer{context, whole, matrix}.run(format);
+    Packer{context, whole, matrix}.run(format, is_coded);
     return std::make_unique<PackedWeight>(std::move(matrix), std::vector<float>{});
 }
 
@@ -276,6 +319,7 @@ Result<std::unique_ptr<KvUpWeight>> pack_kv_up(const PackContext& context,
     const std::int64_t per_head = shape.nope_dim + shape.v_dim;
     // A group has one scale per k block only where heads begin at scale blocks, as they do in R1.
     const bool is_aligned = shape.nope_dim % kFp8Block == 0 && shape.v_dim % kFp8Block == 0;
+    const bool is_coded = is_coded_source(context, source);
     Format format = Format::kF32;
     if (source.dtype == DType::kBf16) format = Format::kBf16;
     if (source.dtype == DType::kF8E4M3 && is_aligned) format = Format::kFp8;
@@ -287,9 +331,15 @@ Result<std::unique_ptr<KvUpWeight>> pack_kv_up(const PackContext& context,
         const PackSource transposed{source, first, shape.latent_dim, shape.nope_dim, true};
         const PackSource value{source, first + shape.nope_dim, shape.v_dim, shape.latent_dim,
                                false};
-        Packer{context, key, head.key}.run(format);
-        Packer{context, transposed, head.key_transposed}.run(format);
-        Packer{context, value, head.value}.run(format);
+        Packer{context, key, head.key}.run(format, is_coded);
+        Packer{context, transposed, head.key_transposed}.run(format, false);
+        Packer{context, value, head.value}.run(format, false);
+        if (!is_coded)
+            head.projected_value = head.value;
+        else if (format == Format::kFp8)
+            head.projected_value = head.value.coded();
+        else
+            Packer{context, value, head.projected_value}.run(format, true);
     }
     return std::make_unique<KvUpWeight>(source.rows, source.cols, std::move(heads));
 }

@@ -7,13 +7,22 @@
 
 #include "config/base/result.h"
 #include "kernels/api/attention.h"
+#include "kernels/api/backend.h"
 #include "kernels/cpu/fast/kernel_table.h"
 #include "kernels/cpu/fast/memory.h"
 #include "kernels/cpu/thread_pool.h"
 
 namespace turnpike::kernels::fast {
 
-// A matrix as the tiles read it. Rows past the last one of a group are zero.
+// What a matrix multiplies with: rows in its format, and whether they are FP8 codes' numbers with a
+// scale per 128 channels.
+struct RowFormat {
+    Format format = Format::kF32;
+    bool is_coded = false;
+};
+
+// A matrix as the tiles read it. Rows past the last one of a group are zero. A coded one holds FP8
+// codes' numbers, in whichever format, and scales that are no part of them.
 class PackedMatrix {
   public:
     std::int64_t rows() const { return rows_; }
@@ -21,6 +30,8 @@ class PackedMatrix {
     std::int64_t cols() const { return cols_; }
 
     Format format() const { return format_; }
+
+    RowFormat row_format() const { return {format_, is_coded_}; }
 
     std::int64_t num_groups() const { return (rows_ + lanes_ - 1) / lanes_; }
 
@@ -31,12 +42,17 @@ class PackedMatrix {
     // Bytes that one pass over the matrix reads, scales included.
     std::size_t num_bytes() const {
         return static_cast<std::size_t>(num_groups()) * group_bytes_ +
-               scales_.size() * sizeof(float);
+               (scales_.size() + lane_scales_.size()) * sizeof(float);
     }
+
+    // The same FP8 codes, for rows of codes.
+    PackedMatrix coded() const;
 
     // From column k, a multiple of 128, on.
     const std::byte* group(std::int64_t index, std::int64_t k = 0) const;
     const float* scales(std::int64_t index, std::int64_t k = 0) const;
+    // The scale of each lane of a group at column k; only of a coded matrix.
+    void read_lane_scales(std::int64_t index, std::int64_t k, float* out) const;
     // One row in f32.
     void read_row(std::int64_t row, float* out) const;
 
@@ -45,13 +61,15 @@ class PackedMatrix {
 
     Format format_ = Format::kF32;
     bool is_paired_ = false;
+    bool is_coded_ = false;
     int lanes_ = 0;
     std::int64_t rows_ = 0;
     std::int64_t cols_ = 0;
     std::int64_t blocks_ = 0;
     std::size_t group_bytes_ = 0;
     std::shared_ptr<std::byte> data_;
-    std::vector<float> scales_;  // [groups][k blocks]; empty = 1
+    std::vector<float> scales_;       // [groups][k blocks]; empty = 1
+    std::vector<float> lane_scales_;  // [groups][k blocks][lanes], where groups part scale blocks
 };
 
 // What to pack: element (r, c) lies at data[(r * row_stride + c * col_stride)], its FP8 scale in
@@ -95,12 +113,14 @@ class PackedWeight final : public PreparedWeight {
 
 // kv_b_proj in both forms. Per head: keys [nope_dim, latent] and values [v_dim, latent] for
 // projecting up, and the keys transposed [latent, nope_dim] for moving queries into latent space.
+// The naive form uses key and projected_value, which may be coded, the absorbed one the others.
 class KvUpWeight final : public PreparedWeight {
   public:
     struct Head {
         PackedMatrix key;
         PackedMatrix key_transposed;
         PackedMatrix value;
+        PackedMatrix projected_value;
     };
 
     KvUpWeight(std::int64_t rows, std::int64_t cols, std::vector<Head> heads)
@@ -131,6 +151,7 @@ struct PackContext {
     const KernelTable& table;
     ThreadPool& threads;
     Arena& arena;
+    Numerics numerics = Numerics::kW8A16;
 };
 
 // Errors: kCorrupt naming the tensor and the place of a value that is not finite.

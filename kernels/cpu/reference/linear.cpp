@@ -45,23 +45,25 @@ void linear_in_cuts(ThreadPool& threads,
 
 }  // namespace
 
+float quantise_block(const float* x, std::int64_t count, float* values) {
+    float largest = 0.0F;
+    for (std::int64_t k = 0; k < count; ++k) largest = std::max(largest, std::fabs(x[k]));
+    const float scale = activation_scale(largest);
+    for (std::int64_t k = 0; k < count; ++k) values[k] = fp8_to_float(fp8_from_float(x[k] / scale));
+    return scale;
+}
+
 QuantisedRows quantise_rows(MatrixView x) {
     QuantisedRows rows;
     rows.cols = x.cols;
     rows.num_blocks = (x.cols + kFp8Block - 1) / kFp8Block;
+    rows.values.resize(static_cast<std::size_t>(x.rows * x.cols));
+    rows.scales.reserve(static_cast<std::size_t>(x.rows * rows.num_blocks));
     for (std::int64_t m = 0; m < x.rows; ++m) {
-        const float* from = row_of(x, m);
-        for (std::int64_t begin = 0; begin < x.cols; begin += kFp8Block) {
-            const std::int64_t end = std::min<std::int64_t>(begin + kFp8Block, x.cols);
-            float largest = 0.0F;
-            for (std::int64_t k = begin; k < end; ++k) {
-                largest = std::max(largest, std::fabs(from[k]));
-            }
-            const float scale = activation_scale(largest);
-            rows.scales.push_back(scale);
-            for (std::int64_t k = begin; k < end; ++k) {
-                rows.values.push_back(fp8_to_float(fp8_from_float(from[k] / scale)));
-            }
+        for (std::int64_t k = 0; k < x.cols; k += kFp8Block) {
+            rows.scales.push_back(quantise_block(row_of(x, m) + k,
+                                                 std::min<std::int64_t>(kFp8Block, x.cols - k),
+                                                 rows.values.data() + m * x.cols + k));
         }
     }
     return rows;

@@ -27,6 +27,8 @@ struct QuantisedRows {
     const float* scale_row(std::int64_t index) const { return scales.data() + index * num_blocks; }
 };
 
+// At most 128 neighbours to FP8 codes' numbers; returns their scale.
+float quantise_block(const float* x, std::int64_t count, float* values);
 QuantisedRows quantise_rows(MatrixView x);
 
 // Sum over the blocks of `cut` of (sum within the block) * (x's scale * w's scale).

@@ -83,8 +83,8 @@ class FastBackendTest : public testing::TestWithParam<CpuIsa> {
         fast_ = make(1);
     }
 
-    std::unique_ptr<Backend> make(int num_threads) const {
-        return *make_cpu_backend({Numerics::kW8A16, num_threads}, GetParam());
+    std::unique_ptr<Backend> make(int num_threads, Numerics numerics = Numerics::kW8A16) const {
+        return *make_cpu_backend({numerics, num_threads}, GetParam());
     }
 
     std::unique_ptr<Backend> reference_;

@@ -239,14 +239,16 @@ TEST(CpuIsa, NamesAreChosenOrRefused) {
     }
 }
 
-TEST(CpuBackend, LeavesQuantisedRowsToTheReference) {
+TEST(CpuBackend, HasEveryNumericsOnItsInstructionSet) {
     for (const CpuIsa isa : {CpuIsa::kScalar, detect_cpu_isa()}) {
-        const auto quantised = make_cpu_backend({Numerics::kW8A8Block, 1}, isa);
-        ASSERT_TRUE(quantised);
-        EXPECT_EQ((*quantised)->name(), "cpu-reference");
-        const auto threads = make_cpu_backend({Numerics::kW8A16, 0}, isa);
-        ASSERT_FALSE(threads);
-        EXPECT_EQ(threads.error().param, "num_threads");
+        for (const Numerics numerics : {Numerics::kW8A16, Numerics::kW8A8Block}) {
+            const auto made = make_cpu_backend({numerics, 1}, isa);
+            ASSERT_TRUE(made);
+            EXPECT_EQ((*made)->name(), isa == CpuIsa::kScalar ? "cpu-reference" : to_string(isa));
+            const auto threads = make_cpu_backend({numerics, 0}, isa);
+            ASSERT_FALSE(threads);
+            EXPECT_EQ(threads.error().param, "num_threads");
+        }
     }
 }
 
