@@ -73,7 +73,10 @@ std::string write_load(const Load& load) {
                 {"generated_tokens", load.generated_tokens},
                 {"preemptions", load.num_preemptions},
                 {"cache_queried_tokens", load.cache_queried_tokens},
-                {"cache_hit_tokens", load.cache_hit_tokens}}
+                {"cache_hit_tokens", load.cache_hit_tokens},
+                {"drafts", load.num_drafts},
+                {"draft_tokens", load.draft_tokens},
+                {"accepted_tokens", load.accepted_tokens}}
         .dump();
 }
 
@@ -119,6 +122,9 @@ Result<Load> parse_load(std::string_view text) {
         load.num_preemptions = object.at("preemptions").get<std::int64_t>();
         load.cache_queried_tokens = object.at("cache_queried_tokens").get<std::int64_t>();
         load.cache_hit_tokens = object.at("cache_hit_tokens").get<std::int64_t>();
+        load.num_drafts = object.at("drafts").get<std::int64_t>();
+        load.draft_tokens = object.at("draft_tokens").get<std::int64_t>();
+        load.accepted_tokens = object.at("accepted_tokens").get<std::int64_t>();
     });
 }
 

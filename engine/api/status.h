@@ -35,6 +35,9 @@ struct Load {
     std::int64_t num_preemptions = 0;
     std::int64_t cache_queried_tokens = 0;  // prompt tokens looked for in the prefix cache
     std::int64_t cache_hit_tokens = 0;      // of them, found
+    std::int64_t num_drafts = 0;            // steps of a sequence that checked drafts
+    std::int64_t draft_tokens = 0;          // drafts that were checked
+    std::int64_t accepted_tokens = 0;       // of them, found right
 };
 
 // GET /meter/<request id>: the engine's own count of one request, also after a restart.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "config/base/ids.h"
@@ -14,7 +15,7 @@ using SequenceId = std::int64_t;  // unique within one engine process
 using BlockId = std::int32_t;     // index into one block pool
 
 // A row's token that an earlier step, still in flight, will sample. The runner fills it in; only
-// the last row of a slice may hold it.
+// the last row of a slice without drafts may hold it.
 inline constexpr TokenId kTokenInFlight = -1;
 
 // A distinct token of a sequence.
@@ -23,7 +24,8 @@ struct SeenToken {
     std::int32_t num_generated = 0;  // times in the output; 0 = in the prompt only
 };
 
-// Consecutive rows of one sequence in one step: a chunk of its prompt, or its newest token(s).
+// Consecutive rows of one sequence in one step: a chunk of its prompt, or its newest token and
+// drafts of those that follow it.
 struct SequenceSlice {
     SequenceId sequence = 0;
     std::int32_t pool_index = 0;      // which block pool (data-parallel rank) holds its KV
@@ -34,7 +36,15 @@ struct SequenceSlice {
     std::int32_t num_prompt_tokens = 0;
     // KV blocks of limits::kKvBlockTokens positions, covering [0, first_position + tokens.size()).
     std::vector<BlockId> block_table;
-    bool is_sampled = false;        // sample the token after the last row
+    // How many of the last tokens are drafts: guesses of what the rows before them sample. Only of
+    // a sampled slice without allowed_tokens. The bits of a row do not depend on it.
+    std::int32_t num_draft_tokens = 0;
+    // Sample the token after the last row that holds no draft, and the one after each draft that
+    // is accepted: a draft is accepted when it is what was sampled for its position and so were
+    // those before it.
+    bool is_sampled = false;
+    bool wants_draft = false;  // of a sampled slice: guess the token after the last sampled one
+    TokenId next_token = kTokenInFlight;  // of a slice that is not sampled: after its last row
     std::int32_t choice_index = 0;  // noise of the sampler: (sampling.seed, choice_index, position)
     SamplingParams sampling;
     // Of a sampled slice with penalties: the distinct tokens of prompt and output that were known
@@ -55,11 +65,15 @@ struct SampledToken {
     TokenId token = 0;
     float logprob = 0.0F;                      // as TokenLogprob
     std::vector<TokenLogprob> alternatives{};  // as many as asked for, the likeliest first
+    // Of the last sample of a slice that wants a draft, from a runner that can: a guess of the next
+    // token.
+    std::optional<TokenId> draft{};
 };
 
 struct StepResult {
     std::int64_t step = 0;
-    std::vector<SampledToken> samples;  // in slice order, sampled slices only
+    // In slice order, sampled slices only; by position, one more for each draft accepted.
+    std::vector<SampledToken> samples;
 };
 
 struct PoolShape {

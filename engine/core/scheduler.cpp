@@ -1,6 +1,7 @@
 #include "engine/core/scheduler.h"
 
 #include <algorithm>
+#include <span>
 
 #include "config/base/check.h"
 #include "config/base/limits.h"
@@ -23,8 +24,9 @@ Status check_fits(const SequenceSpec& spec, const PoolShape& pools) {
 Scheduler::Scheduler(SchedulerOptions options, PoolShape pools)
     : options_(options), hasher_(options.cache_key) {
     for (std::int32_t i = 0; i < pools.num_pools; ++i) pools_.emplace_back(pools.blocks_per_pool);
-    CHECK(!pools_.empty() && options_.max_running > 0 &&
-          options_.max_step_tokens >= options_.max_running);
+    CHECK(!pools_.empty() && options_.max_running > 0);
+    CHECK(options_.num_speculative_tokens == 0 || options_.num_speculative_tokens == 1);
+    CHECK(options_.max_step_tokens >= options_.max_running * (1 + options_.num_speculative_tokens));
 }
 
 Status Scheduler::add(SequenceSpec spec) {
@@ -36,7 +38,8 @@ Status Scheduler::add(SequenceSpec spec) {
             ErrorCode::kUnavailable, "the engine's queue is full: try again in a moment", {}};
     }
     Sequences arrived;
-    arrived.emplace_back(std::move(spec), next_arrival_++, hasher_);
+    arrived.emplace_back(std::move(spec), next_arrival_++, hasher_,
+                         options_.num_speculative_tokens > 0);
     CHECK(by_id_.emplace(arrived.front().spec().id, arrived.begin()).second);
     insert_ranked(arrived, arrived.begin(), waiting_);
     return {};
@@ -54,11 +57,14 @@ StepBatch Scheduler::plan() {
     StepBatch batch;
     std::vector<PlannedRows> rows;
     std::int64_t budget = options_.max_step_tokens;
+    const bool is_speculating = this->is_speculating();
     const auto plan_rows = [&](Sequence& sequence) {
-        SequenceSlice slice = sequence.plan_rows(budget);
+        const bool has_draft = is_speculating && grow_for_draft(sequence);
+        SequenceSlice slice = has_draft ? sequence.plan_draft() : sequence.plan_rows(budget);
+        slice.wants_draft = is_speculating && slice.is_sampled && sequence.can_use_draft();
         const auto num_rows = static_cast<std::int64_t>(slice.tokens.size());
         budget -= num_rows;
-        rows.push_back({slice.sequence, num_rows});
+        rows.push_back({slice.sequence, num_rows, slice.num_draft_tokens, slice.is_sampled});
         batch.slices.push_back(std::move(slice));
     };
     // Preemption moves sequences from list to list, but not in memory.
@@ -67,7 +73,8 @@ StepBatch Scheduler::plan() {
     // Who generates goes first: a long prompt must not hold up the others' next tokens.
     for (Sequence* const sequence : sequences) {
         const bool is_chunk = sequence->num_unplanned() > 1;
-        if (!is_chunk && sequence->has_next_row() && grow(*sequence)) plan_rows(*sequence);
+        if (is_chunk || !sequence->has_next_row(!is_speculating)) continue;
+        if (grow(*sequence)) plan_rows(*sequence);
     }
     // These have had their blocks since they began, so nobody is preempted any more.
     for (Sequence* const sequence : sequences) {
@@ -152,7 +159,7 @@ bool Scheduler::try_begin(Sequences::iterator sequence, const Placement& placeme
 
 void Scheduler::expect_blocks(Sequence& sequence, std::int32_t num_cached) {
     if (!options_.has_prefix_cache) return;
-    const auto num_full = static_cast<std::size_t>(sequence.num_known() / limits::kKvBlockTokens);
+    const auto num_full = static_cast<std::size_t>(sequence.num_hashable_blocks());
     for (auto i = static_cast<std::size_t>(num_cached); i < num_full; ++i) {
         const BlockHash& hash = sequence.block_hash(i, hasher_);
         if (expected_.emplace(hash, sequence.spec().id).second)
@@ -165,6 +172,20 @@ void Scheduler::forget_expected(SequenceId id) {
     if (entry == expected_of_.end()) return;
     for (const BlockHash& hash : entry->second) expected_.erase(hash);
     expected_of_.erase(entry);
+}
+
+bool Scheduler::is_speculating() const {
+    return options_.num_speculative_tokens > 0 && num_running() <= options_.max_speculating;
+}
+
+// Whether a draft can follow the next row, whose block is there.
+bool Scheduler::grow_for_draft(Sequence& sequence) {
+    if (!sequence.has_draft()) return false;
+    const std::int32_t num_missing = sequence.num_blocks_missing(2);
+    if (num_missing <= 0) return true;
+    const auto blocks = pool(sequence.pool_index()).allocate(num_missing);
+    if (blocks) sequence.add_blocks(*blocks);
+    return blocks.has_value();
 }
 
 // Makes sure of the block for the next row. False when the sequence cannot go on in this step.
@@ -206,18 +227,28 @@ std::vector<TokenEvent> Scheduler::collect(const StepResult& result) {
     const std::vector<PlannedRows> rows = std::move(planned_.front());
     planned_.pop_front();
     std::vector<TokenEvent> events;
-    for (const SampledToken& sample : result.samples) {
-        Sequence& sequence = *by_id_.at(sample.sequence);
-        // One that has ended: sampled by a step that was already planned.
-        if (const auto event = sequence.take_sample(sample)) events.push_back(*event);
-    }
+    events.reserve(result.samples.size());
+    auto next = result.samples.begin();
     for (const PlannedRows& planned : rows) {
+        const auto first = next;
+        while (next != result.samples.end() && next->sequence == planned.sequence) ++next;
+        const std::span<const SampledToken> samples(first, next);
         const auto sequence = by_id_.at(planned.sequence);
-        sequence->complete_rows(planned.num_rows);
+        for (TokenEvent& event : sequence->complete_rows(planned, samples))
+            events.push_back(std::move(event));
+        count_drafts(planned, samples.size());
         publish_full_blocks(*sequence);
         settle(sequence);
     }
+    CHECK(next == result.samples.end());
     return events;
+}
+
+void Scheduler::count_drafts(const PlannedRows& rows, std::size_t num_samples) {
+    if (rows.num_draft_tokens == 0) return;
+    ++counters_.num_drafts;
+    counters_.num_draft_tokens += rows.num_draft_tokens;
+    counters_.num_accepted_tokens += static_cast<std::int64_t>(num_samples) - 1;
 }
 
 void Scheduler::publish_full_blocks(Sequence& sequence) {

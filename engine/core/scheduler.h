@@ -7,6 +7,11 @@
 // very block that it needs next, it waits for that instead. It takes blocks as it grows; when there
 // is none, the sequence that ranks last gives its own back and runs again later, from its tokens
 // (preemption by recomputation). The first in rank always has what it needs, so all of them end.
+//
+// Speculation: while few sequences run, a generated row is followed by a draft of the next token.
+// The step checks it, and gives two tokens when it is right. Nobody is preempted for a draft's
+// room. While it is on, a sequence is in one step at a time: what comes next is known only at its
+// end.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +35,9 @@ struct SchedulerOptions {
     std::int32_t max_waiting = 1024;
     std::int32_t max_step_tokens = 512;  // prompt rows and generated rows of one step
     bool has_prefix_cache = true;
-    BlockHasher::Key cache_key{};  // random, of this process
+    std::int32_t num_speculative_tokens = 0;  // drafts of a generating sequence in a step: 0 or 1
+    std::int32_t max_speculating = 8;         // no drafts while more sequences run
+    BlockHasher::Key cache_key{};             // random, of this process
 };
 
 // Counted since the start.
@@ -38,6 +45,9 @@ struct SchedulerCounters {
     std::int64_t num_preemptions = 0;
     std::int64_t num_cache_queried_tokens = 0;  // known tokens of sequences as they began
     std::int64_t num_cache_hit_tokens = 0;      // of them, found in the prefix cache
+    std::int64_t num_drafts = 0;                // steps of a sequence that checked drafts
+    std::int64_t num_draft_tokens = 0;          // drafts that were checked
+    std::int64_t num_accepted_tokens = 0;       // of them, found right
 };
 
 // kContextLengthExceeded when no pool could ever hold the sequence.
@@ -79,11 +89,6 @@ class Scheduler {
   private:
     using Sequences = std::list<Sequence>;
 
-    struct PlannedRows {
-        SequenceId sequence = 0;
-        std::int64_t num_rows = 0;
-    };
-
     // What a sequence finds in the prefix cache of a pool: its leading blocks.
     struct Placement {
         std::int32_t pool_index = 0;
@@ -97,11 +102,14 @@ class Scheduler {
     std::vector<Placement> placements(Sequence& sequence);
     bool is_computed_elsewhere(Sequence& sequence, const Placement& best);
     bool try_begin(Sequences::iterator sequence, const Placement& placement);
+    bool is_speculating() const;
     bool grow(Sequence& sequence);
+    bool grow_for_draft(Sequence& sequence);
     bool preempt_last(std::int32_t pool_index);
     void publish_full_blocks(Sequence& sequence);
     void expect_blocks(Sequence& sequence, std::int32_t num_cached);
     void forget_expected(SequenceId id);
+    void count_drafts(const PlannedRows& rows, std::size_t num_samples);
     void settle(Sequences::iterator sequence);
 
     SchedulerOptions options_;

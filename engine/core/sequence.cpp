@@ -8,21 +8,47 @@
 
 namespace turnpike::engine {
 
-Sequence::Sequence(SequenceSpec spec, std::int64_t arrival, const BlockHasher& hasher)
-    : spec_(std::move(spec)), arrival_(arrival), chain_{hasher.root(spec_.cache_salt)} {
+Sequence::Sequence(SequenceSpec spec,
+                   std::int64_t arrival,
+                   const BlockHasher& hasher,
+                   bool has_draft_cache)
+    : spec_(std::move(spec)),
+      arrival_(arrival),
+      num_lookahead_(has_draft_cache ? 1 : 0),
+      chain_{hasher.root(spec_.cache_salt)} {
     if (spec_.sampling.has_penalties()) history_.add_prompt(spec_.prompt);
 }
 
-bool Sequence::has_next_row() const {
-    if (!is_running_ || is_leaving()) return false;
+bool Sequence::has_next_row(bool may_run_ahead) const {
+    // How many tokens a step with a draft gives, and so which row is next, is known at its end.
+    if (!is_running_ || is_leaving() || is_draft_planned_) return false;
+    if (!may_run_ahead && num_sampling_ > 0) return false;
     const auto num_generated = static_cast<std::int64_t>(generated_.size());
     if (num_generated + num_sampling_ >= spec_.max_tokens) return false;
     return num_unplanned() > 0 || num_sampling_ > num_planned_ - num_known();
 }
 
-std::int32_t Sequence::num_blocks_missing(std::int64_t budget) const {
-    const std::int64_t count = std::min(budget, std::max<std::int64_t>(num_unplanned(), 1));
-    return BlockPool::blocks_for(num_planned_ + count) - static_cast<std::int32_t>(blocks_.size());
+bool Sequence::has_draft() const {
+    // The draft's row would sample one token more.
+    const auto num_generated = static_cast<std::int64_t>(generated_.size());
+    return draft_ && num_sampling_ == 0 && num_unplanned() == 1 &&
+           num_generated + 2 <= spec_.max_tokens;
+}
+
+bool Sequence::can_use_draft() const {
+    // Beyond all that the planned steps may give: the draft's token and the one sampled after it.
+    const auto num_generated = static_cast<std::int64_t>(generated_.size());
+    const int num_drafts_planned = is_draft_planned_ ? 1 : 0;
+    return num_generated + num_sampling_ + num_drafts_planned + 2 <= spec_.max_tokens;
+}
+
+std::int64_t Sequence::num_next_rows(std::int64_t budget) const {
+    return std::min(budget, std::max<std::int64_t>(num_unplanned(), 1));
+}
+
+std::int32_t Sequence::num_blocks_missing(std::int64_t num_rows) const {
+    return BlockPool::blocks_for(num_planned_ + num_rows) -
+           static_cast<std::int32_t>(blocks_.size());
 }
 
 TokenId Sequence::token_at(std::int64_t position) const {
@@ -32,7 +58,24 @@ TokenId Sequence::token_at(std::int64_t position) const {
 }
 
 SequenceSlice Sequence::plan_rows(std::int64_t budget) {
-    CHECK(has_next_row() && budget > 0 && num_blocks_missing(budget) <= 0);
+    CHECK(budget > 0);
+    return plan_slice(num_next_rows(budget));
+}
+
+SequenceSlice Sequence::plan_draft() {
+    CHECK(has_draft() && num_blocks_missing(2) <= 0);
+    SequenceSlice slice = plan_slice(1);
+    slice.tokens.push_back(*draft_);
+    slice.num_draft_tokens = 1;
+    slice.block_table.assign(blocks_.begin(),
+                             blocks_.begin() + BlockPool::blocks_for(++num_planned_));
+    draft_.reset();
+    is_draft_planned_ = true;
+    return slice;
+}
+
+SequenceSlice Sequence::plan_slice(std::int64_t num_rows) {
+    CHECK(has_next_row() && num_blocks_missing(num_rows) <= 0);
     SequenceSlice slice;
     slice.sequence = spec_.id;
     slice.pool_index = pool_index_;
@@ -40,11 +83,12 @@ SequenceSlice Sequence::plan_rows(std::int64_t budget) {
     slice.num_prompt_tokens = static_cast<std::int32_t>(num_prompt());
     slice.choice_index = spec_.choice_index;
     slice.sampling = spec_.sampling;
-    const std::int64_t count = std::min(budget, std::max<std::int64_t>(num_unplanned(), 1));
-    for (std::int64_t i = 0; i < count; ++i) slice.tokens.push_back(token_at(num_planned_ + i));
-    num_planned_ += count;
+    slice.tokens.reserve(static_cast<std::size_t>(num_rows) + 1);
+    for (std::int64_t i = 0; i < num_rows; ++i) slice.tokens.push_back(token_at(num_planned_ + i));
+    num_planned_ += num_rows;
     slice.is_sampled = num_planned_ >= num_known();
     num_sampling_ += slice.is_sampled ? 1 : 0;
+    if (!slice.is_sampled) slice.next_token = token_at(num_planned_);
     slice.block_table.assign(blocks_.begin(),
                              blocks_.begin() + BlockPool::blocks_for(num_planned_));
     if (slice.is_sampled && slice.sampling.has_penalties()) slice.seen = history_.seen();
@@ -52,16 +96,30 @@ SequenceSlice Sequence::plan_rows(std::int64_t budget) {
     return slice;
 }
 
-void Sequence::complete_rows(std::int64_t num_rows) {
-    CHECK(num_steps_in_flight_ > 0);
+std::vector<TokenEvent> Sequence::complete_rows(const PlannedRows& rows,
+                                                std::span<const SampledToken> samples) {
+    const auto num_samples = static_cast<std::int32_t>(samples.size());
+    const std::int32_t num_certain = rows.is_sampled ? 1 : 0;
+    const std::int32_t num_accepted = num_samples - num_certain;
+    CHECK(num_steps_in_flight_ > 0 && num_sampling_ >= num_certain);
+    CHECK(num_accepted >= 0 && num_accepted <= rows.num_draft_tokens);
     --num_steps_in_flight_;
-    num_done_ += num_rows;
+    num_sampling_ -= num_certain;
+    // The rows of refused drafts are planned again, with the right tokens.
+    const std::int32_t num_refused = rows.num_draft_tokens - num_accepted;
+    if (rows.num_draft_tokens > 0) is_draft_planned_ = false;
+    num_planned_ -= num_refused;
+    num_done_ += rows.num_rows - num_refused;
+    std::vector<TokenEvent> events;
+    for (const SampledToken& sample : samples) {
+        if (!is_ended_) events.push_back(take_sample(sample));
+    }
+    // Of no use when a later step already samples that token.
+    if (num_samples > 0 && num_sampling_ == 0) draft_ = samples.back().draft;
+    return events;
 }
 
-std::optional<TokenEvent> Sequence::take_sample(const SampledToken& sample) {
-    CHECK(num_sampling_ > 0);
-    --num_sampling_;
-    if (is_ended_) return {};
+TokenEvent Sequence::take_sample(const SampledToken& sample) {
     generated_.push_back(sample.token);
     if (spec_.sampling.has_penalties()) history_.add_generated(sample.token);
     TokenEvent event;
@@ -106,6 +164,7 @@ void Sequence::begin(std::int32_t pool_index,
 std::vector<BlockId> Sequence::leave() {
     CHECK(is_leaving() && num_steps_in_flight_ == 0 && num_sampling_ == 0);
     is_preempted_ = is_running_ = false;
+    draft_.reset();
     return std::move(blocks_);
 }
 
@@ -114,7 +173,7 @@ void Sequence::add_blocks(const std::vector<BlockId>& blocks) {
 }
 
 const BlockHash& Sequence::block_hash(std::size_t index, const BlockHasher& hasher) {
-    std::vector<TokenId> tokens(limits::kKvBlockTokens);
+    std::vector<TokenId> tokens(static_cast<std::size_t>(limits::kKvBlockTokens + num_lookahead_));
     while (chain_.size() <= index + 1) {
         const auto first = static_cast<std::int64_t>(chain_.size() - 1) * limits::kKvBlockTokens;
         for (std::size_t i = 0; i < tokens.size(); ++i)
@@ -128,6 +187,10 @@ const BlockHash& Sequence::block_hash(std::size_t index, const BlockHasher& hash
     return chain_[index + 1];
 }
 
+std::int64_t Sequence::num_hashable_blocks() const {
+    return (num_known() - num_lookahead_) / limits::kKvBlockTokens;
+}
+
 std::int32_t Sequence::num_cacheable_blocks() const {
     return static_cast<std::int32_t>((num_known() - 1) / limits::kKvBlockTokens);
 }
@@ -135,7 +198,8 @@ std::int32_t Sequence::num_cacheable_blocks() const {
 std::optional<std::size_t> Sequence::next_full_block() {
     // The newest tokens' rows can be done before their tokens are known here: never by a block's
     // worth, and a block is full when its last token is.
-    const std::int64_t num_full = std::min(num_done_, num_known()) / limits::kKvBlockTokens;
+    const std::int64_t num_full =
+        std::min(num_done_ / limits::kKvBlockTokens, num_hashable_blocks());
     if (static_cast<std::int64_t>(num_full_blocks_) >= num_full) return {};
     return num_full_blocks_++;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -26,7 +27,15 @@ struct SequenceSpec {
     std::string cache_salt;     // prompts are shared only between equal salts
 };
 
-// What a step did for one sequence.
+// What one step was asked for one sequence.
+struct PlannedRows {
+    SequenceId sequence = 0;
+    std::int64_t num_rows = 0;
+    std::int32_t num_draft_tokens = 0;  // of the rows, the last ones
+    bool is_sampled = false;
+};
+
+// One token of a sequence, or its end without one.
 struct TokenEvent {
     SequenceId sequence = 0;
     std::optional<TokenId> token;               // none when the sequence was aborted
@@ -41,8 +50,12 @@ struct TokenEvent {
 
 class Sequence {
   public:
-    // `arrival`: a number that grows from sequence to sequence.
-    Sequence(SequenceSpec spec, std::int64_t arrival, const BlockHasher& hasher);
+    // `arrival`: a number that grows from sequence to sequence. `has_draft_cache`: its blocks hold
+    // the draft layer's rows too, which depend on one token beyond the block.
+    Sequence(SequenceSpec spec,
+             std::int64_t arrival,
+             const BlockHasher& hasher,
+             bool has_draft_cache);
 
     const SequenceSpec& spec() const { return spec_; }
 
@@ -60,18 +73,25 @@ class Sequence {
 
     std::int64_t num_planned() const { return num_planned_; }
 
-    // Whether a next row can be planned: one whose token is known, or is being sampled.
-    bool has_next_row() const;
+    // Whether a next row can be planned: one whose token is known, or is being sampled. Without
+    // `may_run_ahead` a token that is being sampled is waited for, as its draft is known only then.
+    bool has_next_row(bool may_run_ahead = true) const;
+    // Whether the next row can be followed by a draft.
+    bool has_draft() const;
+
+    // Whether max_tokens leaves room for a draft after the tokens of the planned steps.
+    bool can_use_draft() const;
 
     // Plans up to `budget` rows; has_next_row() and the blocks for them hold.
     SequenceSlice plan_rows(std::int64_t budget);
-    // Blocks that are missing before plan_rows(budget) can be called.
-    std::int32_t num_blocks_missing(std::int64_t budget) const;
-    // `num_rows` rows of the oldest planned step are done.
-    void complete_rows(std::int64_t num_rows);
-    // The token that the oldest planned sampling gave. Nothing when the sequence had ended: the
-    // step was planned before that was known.
-    std::optional<TokenEvent> take_sample(const SampledToken& sample);
+    // The same, for one row and the draft after it; has_draft() and the blocks for two rows hold.
+    SequenceSlice plan_draft();
+    // Blocks that are missing before that many rows can be planned.
+    std::int32_t num_blocks_missing(std::int64_t num_rows) const;
+    // The rows of the oldest planned step are done and gave these samples. Returns the events;
+    // none when the sequence had ended: the step was planned before that was known.
+    std::vector<TokenEvent> complete_rows(const PlannedRows& rows,
+                                          std::span<const SampledToken> samples);
 
     // Ends it without a token; the event that says so.
     TokenEvent abort();
@@ -101,6 +121,8 @@ class Sequence {
 
     // Hash of the block at `index`, whose tokens are all known.
     const BlockHash& block_hash(std::size_t index, const BlockHasher& hasher);
+    // Leading blocks whose hash is known.
+    std::int64_t num_hashable_blocks() const;
     // Leading blocks that a cache can give it: all but the one that its next sampled row is in.
     std::int32_t num_cacheable_blocks() const;
     // The next full block whose rows are done and that was not handed out before.
@@ -113,9 +135,13 @@ class Sequence {
 
   private:
     TokenId token_at(std::int64_t position) const;
+    std::int64_t num_next_rows(std::int64_t budget) const;
+    SequenceSlice plan_slice(std::int64_t num_rows);
+    TokenEvent take_sample(const SampledToken& sample);
 
     SequenceSpec spec_;
     std::int64_t arrival_;
+    std::int64_t num_lookahead_;  // tokens beyond a block that its rows depend on
     std::vector<TokenId> generated_;
     TokenHistory history_;          // kept when penalties need it
     std::vector<BlockHash> chain_;  // [0]: the root; [i + 1]: block i
@@ -126,7 +152,9 @@ class Sequence {
     std::int64_t num_planned_ = 0;     // rows
     std::int64_t num_done_ = 0;        // rows
     std::size_t num_full_blocks_ = 0;  // handed out by next_full_block()
-    std::int32_t num_sampling_ = 0;    // tokens that planned steps sample
+    std::int32_t num_sampling_ = 0;    // planned steps that sample
+    std::optional<TokenId> draft_;     // of the token after the known ones
+    bool is_draft_planned_ = false;    // a step in flight holds a draft
     std::int32_t num_steps_in_flight_ = 0;
     std::int32_t num_cached_tokens_ = 0;  // of the first run
     bool has_run_ = false;

@@ -90,7 +90,12 @@ bool StepLoop::take_inbox() {
 
 void StepLoop::deliver(const TokenEvent& event) {
     const auto sink = sinks_.find(event.sequence);
-    CHECK(sink != sinks_.end());
+    // A verdict ended it: tokens of the same step that come after are no part of its answer.
+    if (sink == sinks_.end()) return;
+    if (event.token) {
+        const std::lock_guard lock(mutex_);
+        ++load_.generated_tokens;
+    }
     const SinkVerdict verdict = sink->second(event);
     if (!event.is_last() && verdict == SinkVerdict::kContinue) return;
     if (!event.is_last()) (void)scheduler_.abort(event.sequence);
@@ -126,7 +131,6 @@ void StepLoop::run() {
         {
             const std::lock_guard lock(mutex_);
             ++load_.num_steps;
-            load_.generated_tokens += static_cast<std::int64_t>(events.size());
         }
         for (const TokenEvent& event : events) deliver(event);
         publish_load();
@@ -146,6 +150,9 @@ void StepLoop::publish_load() {
     load_.num_preemptions = counters.num_preemptions;
     load_.cache_queried_tokens = counters.num_cache_queried_tokens;
     load_.cache_hit_tokens = counters.num_cache_hit_tokens;
+    load_.num_drafts = counters.num_drafts;
+    load_.draft_tokens = counters.num_draft_tokens;
+    load_.accepted_tokens = counters.num_accepted_tokens;
 }
 
 }  // namespace turnpike::engine

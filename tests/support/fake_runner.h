@@ -1,6 +1,6 @@
 // FakeRunner: steps without tensors. Each sampled token is a function of the slice and the token's
-// position; a test may hold steps back and let them go one by one. Checks what a real runner relies
-// on: the order of positions, and which rows may be in flight.
+// position, and so is each draft; a test may hold steps back and let them go one by one. Checks
+// what a real runner relies on: the order of positions, and which rows may be in flight.
 #pragma once
 
 #include <condition_variable>
@@ -20,8 +20,9 @@ class FakeRunner final : public engine::Runner {
     using Sample =
         std::function<TokenId(const engine::SequenceSlice& slice, std::int32_t position)>;
 
-    FakeRunner(engine::PoolShape pools, std::int32_t depth, Sample sample)
-        : pools_(pools), depth_(depth), sample_(std::move(sample)) {}
+    // Without `draft` it is a runner that cannot.
+    FakeRunner(engine::PoolShape pools, std::int32_t depth, Sample sample, Sample draft = nullptr)
+        : pools_(pools), depth_(depth), sample_(std::move(sample)), draft_(std::move(draft)) {}
 
     engine::PoolShape pool_shape() const override { return pools_; }
 
@@ -37,12 +38,10 @@ class FakeRunner final : public engine::Runner {
             const auto num_rows = static_cast<std::int32_t>(slice.tokens.size());
             auto& next_position = next_position_[slice.sequence];
             CHECK(slice.first_position == next_position);
-            next_position += num_rows;
-            check_last_row(slice);
-            if (!slice.is_sampled) continue;
-            const TokenId token = sample_(slice, next_position);
-            last_token_[slice.sequence] = token;
-            result.samples.push_back({slice.sequence, next_position, token, 0.0F});
+            CHECK(slice.num_draft_tokens < num_rows);
+            next_position += num_rows - slice.num_draft_tokens;
+            check_newest_row(slice);
+            if (slice.is_sampled) sample(slice, next_position, result);
         }
         submitted_.push_back(std::move(result));
         ++num_submitted_;
@@ -76,6 +75,14 @@ class FakeRunner final : public engine::Runner {
         changed_.notify_all();
     }
 
+    // Sequence ids begin anew: between loops.
+    void forget() {
+        const std::lock_guard lock(mutex_);
+        CHECK(submitted_.empty());
+        next_position_.clear();
+        last_token_.clear();
+    }
+
     // Waits until that many steps have been submitted since the start.
     void wait_submitted(int num_steps) {
         std::unique_lock lock(mutex_);
@@ -88,19 +95,38 @@ class FakeRunner final : public engine::Runner {
     }
 
   private:
+    // `next_position`: of the first row that is a draft, or of the next slice.
+    void sample(const engine::SequenceSlice& slice,
+                std::int32_t& next_position,
+                engine::StepResult& result) {
+        auto draft = slice.tokens.end() - slice.num_draft_tokens;
+        while (true) {
+            const TokenId token = sample_(slice, next_position);
+            last_token_[slice.sequence] = token;
+            result.samples.push_back({slice.sequence, next_position, token, 0.0F});
+            if (draft == slice.tokens.end() || *draft != token) break;
+            ++draft;
+            ++next_position;
+        }
+        if (slice.wants_draft && draft_)
+            result.samples.back().draft = draft_(slice, next_position + 1);
+    }
+
     // A generated row holds the token that was sampled last, or stands for it while it is in
     // flight.
-    void check_last_row(const engine::SequenceSlice& slice) const {
+    void check_newest_row(const engine::SequenceSlice& slice) const {
         const bool is_generated = slice.first_position >= slice.num_prompt_tokens;
         if (!is_generated) return;
-        const TokenId token = slice.tokens.back();
+        const TokenId token = *(slice.tokens.end() - slice.num_draft_tokens - 1);
         CHECK(token == engine::kTokenInFlight || token == last_token_.at(slice.sequence));
+        CHECK(token != engine::kTokenInFlight || slice.num_draft_tokens == 0);
         CHECK(token != engine::kTokenInFlight || !submitted_.empty());
     }
 
     const engine::PoolShape pools_;
     const std::int32_t depth_;
     const Sample sample_;
+    const Sample draft_;
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<engine::StepResult> submitted_;

@@ -192,5 +192,91 @@ TEST_P(StepLoopTest, StoppingTellsEverySink) {
     loop_.stop();
 }
 
+// Depth of planning, and every how many drafts one is wrong.
+class SpeculativeStepLoopTest : public testing::TestWithParam<std::tuple<int, int>> {
+  protected:
+    test::FakeRunner::Sample sample_ = [](const SequenceSlice& slice, std::int32_t at) {
+        return static_cast<TokenId>(100 * slice.sequence + at);
+    };
+    test::FakeRunner runner_{{1, 64},
+                             std::get<0>(GetParam()),
+                             sample_,
+                             [this](const SequenceSlice& slice, std::int32_t at) {
+                                 const bool is_wrong = ++num_drafts_ % std::get<1>(GetParam()) == 0;
+                                 return sample_(slice, at) + (is_wrong ? 1 : 0);
+                             }};
+    int num_drafts_ = 0;
+    SchedulerOptions options_{.max_running = 4,
+                              .max_waiting = 8,
+                              .max_step_tokens = 64,
+                              .num_speculative_tokens = 1,
+                              .max_speculating = 3};
+
+    static StepLoop::Job job(StepLoop& loop,
+                             const std::shared_ptr<Seen>& seen,
+                             std::int32_t max_tokens) {
+        StepLoop::Job job{{}, [seen](const TokenEvent& event) { return seen->take(event); }};
+        job.spec.id = loop.new_sequence_id();
+        job.spec.prompt = {7, 8};
+        job.spec.max_tokens = max_tokens;
+        return job;
+    }
+
+    // Runs as many at once, each with that many tokens; `end_after`: by its sink's verdict.
+    Load run(std::int64_t num_sequences, std::int32_t max_tokens, std::size_t end_after) {
+        StepLoop loop(runner_, options_);
+        std::vector<std::shared_ptr<Seen>> all;
+        std::vector<StepLoop::Job> jobs;
+        for (std::int64_t i = 0; i < num_sequences; ++i) {
+            all.push_back(std::make_shared<Seen>(end_after));
+            jobs.push_back(job(loop, all.back(), max_tokens));
+        }
+        EXPECT_TRUE(loop.submit(std::move(jobs)).has_value());
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            all[i]->wait_over();
+            std::vector<TokenId> expected;
+            const auto count = std::min(static_cast<std::size_t>(max_tokens), end_after);
+            for (std::size_t at = 2; at < 2 + count; ++at)
+                expected.push_back(static_cast<TokenId>(100 * (i + 1) + at));
+            EXPECT_EQ(all[i]->tokens(), expected) << "sequence " << i + 1;
+        }
+        loop.stop();
+        EXPECT_EQ(loop.load().kv_blocks_used, 0);
+        return loop.load();
+    }
+};
+
+// Every draft wrong, every second, every fifth, none.
+INSTANTIATE_TEST_SUITE_P(DepthAndDrafts,
+                         SpeculativeStepLoopTest,
+                         testing::Combine(testing::Values(1, 2),
+                                          testing::Values(1, 2, 5, 1 << 30)));
+
+TEST_P(SpeculativeStepLoopTest, TokensAreThoseWithoutDrafts) {
+    const Load load = run(3, 30, SIZE_MAX);
+    EXPECT_EQ(load.generated_tokens, 3 * 30);
+    EXPECT_GT(load.num_drafts, 20);
+    EXPECT_EQ(load.draft_tokens, load.num_drafts);
+    const int wrong_each = std::get<1>(GetParam());
+    EXPECT_EQ(load.accepted_tokens > 0, wrong_each > 1);
+    EXPECT_EQ(load.accepted_tokens < load.draft_tokens, wrong_each <= 5);
+    // Each step gives a sequence one token, and one more where a draft was right.
+    EXPECT_GE(load.num_steps, 30 - load.accepted_tokens);
+}
+
+TEST_P(SpeculativeStepLoopTest, AVerdictEndsItWithinAStep) {
+    for (const std::size_t end_after : {2U, 3U, 4U, 5U}) {
+        runner_.forget();
+        const Load load = run(1, 30, end_after);
+        EXPECT_EQ(load.generated_tokens, static_cast<std::int64_t>(end_after));
+    }
+}
+
+TEST_P(SpeculativeStepLoopTest, AboveTheBoundThereIsNone) {
+    options_.max_speculating = 0;
+    EXPECT_EQ(run(3, 30, SIZE_MAX).num_drafts, 0);
+    EXPECT_EQ(num_drafts_, 0);
+}
+
 }  // namespace
 }  // namespace turnpike::engine
