@@ -123,6 +123,7 @@ Result<OpenedModel> open_model(const RunnerOptions& options) {
     OpenedModel opened;
     opened.num_blocks = (options.kv_tokens + limits::kKvBlockTokens - 1) / limits::kKvBlockTokens;
     opened.num_tokens = options.num_tokens > 0 ? options.num_tokens : (*model)->info().vocab_size;
+    opened.has_draft_layer = options.with_draft_layer;
     opened.cache = (*model)->make_kv_cache(opened.num_blocks);
     opened.backend = std::move(*backend);
     opened.model = std::move(*model);

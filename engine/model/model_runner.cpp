@@ -16,20 +16,30 @@ struct RowLists {
     std::vector<kernels::TokenBias> bias;
 };
 
-// `newest` is the slice's last token, known by now.
-RowLists row_lists(const SequenceSlice& slice, TokenId newest) {
+// `newer`: tokens of the sequence that slice.seen does not have, and that are before the row's.
+RowLists row_lists(const SequenceSlice& slice, std::span<const TokenId> newer) {
     RowLists lists;
+    lists.bias.reserve(slice.sampling.logit_bias.size());
     for (const auto& [token, bias] : slice.sampling.logit_bias) lists.bias.push_back({token, bias});
+    if (!slice.sampling.has_penalties()) return lists;
+    lists.seen.reserve(slice.seen.size() + newer.size());
     for (const SeenToken& seen : slice.seen) lists.seen.push_back({seen.token, seen.num_generated});
-    if (slice.tokens.back() != kTokenInFlight || !slice.sampling.has_penalties()) return lists;
-    const auto entry = std::find_if(lists.seen.begin(), lists.seen.end(),
-                                    [&](const auto& seen) { return seen.token == newest; });
-    if (entry == lists.seen.end()) {
-        lists.seen.push_back({newest, 1});
-    } else {
-        ++entry->num_generated;
+    for (const TokenId token : newer) {
+        const auto entry = std::find_if(lists.seen.begin(), lists.seen.end(),
+                                        [&](const auto& seen) { return seen.token == token; });
+        if (entry == lists.seen.end()) {
+            lists.seen.push_back({token, 1});
+        } else {
+            ++entry->num_generated;
+        }
     }
     return lists;
+}
+
+// The last `num_drafts` + 1 tokens but for the one that was known when the step was planned.
+std::span<const TokenId> newer_tokens(const SequenceSlice& slice, std::span<const TokenId> tokens) {
+    const bool is_in_flight = slice.tokens.back() == kTokenInFlight;
+    return tokens.last(is_in_flight ? 1 : static_cast<std::size_t>(slice.num_draft_tokens));
 }
 
 // `slice` and `lists` must outlive the result.
@@ -93,6 +103,12 @@ void ModelRunner::check_slice(const SequenceSlice& slice) const {
     CHECK(slice.pool_index == 0 && !slice.tokens.empty() && slice.first_position >= 0);
     const std::int64_t end = slice.first_position + static_cast<std::int64_t>(slice.tokens.size());
     CHECK(end <= opened_.model->info().max_positions);
+    CHECK(!opened_.has_draft_layer || slice.is_sampled || slice.next_token != kTokenInFlight);
+    CHECK(!slice.wants_draft ||
+          (opened_.has_draft_layer && slice.is_sampled && slice.tokens.back() != kTokenInFlight));
+    CHECK(slice.num_draft_tokens == 0 ||
+          (slice.is_sampled && slice.allowed_tokens.empty() &&
+           slice.num_draft_tokens < static_cast<std::int32_t>(slice.tokens.size())));
     CHECK(static_cast<std::int64_t>(slice.block_table.size()) * limits::kKvBlockTokens >= end);
 }
 
@@ -109,36 +125,113 @@ std::vector<TokenId> ModelRunner::resolved_tokens(const SequenceSlice& slice) co
 void ModelRunner::submit(const StepBatch& batch) {
     CHECK(static_cast<std::int32_t>(done_.size()) < max_steps_in_flight());
     StepResult result{batch.step, {}};
+    if (!batch.slices.empty()) {
+        std::vector<Place> places;
+        std::vector<kernels::SampledRow> sampled = run(batch, places);
+        take_samples(batch, places, std::move(sampled), result);
+        if (opened_.has_draft_layer) draft(batch, places, result);
+    }
+    done_.push_back(std::move(result));
+}
+
+// The model over all rows, and a sample of each row that may give one.
+std::vector<kernels::SampledRow> ModelRunner::run(const StepBatch& batch,
+                                                  std::vector<Place>& places) {
     StepRows step;
     std::vector<kernels::SampleParams> params;
     std::deque<RowLists> lists;  // never moved: params point into it
+    places.reserve(batch.slices.size());
     for (const SequenceSlice& slice : batch.slices) {
         check_slice(slice);
-        const std::vector<TokenId> tokens = resolved_tokens(slice);
-        const std::int64_t last_row =
-            step.add_rows(tokens, slice.first_position, slice.num_prompt_tokens, slice.block_table);
-        if (!slice.is_sampled) continue;
-        const std::int32_t position =
-            slice.first_position + static_cast<std::int32_t>(slice.tokens.size());
-        step.rows.logit_rows.push_back(last_row);
-        lists.push_back(row_lists(slice, tokens.back()));
-        params.push_back(sample_params(slice, lists.back(), position));
-        result.samples.push_back({slice.sequence, position, 0, 0.0F, {}});
+        Place place;
+        place.tokens = resolved_tokens(slice);
+        place.first_row = static_cast<std::int64_t>(step.rows.tokens.size());
+        place.first_sample = params.size();
+        const std::int64_t last_row = step.add_rows(place.tokens, slice.first_position,
+                                                    slice.num_prompt_tokens, slice.block_table);
+        const std::span<const TokenId> newer = newer_tokens(slice, place.tokens);
+        const std::int64_t num_drafts = slice.num_draft_tokens;
+        for (std::int64_t i = -num_drafts; slice.is_sampled && i <= 0; ++i) {
+            step.rows.logit_rows.push_back(last_row + i);
+            lists.push_back(
+                row_lists(slice, newer.first(newer.size() - static_cast<std::size_t>(-i))));
+            params.push_back(sample_params(
+                slice, lists.back(),
+                slice.first_position +
+                    static_cast<std::int32_t>(static_cast<std::int64_t>(place.tokens.size()) + i)));
+        }
+        place.num_samples = params.size() - place.first_sample;
+        places.push_back(std::move(place));
     }
+    const kernels::MatrixView logits = opened_.model->forward(step.rows, *opened_.cache);
+    std::vector<kernels::SampledRow> sampled(params.size());
+    if (!params.empty()) opened_.backend->sample(logits, params, opened_.num_tokens, sampled);
+    return sampled;
+}
+
+// Keeps each slice's samples up to the one at its first wrong draft.
+void ModelRunner::take_samples(const StepBatch& batch,
+                               std::vector<Place>& places,
+                               std::vector<kernels::SampledRow> sampled,
+                               StepResult& result) {
     last_samples_.clear();
-    if (!batch.slices.empty()) {
-        const kernels::MatrixView logits = opened_.model->forward(step.rows, *opened_.cache);
-        std::vector<kernels::SampledRow> sampled(params.size());
-        if (!params.empty()) opened_.backend->sample(logits, params, opened_.num_tokens, sampled);
-        for (std::size_t i = 0; i < sampled.size(); ++i) {
-            result.samples[i].token = sampled[i].token;
-            result.samples[i].logprob = sampled[i].logprob;
-            for (const kernels::TokenLogprob& other : sampled[i].alternatives)
-                result.samples[i].alternatives.push_back({other.token, other.logprob});
-            last_samples_[result.samples[i].sequence] = sampled[i].token;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        const SequenceSlice& slice = batch.slices[i];
+        Place& place = places[i];
+        const auto num_drafts = static_cast<std::size_t>(slice.num_draft_tokens);
+        const std::size_t first_draft = place.tokens.size() - num_drafts;
+        place.end_position = slice.first_position + static_cast<std::int32_t>(first_draft);
+        place.last_sample = slice.next_token;
+        for (std::size_t j = 0; j < place.num_samples; ++j) {
+            kernels::SampledRow& row = sampled[place.first_sample + j];
+            SampledToken sample{slice.sequence, place.end_position, row.token, row.logprob, {}, {}};
+            sample.alternatives.reserve(row.alternatives.size());
+            for (const kernels::TokenLogprob& other : row.alternatives)
+                sample.alternatives.push_back({other.token, other.logprob});
+            result.samples.push_back(std::move(sample));
+            place.last_sample = last_samples_[slice.sequence] = row.token;
+            if (j == num_drafts || place.tokens[first_draft + j] != row.token) break;
+            ++place.num_accepted;
+            ++place.end_position;
         }
     }
-    done_.push_back(std::move(result));
+}
+
+// The draft layer over the rows that count, each with the token that follows it.
+void ModelRunner::draft(const StepBatch& batch,
+                        const std::vector<Place>& places,
+                        StepResult& result) {
+    StepRows step;
+    DraftRows drafts;
+    std::vector<kernels::SampleParams> params;
+    std::deque<RowLists> lists;
+    std::vector<SampledToken*> wanted;
+    auto sample = result.samples.begin();
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        const SequenceSlice& slice = batch.slices[i];
+        const Place& place = places[i];
+        const auto num_rows = static_cast<std::size_t>(place.end_position - slice.first_position);
+        std::vector<TokenId> following(
+            place.tokens.begin() + 1, place.tokens.begin() + static_cast<std::ptrdiff_t>(num_rows));
+        following.push_back(place.last_sample);
+        for (std::size_t row = 0; row < num_rows; ++row)
+            drafts.hidden_rows.push_back(place.first_row + static_cast<std::int64_t>(row));
+        const std::int64_t last_row = step.add_rows(following, slice.first_position,
+                                                    slice.num_prompt_tokens, slice.block_table);
+        if (!slice.is_sampled) continue;
+        sample += static_cast<std::ptrdiff_t>(place.num_accepted) + 1;
+        if (!slice.wants_draft) continue;
+        step.rows.logit_rows.push_back(last_row);
+        lists.push_back(row_lists(slice, std::span(following).last(place.num_accepted + 1)));
+        params.push_back(sample_params(slice, lists.back(), place.end_position + 1));
+        params.back().num_alternatives = 0;
+        wanted.push_back(&*std::prev(sample));
+    }
+    drafts.rows = std::move(step.rows);
+    const kernels::MatrixView logits = opened_.model->draft(drafts, *opened_.cache);
+    std::vector<kernels::SampledRow> sampled(params.size());
+    if (!params.empty()) opened_.backend->sample(logits, params, opened_.num_tokens, sampled);
+    for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i]->draft = sampled[i].token;
 }
 
 StepResult ModelRunner::collect() {

@@ -1,4 +1,9 @@
 // ModelRunner: a loaded model as the scheduler's Runner. Computes within submit().
+//
+// Drafts: with the draft layer loaded, every row that the model takes goes through that layer too,
+// with the token that follows it, so that the layer's keys and values are there whenever a draft is
+// wanted. A draft is picked with the noise that will pick the token (Gumbel-max with common random
+// numbers), which is what makes the two agree as often as they can.
 #pragma once
 
 #include <deque>
@@ -8,6 +13,7 @@
 
 #include "engine/core/batch.h"
 #include "engine/model/opened_model.h"
+#include "kernels/api/sampler.h"
 
 namespace turnpike::engine {
 
@@ -36,8 +42,25 @@ class ModelRunner final : public Runner {
     StepResult collect() override;
 
   private:
+    // A slice's place in the rows and the samples of its step.
+    struct Place {
+        std::vector<TokenId> tokens;  // none in flight
+        std::int64_t first_row = 0;
+        std::size_t first_sample = 0;
+        std::size_t num_samples = 0;    // one, and one for each draft
+        std::size_t num_accepted = 0;   // drafts
+        TokenId last_sample = 0;        // the token after the last row that counts
+        std::int32_t end_position = 0;  // its position
+    };
+
     void check_slice(const SequenceSlice& slice) const;
     std::vector<TokenId> resolved_tokens(const SequenceSlice& slice) const;
+    std::vector<kernels::SampledRow> run(const StepBatch& batch, std::vector<Place>& places);
+    void take_samples(const StepBatch& batch,
+                      std::vector<Place>& places,
+                      std::vector<kernels::SampledRow> sampled,
+                      StepResult& result);
+    void draft(const StepBatch& batch, const std::vector<Place>& places, StepResult& result);
 
     OpenedModel opened_;
     std::deque<StepResult> done_;

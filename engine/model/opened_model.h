@@ -16,6 +16,7 @@ struct OpenedModel {
     std::unique_ptr<kernels::KvCache> cache;
     std::int64_t num_blocks = 0;
     std::int64_t num_tokens = 0;  // rows of the head that may be sampled
+    bool has_draft_layer = false;
 };
 
 // options.kv_tokens is at least 1 here.

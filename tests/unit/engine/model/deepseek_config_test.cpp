@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "engine/model/blueprint.h"
-#include "tests/unit/engine/model/test_model.h"
+#include "tests/support/small_model.h"
 
 namespace turnpike::engine {
 namespace {

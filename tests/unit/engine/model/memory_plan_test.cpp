@@ -5,7 +5,7 @@
 
 #include "engine/model/blueprint.h"
 #include "engine/model/load.h"
-#include "tests/unit/engine/model/test_model.h"
+#include "tests/support/small_model.h"
 
 namespace turnpike::engine {
 namespace {

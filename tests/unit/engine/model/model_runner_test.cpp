@@ -7,7 +7,7 @@
 
 #include "engine/core/batch.h"
 #include "engine/model/load.h"
-#include "tests/unit/engine/model/test_model.h"
+#include "tests/support/small_model.h"
 
 namespace turnpike::engine {
 namespace {
@@ -53,12 +53,15 @@ bool operator_equal(const SampledToken& a, const SampledToken& b) {
 
 class ModelRunnerTest : public testing::Test {
   protected:
-    std::unique_ptr<Runner> make_runner(int num_threads = 1) {
+    std::string model_dir() const { return model_.dir(); }
+
+    std::unique_ptr<Runner> make_runner(int num_threads = 1, bool with_draft_layer = false) {
         RunnerOptions options;
         options.model_dir = model_.dir();
         options.kv_tokens = kCacheTokens;
         options.num_threads = num_threads;
         options.num_tokens = 290;
+        options.with_draft_layer = with_draft_layer;
         auto runner = load_runner(options);
         EXPECT_TRUE(runner);
         return std::move(*runner);
@@ -126,6 +129,65 @@ class ModelRunnerTest : public testing::Test {
 
     SmallModel model_;
 };
+
+// The likeliest token after each following one, by the draft layer over the whole sequence at once.
+std::vector<TokenId> drafts_of(const std::string& model_dir,
+                               const std::vector<TokenId>& tokens,
+                               std::int64_t num_prompt_rows) {
+    RunnerOptions options;
+    options.model_dir = model_dir;
+    const auto logits = compute_draft_logits(options, tokens, num_prompt_rows);
+    EXPECT_TRUE(logits);
+    const std::size_t vocab = logits->size() / (tokens.size() - 1);
+    std::vector<TokenId> drafts;
+    for (std::size_t row = 0; row + 1 < tokens.size(); ++row) {
+        const float* values = logits->data() + row * vocab;
+        drafts.push_back(static_cast<TokenId>(std::max_element(values, values + 290) - values));
+    }
+    return drafts;
+}
+
+// Verification hides what a draft is, so it is looked at here: after chunks, after a draft that was
+// right and after one that was not.
+TEST_F(ModelRunnerTest, DraftsAreTheDraftLayersOwn) {
+    const auto runner = make_runner(1, true);
+    Request request;
+    request.sampling.temperature = 0.0F;
+    const auto expected = run_alone(*make_runner(), request);
+    std::vector<TokenId> tokens = request.prompt();
+    for (const SampledToken& sample : expected) tokens.push_back(sample.token);
+    const auto at = [&](std::int32_t position) {
+        return tokens[static_cast<std::size_t>(position)];
+    };
+    const auto drafts = drafts_of(model_dir(), tokens, kPromptTokens);
+
+    SequenceSlice chunk = request.slice({tokens.begin(), tokens.begin() + 40}, 0, false);
+    chunk.next_token = at(40);
+    EXPECT_TRUE(step(*runner, {chunk}).samples.empty());
+    SequenceSlice rest =
+        request.slice({tokens.begin() + 40, tokens.begin() + kPromptTokens}, 40, true);
+    rest.wants_draft = true;
+    const auto first = step(*runner, {rest}).samples;
+    ASSERT_EQ(first.size(), 1U);
+    EXPECT_EQ(first[0].draft, drafts.at(kPromptTokens - 1));
+
+    std::int32_t next = kPromptTokens;
+    const auto check = [&](TokenId draft, std::size_t num_samples) {
+        SequenceSlice slice = request.slice({at(next), draft}, next, true);
+        slice.num_draft_tokens = 1;
+        slice.wants_draft = true;
+        const auto samples = step(*runner, {slice}).samples;
+        ASSERT_EQ(samples.size(), num_samples);
+        for (const SampledToken& sample : samples) {
+            EXPECT_EQ(sample.position, ++next);
+            EXPECT_EQ(sample.token, at(next));
+        }
+        EXPECT_EQ(samples.back().draft, drafts.at(static_cast<std::size_t>(next) - 1));
+    };
+    check(at(next + 1), 2);
+    check(at(next + 1) + 1, 1);
+    check(at(next + 1), 2);
+}
 
 TEST_F(ModelRunnerTest, SamplesFollowThePrompt) {
     const auto runner = make_runner();

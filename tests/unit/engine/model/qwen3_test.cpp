@@ -6,7 +6,7 @@
 #include "engine/model/blueprint.h"
 #include "engine/model/load.h"
 #include "engine/model/qwen3_config.h"
-#include "tests/unit/engine/model/test_model.h"
+#include "tests/support/small_model.h"
 
 namespace turnpike::engine {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "engine/model/load.h"
 #include "engine/model/safetensors.h"
-#include "tests/unit/engine/model/test_model.h"
+#include "tests/support/small_model.h"
 
 namespace turnpike::engine {
 namespace {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "tests/support/random.h"
-#include "tests/unit/engine/model/test_model.h"
+#include "tests/support/small_model.h"
 
 namespace turnpike::engine {
 namespace {

@@ -13,7 +13,7 @@
 #include "engine/model/load.h"
 #include "engine/model/synth_values.h"
 #include "kernels/api/fp8.h"
-#include "tests/unit/engine/model/test_model.h"
+#include "tests/support/small_model.h"
 
 namespace turnpike::engine {
 namespace {
