@@ -128,7 +128,8 @@ class Emulation:
     def norm(self, x, name):
         mean = np.mean(x * x, axis=-1, keepdims=True)
         scale = self.weights[name + ".weight"].values
-        return x / np.sqrt(mean + self.config["rms_norm_eps"]) * scale
+        is_latent = name.endswith("_a_layernorm")  # whose epsilon no config sets
+        return x / np.sqrt(mean + (1e-6 if is_latent else self.config["rms_norm_eps"])) * scale
 
     def rotate(self, x):  # [positions, heads, rope]
         angles = np.arange(x.shape[0])[:, None] * frequencies(self.config)[0]
