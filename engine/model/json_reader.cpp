@@ -1,6 +1,7 @@
 // See json_reader.h.
 #include "engine/model/json_reader.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -99,6 +100,16 @@ void JsonReader::expect(std::string_view key, const nlohmann::json& wanted) {
     const nlohmann::json* value = find(key);
     if (value == nullptr || *value == wanted) return;
     fail(key, "this engine supports " + shown(wanted) + " only, found " + shown(*value));
+}
+
+void JsonReader::expect_each(std::string_view key, const nlohmann::json& wanted) {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) return;
+    const bool is_all = value->is_array() &&
+                        std::all_of(value->begin(), value->end(),
+                                    [&](const nlohmann::json& item) { return item == wanted; });
+    if (is_all) return;
+    fail(key, "this engine supports a list of " + shown(wanted) + " only, found " + shown(*value));
 }
 
 bool is_nested_deeper(std::string_view json_text, int max_depth) {

@@ -26,6 +26,8 @@ class JsonReader {
 
     // The value has to be this when the key is present and not null.
     void expect(std::string_view key, const nlohmann::json& wanted);
+    // The same of every element of an array.
+    void expect_each(std::string_view key, const nlohmann::json& wanted);
     void fail(std::string_view key, const std::string& problem);
 
   private:
