@@ -2,8 +2,11 @@
 // model of the family has hidden 7168, 61 layers, 256 experts and 129,280 tokens.
 #include "engine/model/deepseek_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "engine/model/json_reader.h"
 #include "engine/model/rope_config.h"
@@ -39,8 +42,16 @@ void check_fixed_features(JsonReader& reader) {
     reader.expect("rope_interleave", true);
 }
 
-bool read_quantization(JsonReader& reader) {
-    if (!reader.has("quantization_config")) return false;
+// transformers' quantiser leaves out the head unless it is given a list that does not name it.
+bool names_head(JsonReader& quantization) {
+    constexpr std::string_view kKey = "modules_to_not_convert";
+    if (!quantization.has(kKey)) return true;
+    const std::vector<std::string> names = quantization.texts(kKey);
+    return std::find(names.begin(), names.end(), "lm_head") != names.end();
+}
+
+void read_quantization(JsonReader& reader, DeepseekConfig& config) {
+    if (!reader.has("quantization_config")) return;
     JsonReader quantization = reader.section("quantization_config");
     quantization.expect("quant_method", "fp8");
     quantization.expect("fmt", "e4m3");
@@ -51,7 +62,8 @@ bool read_quantization(JsonReader& reader) {
     if (!quantization.has("quant_method")) {
         quantization.fail("quant_method", "expected \"fp8\", found nothing");
     }
-    return true;
+    config.is_fp8 = true;
+    config.has_fp8_head = !names_head(quantization);
 }
 
 void read_attention(JsonReader& reader, DeepseekConfig& config) {
@@ -139,7 +151,7 @@ Result<DeepseekConfig> parse_deepseek_config(std::string_view json_text,
     DeepseekConfig config;
     check_architecture(*json, reader);
     check_fixed_features(reader);
-    config.is_fp8 = read_quantization(reader);
+    read_quantization(reader, config);
     read_sizes(reader, config);
     read_attention(reader, config);
     const double mscale = read_positions(reader, config);

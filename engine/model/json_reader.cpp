@@ -88,6 +88,20 @@ std::string JsonReader::text(std::string_view key) {
     return value->get<std::string>();
 }
 
+std::vector<std::string> JsonReader::texts(std::string_view key) {
+    std::vector<std::string> all;
+    const nlohmann::json* value = require(key, "an array of strings");
+    if (value == nullptr) return all;
+    const bool is_right =
+        value->is_array() && std::all_of(value->begin(), value->end(),
+                                         [](const auto& item) { return item.is_string(); });
+    if (is_right)
+        all = value->get<std::vector<std::string>>();
+    else
+        fail(key, "expected an array of strings, found " + shown(*value));
+    return all;
+}
+
 JsonReader JsonReader::section(std::string_view key) {
     const nlohmann::json* value = require(key, "an object");
     if (value != nullptr && !value->is_object()) {
