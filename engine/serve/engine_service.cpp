@@ -44,6 +44,18 @@ Result<std::int32_t> parse_priority(const net::HttpRequest& request) {
     return priority;
 }
 
+SchedulerOptions scheduler_options(const EngineSettings& settings) {
+    SchedulerOptions options;
+    options.max_running = static_cast<std::int32_t>(settings.max_running);
+    options.max_waiting = static_cast<std::int32_t>(limits::kMaxQueuedRequests);
+    options.max_step_tokens = static_cast<std::int32_t>(settings.max_step_tokens);
+    options.has_prefix_cache = settings.has_prefix_cache;
+    options.num_speculative_tokens = static_cast<std::int32_t>(settings.speculative_tokens);
+    options.max_speculating = static_cast<std::int32_t>(settings.max_speculating);
+    options.cache_key = {random_word(), random_word()};
+    return options;
+}
+
 Error not_supported(const std::string& param) {
     return invalid_argument("'" + param + "' is not supported by this engine: leave it out", param);
 }
@@ -89,18 +101,21 @@ Status EngineService::load() {
     options.isa = settings_.isa;
     options.kv_tokens = settings_.kv_tokens;
     options.num_tokens = std::min(tokenizer->vocab_size(), info->vocab_size);
+    options.with_draft_layer = settings_.speculative_tokens > 0;
+    if (options.with_draft_layer && info->num_draft_layers == 0) {
+        return fail(invalid_argument(
+            "'speculative_tokens' is " + std::to_string(settings_.speculative_tokens) +
+                ", but the model in " + settings_.model_dir +
+                " has no multi-token-prediction layer to draft with: set it to 0",
+            "speculative_tokens"));
+    }
     auto runner = load_runner(options);
     if (!runner) return fail(runner.error());
     tokenizer_ = std::make_unique<text::Tokenizer>(std::move(*tokenizer));
     info_ = *info;
     runner_ = std::move(*runner);
     queue_ = std::make_unique<WorkQueue>();
-    SchedulerOptions scheduler;
-    scheduler.max_running = static_cast<std::int32_t>(settings_.max_running);
-    scheduler.max_waiting = static_cast<std::int32_t>(limits::kMaxQueuedRequests);
-    scheduler.max_step_tokens = std::max(scheduler.max_step_tokens, scheduler.max_running);
-    scheduler.cache_key = {random_word(), random_word()};
-    loop_ = std::make_unique<StepLoop>(*runner_, scheduler);
+    loop_ = std::make_unique<StepLoop>(*runner_, scheduler_options(settings_));
     EngineState loading = EngineState::kLoading;
     state_.compare_exchange_strong(loading, EngineState::kReady);
     log_.info("model_loaded", {{"model", card_.id}, {"architecture", info_.architecture}});
