@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cctype>
 #include <charconv>
 #include <iterator>
 #include <optional>
@@ -75,6 +76,21 @@ Result<std::optional<std::chrono::milliseconds>> parse_deadline(const net::HttpR
                                 " in x-turnpike-deadline-ms, found '" + std::string(text) + "'");
     }
     return std::optional(std::chrono::milliseconds(milliseconds));
+}
+
+// As a part of a path: SDKs escape the slash of a model's id.
+std::string escaped(std::string_view text) {
+    constexpr std::string_view kDigits = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (std::isalnum(byte) != 0 || std::string_view("-._~").find(c) != std::string_view::npos) {
+            out += c;
+        } else {
+            out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+        }
+    }
+    return out;
 }
 
 // How often time is told: a deadline is met so exactly.
@@ -278,7 +294,8 @@ void EngineService::get_models(std::string_view id, net::HttpReply& reply) const
     row.organization = card_.organization;
     row.context_length = card_.context_length;
     if (id.empty()) return reply.respond(json_response(200, write_model_list({&row, 1}, false)));
-    if (id == card_.id) return reply.respond(json_response(200, write_model(row)));
+    if (id == card_.id || id == escaped(card_.id))
+        return reply.respond(json_response(200, write_model(row)));
     respond_error(reply, "",
                   Error{ErrorCode::kNotFound,
                         "model '" + std::string(id) + "' is not served here; '" + card_.id + "' is",

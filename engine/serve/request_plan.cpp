@@ -9,6 +9,10 @@
 namespace turnpike::engine {
 namespace {
 
+// Of prompts that are shown again, in all choices; each takes about 100 bytes until the answer is
+// sent. A prompt of 128K tokens with five alternatives has 786K.
+constexpr std::int64_t kMaxEchoedLogprobs = 1'000'000;
+
 // Answers are numbered by choice; a stream has no place for the prompt of a chat.
 Status check_common(const ServedModel& model, const CommonRequest& request, bool is_chat) {
     if (is_chat && request.echo && request.stream) {
@@ -71,6 +75,17 @@ SamplingParams sampling_of(const schema::ModelCard& card, const CommonRequest& r
     sampling.logit_bias = request.logit_bias;
     sampling.num_alternatives = request.top_logprobs.value_or(0);
     return sampling;
+}
+
+Status check_echo(const CommonRequest& request, std::int64_t num_prompt_tokens) {
+    if (!request.echo || !request.top_logprobs) return {};
+    const std::int64_t count = num_prompt_tokens * request.n * (1 + *request.top_logprobs);
+    if (count <= kMaxEchoedLogprobs) return {};
+    return invalid_argument("'echo': the prompt's logprobs would be " + std::to_string(count) +
+                                " numbers in all choices; at most " +
+                                std::to_string(kMaxEchoedLogprobs) +
+                                " are told: ask for fewer choices or alternatives",
+                            "echo");
 }
 
 Result<SequenceSpec> make_sequence(const ServedModel& model,
@@ -158,6 +173,7 @@ Result<RequestPlan> make_plan(const ServedModel& model,
         plan.prompts.push_back(std::move(*sequence));
         if (request.echo) plan.options.echo.push_back(std::move(prompt));
     }
+    RETURN_IF_ERROR(check_echo(request, plan.options.num_prompt_tokens));
     return plan;
 }
 

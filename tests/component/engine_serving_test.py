@@ -1,5 +1,6 @@
 """What turnpike-engine is as a server: its settings, what it tells of itself, deadlines, slow readers."""
 
+import http.client
 import json
 import os
 import subprocess
@@ -183,6 +184,22 @@ class ServerTest(EngineFixture):
         self.assertEqual(self.request("GET", "/tokenize")[0].status, 405)
         self.assertEqual(self.request("POST", "/metrics", {})[0].status, 405)
         self.assertEqual(self.request("GET", "/nothing")[0].status, 404)
+
+    def test_a_step_that_hangs_ends_the_process(self):
+        """One step of so many rows takes the plain loops of the scalar backend minutes."""
+        self.engine.kill()
+        self.engine.wait()
+        self.launch(2, stderr=subprocess.PIPE, isa="scalar", max_step_tokens=8192, watchdog_seconds=1)
+        poll(self.is_ready, "the engine to be ready")
+        body = self.chat(messages=[{"role": "user", "content": "hello there, " * 1200}], max_tokens=1)
+        with self.assertRaises((http.client.HTTPException, OSError)):
+            self.post(body, **{"x-request-id": "STUCK"})
+        _, stderr = self.engine.communicate(timeout=60)
+        self.assertEqual(self.engine.returncode, 1)
+        self.assertIn(b"engine_stuck", stderr)
+        self.assertIn(b"no step has ended for", stderr.splitlines()[-1])
+        self.start(3)
+        self.assertTrue(self.get("/meter/STUCK")["final"])
 
     def test_keep_alive_comments_stand_in_a_queue(self):
         self.restart(2, max_running=1, keep_alive_seconds=1)

@@ -113,6 +113,22 @@ TEST_F(RequestPlanTest, NothingToGenerateNeedsEcho) {
     EXPECT_EQ(refused(full), "nothing");
 }
 
+TEST_F(RequestPlanTest, ThePromptsLogprobsAreBounded) {
+    const std::vector<std::vector<int>> prompts(40, std::vector<int>(99, 5));
+    json wanted{{"prompt", prompts}, {"max_tokens", 1}, {"echo", true}, {"logprobs", 20}, {"n", 3}};
+    EXPECT_EQ(refused(complete(wanted)), "nothing");
+    wanted["prompt"] = std::vector<int>(99, 5);
+    wanted["n"] = 128;
+    EXPECT_EQ(refused(complete(wanted)), "nothing");
+    const ServedModel large{card_, info_, tokenizer_, 100'000};
+    wanted["prompt"] = std::vector<int>(50'000, 5);
+    wanted["model"] = card_.id;
+    wanted["n"] = 1;
+    EXPECT_EQ(refused(plan_completion(large, wanted.dump(), 7, false)), "echo");
+    wanted["logprobs"] = 5;
+    EXPECT_EQ(refused(plan_completion(large, wanted.dump(), 7, false)), "nothing");
+}
+
 TEST_F(RequestPlanTest, EndsAreIgnoredOrPutOff) {
     EXPECT_EQ(complete(json::object())->prompts.at(0).stop_tokens, std::vector<TokenId>{1});
     EXPECT_TRUE(complete({{"ignore_eos", true}})->prompts.at(0).stop_tokens.empty());
