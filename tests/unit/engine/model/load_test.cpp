@@ -59,6 +59,26 @@ TEST(LoadRunner, RefusesMoreCacheThanTheHostHasMemory) {
     EXPECT_NE(runner.error().message.find("GiB"), std::string::npos);
 }
 
+// The message tells what is needed: the number before " GiB, this host".
+double needed_gib(const RunnerOptions& options) {
+    const auto runner = load_runner(options);
+    EXPECT_FALSE(runner);
+    if (runner) return 0.0;
+    const std::string& message = runner.error().message;
+    const std::size_t end = message.find(" GiB, this host");
+    EXPECT_NE(end, std::string::npos) << message;
+    return std::stod(message.substr(message.rfind(' ', end - 1) + 1));
+}
+
+TEST(LoadRunner, CountsTheDraftLayersCache) {
+    const SmallModel model;  // two main layers
+    RunnerOptions options = options_for(model);
+    options.kv_tokens = std::int64_t{1} << 35;
+    const double without = needed_gib(options);
+    options.with_draft_layer = true;
+    EXPECT_NEAR(needed_gib(options) / without, 1.5, 1e-3);
+}
+
 TEST(LoadRunner, RefusesAMissingFolder) {
     RunnerOptions options;
     options.model_dir = "/nonexistent";
