@@ -40,6 +40,7 @@ void count_outcome(const RequestRecord& record, Metrics& metrics) {
         case Outcome::kFailed:
             ++metrics.num_failed;
             ++metrics.failures[failure_name(record.failure, record.status)];
+            metrics.examples.emplace(failure_name(record.failure, record.status), record.message);
             break;
         case Outcome::kAbandoned:
             ++metrics.num_abandoned;

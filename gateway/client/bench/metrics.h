@@ -35,6 +35,7 @@ struct Metrics {
     std::int64_t num_disconnected_before_first_byte = 0;
     std::int64_t num_abandoned = 0;
     std::map<std::string, std::int64_t> failures;  // by failure_name()
+    std::map<std::string, std::string> examples;   // the message of one of each
     double duration_s = 0.0;                       // from 0 to the last end
     // Of completed requests.
     std::int64_t input_tokens = 0;

@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "gateway/client/terminal.h"
+
 namespace turnpike::gateway::client::bench {
 namespace {
 
@@ -67,7 +69,11 @@ class Table {
 void add_counts(Table& table, const Metrics& metrics) {
     table.line("completed", metrics.num_completed);
     if (metrics.num_failed > 0) table.line("failed", metrics.num_failed);
-    for (const auto& [name, count] : metrics.failures) table.line("  " + name, count);
+    for (const auto& [name, count] : metrics.failures) {
+        table.line("  " + name, count);
+        if (const std::string& example = metrics.examples.at(name); !example.empty())
+            table.heading("      such as: " + escape_controls(example));
+    }
     if (metrics.num_disconnected > 0) {
         table.line("disconnected by us", metrics.num_disconnected);
         table.line("  before the first byte", metrics.num_disconnected_before_first_byte);
