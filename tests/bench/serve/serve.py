@@ -81,6 +81,9 @@ def batch():
     one, many = (statistics.median(column) for column in zip(*rates))
     ratio = statistics.median(many / one for one, many in rates)
     show("16 sequences decode: their tokens/s over one sequence's", f"{ratio:.2f}x", ">= 4", f"{many:.0f} and {one:.0f} tokens/s")
+    result = steps("batch", MODEL)
+    show("  the same without the server", f"{16 / result['ratio']:.2f}x", "",
+         f"steps of {result['second_step_ms']:.2f} and {result['first_step_ms']:.2f} ms")
 
 
 def prefix():
@@ -97,11 +100,15 @@ def prefix():
          f"{statistics.median(cold):.0f} and {statistics.median(warm):.0f} ms")
 
 
+def steps(what, model):
+    command = [BIN / "bench_steps", what, model, str(THREADS)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+
+
 def speculation():
-    command = [BIN / "bench_speculation", MTP_MODEL, str(THREADS)]
-    result = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    result = steps("speculation", MTP_MODEL)
     show("a speculating step over a plain one, one sequence", f"{result['ratio']:.3f}x", "<= 1.15",
-         f"{result['speculating_step_ms']:.2f} and {result['plain_step_ms']:.2f} ms; "
+         f"{result['second_step_ms']:.2f} and {result['first_step_ms']:.2f} ms; "
          f"{result['accepted']} of {result['drafts']} accepted")
 
 
