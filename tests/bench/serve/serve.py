@@ -127,6 +127,7 @@ def http():
         used_us = (engine.cpu_s() - before) * 1e6
     show(f"the engine's CPU of a streamed token, {HTTP_STREAMS} streams, no kernels",
          f"{used_us / report['tokens']['output']:.1f} us", "<= 50",
+         f"{report['tokens']['text_events']} events of {report['tokens']['output']} tokens; "
          f"turnpike bench itself {report['client']['cpu_us_per_text_event']:.1f} us")
 
 
