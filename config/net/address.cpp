@@ -39,9 +39,14 @@ Result<NetAddress> parse_address(std::string_view text) {
 
 std::string to_string(const NetAddress& address) {
     if (address.is_unix()) return "unix:" + address.unix_path;
+    return "tcp:" + host_of(address);
+}
+
+std::string host_of(const NetAddress& address) {
+    if (address.is_unix()) return "localhost";
     const bool is_ipv6 = address.host.find(':') != std::string::npos;
     const std::string host = is_ipv6 ? "[" + address.host + "]" : address.host;
-    return "tcp:" + host + ":" + std::to_string(address.port);
+    return host + ":" + std::to_string(address.port);
 }
 
 }  // namespace turnpike::net

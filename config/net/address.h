@@ -24,4 +24,7 @@ Result<NetAddress> parse_address(std::string_view text);
 // The form that parse_address reads.
 std::string to_string(const NetAddress& address);
 
+// What a client puts into the host field: "127.0.0.1:8000"; "localhost" for a Unix socket.
+std::string host_of(const NetAddress& address);
+
 }  // namespace turnpike::net

@@ -17,12 +17,16 @@ class ClientConnection {
   public:
     using Deadline = std::chrono::steady_clock::time_point;
 
-    // `cancel_fd` becomes readable to end every wait with kIo.
+    // `cancel_fd` becomes readable to end every wait with kIo; -1: nothing does.
     static Result<ClientConnection> open(const HttpClientOptions& options,
                                          int cancel_fd,
                                          Deadline deadline);
 
     Status write_all(std::string_view bytes, Deadline deadline);
+
+    // The socket, still this object's.
+    int fd() const { return fd_.get(); }
+
     // At least one byte, or 0 at the end of the stream.
     Result<std::size_t> read_some(std::span<char> buffer, Deadline deadline);
 

@@ -4,101 +4,32 @@
 #include <sys/eventfd.h>
 
 #include <array>
-#include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
 #include <optional>
 #include <utility>
 
 #include "config/base/clock.h"
 #include "config/net/client_connection.h"
+#include "config/net/http_response_parser.h"
 
 namespace turnpike::net {
-
-namespace beast = boost::beast;
-namespace http = boost::beast::http;
 
 namespace {
 
 using OnData = std::function<bool(std::string_view)>;
 
-// Takes a response apart; each piece of the body goes to `on_body` as it is met.
-class ResponseParser final : public http::basic_parser<false> {
-  public:
-    explicit ResponseParser(OnData on_body) : on_body_(std::move(on_body)) {
-        body_limit(boost::none);
-        eager(true);
-    }
-
-    HttpResponse& response() { return response_; }
-
-    bool was_stopped() const { return was_stopped_; }
-
-  private:
-    void on_request_impl(
-        http::verb, beast::string_view, beast::string_view, int, beast::error_code&) override {}
-
-    void on_response_impl(int status, beast::string_view, int, beast::error_code&) override {
-        response_.status = status;
-    }
-
-    void on_field_impl(http::field,
-                       beast::string_view name,
-                       beast::string_view value,
-                       beast::error_code&) override {
-        response_.headers.add(std::string(name), std::string(value));
-    }
-
-    void on_header_impl(beast::error_code&) override {}
-
-    void on_body_init_impl(const boost::optional<std::uint64_t>&, beast::error_code&) override {}
-
-    std::size_t on_body_impl(beast::string_view body, beast::error_code& error) override {
-        return take(body, error);
-    }
-
-    void on_chunk_header_impl(std::uint64_t, beast::string_view, beast::error_code&) override {}
-
-    std::size_t on_chunk_body_impl(std::uint64_t,
-                                   beast::string_view body,
-                                   beast::error_code& error) override {
-        return take(body, error);
-    }
-
-    void on_finish_impl(beast::error_code&) override {}
-
-    std::size_t take(beast::string_view body, beast::error_code& error) {
-        const std::string_view bytes(body.data(), body.size());
-        const bool is_success = response_.status >= 200 && response_.status < 300;
-        if (!on_body_ || !is_success) {
-            response_.body += bytes;
-        } else if (!on_body_(bytes)) {
-            was_stopped_ = true;
-            error = http::error::end_of_stream;
-        }
-        return body.size();
-    }
-
-    OnData on_body_;
-    HttpResponse response_;
-    bool was_stopped_ = false;
-};
-
-std::string serialise(const HttpRequest& request, const HttpClientOptions& options) {
-    std::string bytes = request.method + " " + request.target + " HTTP/1.1\r\n";
-    if (!request.headers.has("host")) {
-        const NetAddress& address = options.address;
-        bytes +=
-            "host: " +
-            (address.is_unix() ? "localhost" : address.host + ":" + std::to_string(address.port)) +
-            "\r\n";
-    }
-    for (const auto& [name, value] : request.headers) bytes += name + ": " + value + "\r\n";
-    if (!request.body.empty() || request.method == "POST" || request.method == "PATCH") {
-        bytes += "content-length: " + std::to_string(request.body.size()) + "\r\n";
-    }
-    bytes += "\r\n";
-    bytes += request.body;
-    return bytes;
+// "unix:/run/x.sock" or "unix:/run/x.sock:/v1".
+Result<ParsedUrl> parse_unix_url(std::string_view url) {
+    const std::size_t colon = url.rfind(":/");
+    const bool has_path =
+        colon != std::string_view::npos && colon > std::string_view("unix").size();
+    ParsedUrl parsed;
+    auto address = parse_address(url.substr(0, has_path ? colon : url.size()));
+    RETURN_IF_ERROR(address);
+    parsed.options.address = std::move(*address);
+    if (has_path) parsed.path = url.substr(colon + 1);
+    while (parsed.path.ends_with('/')) parsed.path.pop_back();
+    return parsed;
 }
 
 }  // namespace
@@ -144,47 +75,34 @@ Result<HttpResponse> HttpClient::Impl::attempt(const std::string& bytes,
     }
     auto until = deadline(options.timeout);
     RETURN_IF_ERROR(connection->write_all(bytes, until));
-    ResponseParser parser(on_data);
-    if (is_head) parser.skip(true);
-    std::string pending;
+    HttpResponseParser parser(on_data, is_head);
     std::array<char, 16 * 1024> buffer{};
-    beast::error_code error;
-    while (!parser.is_done()) {
+    while (!parser.is_done() && !parser.was_stopped()) {
         const auto taken = connection->read_some(buffer, until);
         RETURN_IF_ERROR(taken);
         had_reply = had_reply || *taken > 0;
         if (on_data) until = deadline(options.timeout);
         if (*taken == 0) {
-            if (parser.got_some()) parser.put_eof(error);
-            if (error || !parser.is_done()) {
-                return Error{ErrorCode::kIo,
-                             to_string(options.address) +
-                                 " closed the connection before the end of its reply",
+            if (const Status status = parser.finish(); !status) {
+                return Error{status.error().code,
+                             to_string(options.address) + " " + status.error().message,
                              {}};
             }
             break;
         }
-        pending.append(buffer.data(), *taken);
-        while (!pending.empty() && !parser.is_done()) {
-            const std::size_t used = parser.put(boost::asio::buffer(pending), error);
-            pending.erase(0, used);
-            if (parser.was_stopped()) break;
-            if (error == http::error::need_more) break;
-            if (error)
-                return Error{
-                    ErrorCode::kCorrupt,
-                    to_string(options.address) + " did not answer in HTTP: " + error.message(),
-                    {}};
-            if (used == 0) break;
+        if (const Status status = parser.feed({buffer.data(), *taken}); !status) {
+            return Error{
+                status.error().code,
+                to_string(options.address) + " did not answer in HTTP: " + status.error().message,
+                {}};
         }
-        if (parser.was_stopped()) break;
     }
-    if (parser.was_stopped() || !parser.keep_alive() || !pending.empty()) connection.reset();
+    if (!parser.may_keep_connection()) connection.reset();
     return std::move(parser.response());
 }
 
 Result<HttpResponse> HttpClient::Impl::exchange(const HttpRequest& request, const OnData& on_data) {
-    const std::string bytes = serialise(request, options);
+    const std::string bytes = write_request(request, host_of(options.address));
     const bool was_idle = connection.has_value();
     bool had_reply = false;
     auto outcome = attempt(bytes, request.method == "HEAD", on_data, had_reply);
@@ -219,8 +137,10 @@ void HttpClient::cancel() {
 }
 
 Result<ParsedUrl> parse_url(std::string_view url) {
-    const Error bad = invalid_argument("expected a URL like https://localhost:8443/v1, found '" +
-                                       std::string(url) + "'");
+    const Error bad = invalid_argument(
+        "expected a URL like https://localhost:8443/v1 or unix:/run/x.sock:/v1, found '" +
+        std::string(url) + "'");
+    if (url.starts_with("unix:")) return parse_unix_url(url);
     ParsedUrl parsed;
     parsed.options.use_tls = url.starts_with("https://");
     if (!parsed.options.use_tls && !url.starts_with("http://")) return bad;

@@ -1,6 +1,6 @@
 // HttpClient: a blocking HTTP/1.1 client with keep-alive for the CLI, the control plane and
-// background threads of the gateway. Asio and Beast stay in the .cpp. One client is used by one
-// thread at a time. OpenSSL writes to sockets plainly: a process that uses TLS ignores SIGPIPE.
+// background threads of the gateway. One client is used by one thread at a time. OpenSSL writes to
+// sockets plainly: a process that uses TLS ignores SIGPIPE.
 #pragma once
 
 #include <chrono>
@@ -25,7 +25,8 @@ struct HttpClientOptions {
         std::chrono::seconds(30);  // whole exchange; for streams, between bytes
 };
 
-// Splits "https://localhost:8443/v1" into options (TLS and address set) and the path prefix "/v1".
+// Splits "https://localhost:8443/v1" or "unix:/run/x.sock:/v1" into options (TLS and address set)
+// and the path prefix "/v1".
 struct ParsedUrl {
     HttpClientOptions options;
     std::string path;

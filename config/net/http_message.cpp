@@ -66,6 +66,18 @@ std::string HttpRequest::query(std::string_view name) const {
     return {};
 }
 
+std::string write_request(const HttpRequest& request, std::string_view host) {
+    std::string bytes = request.method + " " + request.target + " HTTP/1.1\r\n";
+    if (!request.headers.has("host")) bytes.append("host: ").append(host).append("\r\n");
+    for (const auto& [name, value] : request.headers) bytes += name + ": " + value + "\r\n";
+    if (!request.body.empty() || request.method == "POST" || request.method == "PATCH") {
+        bytes += "content-length: " + std::to_string(request.body.size()) + "\r\n";
+    }
+    bytes += "\r\n";
+    bytes += request.body;
+    return bytes;
+}
+
 std::string_view reason_phrase(int status) {
     switch (status) {
         case 100:

@@ -49,6 +49,9 @@ struct HttpResponse {
     std::string body;
 };
 
+// The bytes of a request, with a host field (unless it has one) and the body's length.
+std::string write_request(const HttpRequest& request, std::string_view host);
+
 // "Not Found" for 404.
 std::string_view reason_phrase(int status);
 

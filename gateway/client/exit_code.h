@@ -1,4 +1,4 @@
-// Exit codes of `turnpike chat`, documented in its --help.
+// Exit codes of the programs here, documented in their --help.
 #pragma once
 
 namespace turnpike::gateway::client {

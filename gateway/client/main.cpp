@@ -3,16 +3,15 @@
 
 #include <CLI/CLI.hpp>
 #include <cerrno>
-#include <charconv>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <functional>
 #include <optional>
 #include <string>
 
 #include "config/base/limits.h"
 #include "gateway/client/exit_code.h"
+#include "gateway/client/flags.h"
 #include "gateway/client/interrupt.h"
 #include "gateway/client/session.h"
 
@@ -28,31 +27,6 @@ struct Arguments {
     bool is_whole = false;
     std::string prompt;
 };
-
-CLI::Validator number(const std::function<bool(double)>& is_fine, const std::string& expected) {
-    return CLI::Validator(
-        [is_fine, expected](const std::string& text) {
-            double value = 0;
-            const auto [end, error] =
-                std::from_chars(text.data(), text.data() + text.size(), value);
-            const bool is_whole = error == std::errc() && end == text.data() + text.size();
-            if (is_whole && is_fine(value)) return std::string();
-            return "expected " + expected + ", found '" + text + "'";
-        },
-        "");
-}
-
-void declare_service(CLI::App& app, ServiceFlags& service) {
-    app.add_option("--base-url", service.base_url,
-                   "such as https://localhost:8443/v1 (TURNPIKE_BASE_URL)")
-        ->type_name("URL");
-    app.add_option("--api-key", service.api_key,
-                   "better TURNPIKE_API_KEY: everybody on this host sees a command line")
-        ->type_name("KEY");
-    app.add_option("--ca-cert", service.ca_file,
-                   "PEM of the server's authority (TURNPIKE_CA_CERT), else the system's")
-        ->type_name("FILE");
-}
 
 void declare(CLI::App& app, Arguments& arguments) {
     Generation& generation = arguments.generation;
@@ -123,10 +97,7 @@ std::optional<std::string> read_prompt() {
 }
 
 int run(Arguments arguments) {
-    const auto service = find_service(arguments.service, [](const char* name) {
-        const char* value = std::getenv(name);
-        return std::string(value == nullptr ? "" : value);
-    });
+    const auto service = find_service(arguments.service, &environment_value);
     if (!service) return fail(service.error().message);
     const bool is_loop = arguments.prompt.empty() && ::isatty(STDIN_FILENO) == 1;
     if (arguments.prompt.empty() && !is_loop) {

@@ -116,7 +116,8 @@ net::HttpRequest PublicApi::request_of(const char* method,
                                        const char* route,
                                        std::string body) const {
     net::HttpRequest request{method, service_.path + route, {}, std::move(body)};
-    request.headers.add("authorization", "Bearer " + service_.api_key.reveal());
+    if (!service_.api_key.empty())
+        request.headers.add("authorization", "Bearer " + service_.api_key.reveal());
     request.headers.add("user-agent", "turnpike-chat");
     if (!request.body.empty()) request.headers.add("content-type", "application/json");
     return request;

@@ -32,7 +32,8 @@ Result<Service> find_service(const ServiceFlags& flags, const Environment& envir
     service.path = std::move(url->path);
     service.options.ca_file = chosen(flags.ca_file, "TURNPIKE_CA_CERT");
     service.api_key = Secret(chosen(flags.api_key, "TURNPIKE_API_KEY"));
-    if (service.api_key.empty()) return missing("--api-key", "TURNPIKE_API_KEY");
+    if (service.api_key.empty() && !flags.may_lack_key)
+        return missing("--api-key", "TURNPIKE_API_KEY");
     if (!is_token(service.api_key.reveal()))
         return invalid_argument("the API key holds a space or another character that no key has");
     return service;

@@ -14,13 +14,14 @@ struct ServiceFlags {  // empty: not given
     std::string base_url;
     std::string api_key;
     std::string ca_file;
+    bool may_lack_key = false;  // a server of one's own may ask for none
 };
 
 struct Service {
     std::string base_url;  // as given, for people
     net::HttpClientOptions options;
     std::string path;  // prefix of every route, "/v1"
-    Secret api_key;
+    Secret api_key;    // empty: none is sent
 };
 
 // The value of an environment variable, empty when it is not set.

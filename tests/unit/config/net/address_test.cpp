@@ -32,6 +32,12 @@ TEST(Url, SplitsIntoAddressAndPath) {
     EXPECT_EQ(parse_url("http://example.org").value().options.address.port, 80);
     EXPECT_EQ(to_string(parse_url("https://[::1]:9/x").value().options.address), "tcp:[::1]:9");
     EXPECT_FALSE(parse_url("localhost:8443").has_value());
+    const ParsedUrl socket = parse_url("unix:/run/x.sock:/v1/").value();
+    EXPECT_EQ(to_string(socket.options.address), "unix:/run/x.sock");
+    EXPECT_EQ(socket.path, "/v1");
+    EXPECT_EQ(to_string(parse_url("unix:/run/x.sock").value().options.address), "unix:/run/x.sock");
+    EXPECT_EQ(parse_url("unix:/run/x.sock").value().path, "");
+    EXPECT_FALSE(parse_url("unix:"));
 }
 
 }  // namespace

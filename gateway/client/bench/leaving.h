@@ -1,0 +1,28 @@
+// Which requests this side leaves before their end, and at which moment: a function of a seed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace turnpike::gateway::client::bench {
+
+// A request is left at whichever comes first.
+struct Leave {
+    std::int64_t after_events = 0;  // events with text; 0: at the first byte at the latest
+    std::optional<double> after_s;  // since the request was sent; none: not by time
+};
+
+struct LeaveOptions {
+    double probability = 0.0;
+    bool is_stream = true;
+    std::uint64_t seed = 0;
+};
+
+// One entry for each of `max_tokens` (of the requests, in order); empty: it stays. One in four
+// leaves before the first byte, at a moment within 50 ms, the others after a number of events that
+// is uniform from 1 to below max_tokens. Without a stream all leave by time.
+std::vector<std::optional<Leave>> plan_leaving(const std::vector<std::int64_t>& max_tokens,
+                                               const LeaveOptions& options);
+
+}  // namespace turnpike::gateway::client::bench
