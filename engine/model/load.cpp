@@ -11,6 +11,7 @@
 #include "config/base/limits.h"
 #include "engine/model/blueprint.h"
 #include "engine/model/checkpoint.h"
+#include "engine/model/leading_model.h"
 #include "engine/model/model_runner.h"
 #include "engine/model/opened_model.h"
 #include "engine/model/tensor_plan.h"
@@ -74,14 +75,18 @@ Result<CheckedCheckpoint> open_checked(const std::string& model_dir, bool with_d
 
 // The scalar backend keeps everything in f32, the others weights as they are stored. Refused early:
 // the kernel would kill the process late.
-Status check_memory(const CheckedCheckpoint& checked, kernels::CpuIsa isa, std::int64_t kv_tokens) {
+Status check_memory(const CheckedCheckpoint& checked,
+                    kernels::CpuIsa isa,
+                    std::int64_t kv_tokens,
+                    int num_ranks) {
     const auto memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) *
                         static_cast<double>(::sysconf(_SC_PAGESIZE));
     const auto per_token = static_cast<double>(checked.blueprint->info().kv_bytes_per_token);
     const double weights = isa == kernels::CpuIsa::kScalar
                                ? static_cast<double>(checked.num_weights) * sizeof(float)
                                : static_cast<double>(checked.num_bytes);
-    const double needed = weights + per_token * static_cast<double>(kv_tokens);
+    // All ranks on this host: what they do not share is small.
+    const double needed = weights + per_token * static_cast<double>(kv_tokens) * num_ranks;
     if (needed <= memory) return {};
     constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
     return invalid_argument("the weights and " + std::to_string(kv_tokens) + " KV positions need " +
@@ -107,26 +112,55 @@ Status check_options(const RunnerOptions& options, const ModelInfo& info) {
 
 }  // namespace
 
-Result<OpenedModel> open_model(const RunnerOptions& options) {
+namespace {
+
+Result<OpenedModel> open_share(const RunnerOptions& options) {
     auto checked = open_checked(options.model_dir, options.with_draft_layer);
     if (!checked) return checked.error();
     RETURN_IF_ERROR(check_options(options, checked->blueprint->info()));
     const auto isa = kernels::choose_cpu_isa(options.isa);
     if (!isa) return isa.error();
-    RETURN_IF_ERROR(check_memory(*checked, *isa, options.kv_tokens));
+    const int num_ranks = options.ranks.size();
+    auto partition = Partition::make(checked->blueprint->serving_shape(), options.ranks.attention,
+                                     options.ranks.rank(), num_ranks);
+    if (!partition) return partition.error();
+    RETURN_IF_ERROR(check_memory(*checked, *isa, options.kv_tokens, num_ranks));
     auto backend =
         kernels::make_cpu_backend({kernel_numerics(options.numerics), options.num_threads}, *isa);
     if (!backend) return backend.error();
-    auto model = checked->blueprint->load(checked->checkpoint, **backend, options.with_draft_layer);
+    const int num_pools = partition->num_pools();
+    auto model = checked->blueprint->load(checked->checkpoint,
+                                          RankOps(**backend, std::move(*partition), options.ranks),
+                                          options.with_draft_layer);
     if (!model) return model.error();
+    if (num_ranks > 1 && options.ranks.rank() == 0)
+        model = std::unique_ptr<Model>(
+            std::make_unique<LeadingModel>(std::move(*model), options.ranks));
 
     OpenedModel opened;
     opened.num_blocks = (options.kv_tokens + limits::kKvBlockTokens - 1) / limits::kKvBlockTokens;
+    opened.num_pools = num_pools;
     opened.num_tokens = options.num_tokens > 0 ? options.num_tokens : (*model)->info().vocab_size;
     opened.has_draft_layer = options.with_draft_layer;
     opened.cache = (*model)->make_kv_cache(opened.num_blocks);
     opened.backend = std::move(*backend);
     opened.model = std::move(*model);
+    return opened;
+}
+
+}  // namespace
+
+// A rank that cannot load tells the others, which wait for it.
+Result<OpenedModel> open_model(const RunnerOptions& options) {
+    auto opened = open_share(options);
+    kernels::Communicator* communicator = options.ranks.communicator;
+    if (communicator == nullptr) return opened;
+    if (!opened) {
+        communicator->abort("rank " + std::to_string(communicator->rank()) + ": " +
+                            opened.error().message);
+        return opened;
+    }
+    RETURN_IF_ERROR(communicator->barrier());
     return opened;
 }
 
@@ -140,6 +174,13 @@ Status check_checkpoint(const std::string& model_dir) {
     auto checked = open_checked(model_dir, false);
     if (!checked) return checked.error();
     return {};
+}
+
+Status run_rank(const RunnerOptions& options) {
+    CHECK(options.ranks.communicator != nullptr && options.ranks.rank() > 0);
+    auto opened = open_model(options);
+    if (!opened) return opened.error();
+    return follow(*opened->model, *opened->cache, *options.ranks.communicator);
 }
 
 Result<std::unique_ptr<Runner>> load_runner(const RunnerOptions& options) {
