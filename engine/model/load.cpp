@@ -14,6 +14,7 @@
 #include "engine/model/leading_model.h"
 #include "engine/model/model_runner.h"
 #include "engine/model/opened_model.h"
+#include "engine/model/rank_options.h"
 #include "engine/model/tensor_plan.h"
 #include "kernels/api/cpu.h"
 
@@ -152,9 +153,10 @@ Result<OpenedModel> open_share(const RunnerOptions& options) {
 
 // A rank that cannot load tells the others, which wait for it.
 Result<OpenedModel> open_model(const RunnerOptions& options) {
-    auto opened = open_share(options);
     kernels::Communicator* communicator = options.ranks.communicator;
-    if (communicator == nullptr) return opened;
+    if (communicator == nullptr) return open_share(options);
+    if (communicator->rank() == 0) RETURN_IF_ERROR(send_options(options));
+    auto opened = open_share(options);
     if (!opened) {
         communicator->abort("rank " + std::to_string(communicator->rank()) + ": " +
                             opened.error().message);
@@ -176,11 +178,13 @@ Status check_checkpoint(const std::string& model_dir) {
     return {};
 }
 
-Status run_rank(const RunnerOptions& options) {
-    CHECK(options.ranks.communicator != nullptr && options.ranks.rank() > 0);
-    auto opened = open_model(options);
+Status run_rank(const RankLink& link) {
+    CHECK(link.communicator != nullptr && link.rank() > 0);
+    auto options = receive_options(link);
+    if (!options) return options.error();
+    auto opened = open_model(*options);
     if (!opened) return opened.error();
-    return follow(*opened->model, *opened->cache, *options.ranks.communicator);
+    return follow(*opened->model, *opened->cache, *link.communicator);
 }
 
 Result<std::unique_ptr<Runner>> load_runner(const RunnerOptions& options) {

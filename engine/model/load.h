@@ -20,7 +20,7 @@ namespace turnpike::engine {
 struct RunnerOptions {
     std::string model_dir;
     schema::Numerics numerics = schema::Numerics::kW8A16;
-    int num_threads = 1;         // of the CPU backend; results do not depend on it
+    int num_threads = 1;         // of each rank's CPU backend; results do not depend on it
     std::string isa = "auto";    // of the CPU backend: a name of choose_cpu_isa()
     std::int64_t kv_tokens = 0;  // positions that the KV cache holds, rounded up to whole blocks
     // Token ids at and beyond this are padding rows of the head and are never sampled: the
@@ -28,7 +28,7 @@ struct RunnerOptions {
     std::int32_t num_tokens = 0;
     // Loads the model's multi-token-prediction layer too; an error where it has none.
     bool with_draft_layer = false;
-    // The ranks that hold the model together, each with options that differ in this field alone.
+    // The ranks that hold the model together. Rank 0 tells the others its other options.
     RankLink ranks;
 };
 
@@ -58,9 +58,9 @@ Status check_checkpoint(const std::string& model_dir);
 // is a block pool for each rank, of options.kv_tokens each.
 Result<std::unique_ptr<Runner>> load_runner(const RunnerOptions& options);
 
-// The part of a rank other than 0: loads its share and computes with rank 0 until its Runner is
-// gone. Errors as load_runner; kUnavailable when another rank is lost.
-Status run_rank(const RunnerOptions& options);
+// The part of a rank other than 0: loads its share as rank 0 says, and computes with it until its
+// Runner is gone. Errors as load_runner; kUnavailable when another rank is lost.
+Status run_rank(const RankLink& link);
 
 // f32 logits of every position, row-major [tokens.size(), vocab_size], of one sequence from
 // position 0. Rows below num_prompt_rows are computed as prompt rows, the rest as generated rows,

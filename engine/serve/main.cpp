@@ -5,6 +5,7 @@
 #include <limits>
 #include <thread>
 
+#include "engine/serve/replica_ranks.h"
 #include "engine/serve/verbs.h"
 
 namespace turnpike::engine {
@@ -85,6 +86,8 @@ int main(int argc, char** argv) {
     engine::PlanRequest plan_request;
     std::string checksums;
     engine::BenchRequest bench_request;
+    std::int64_t num_ranks = 0;
+    int rank = 0;
     std::string wording;
     std::string kind;
     bool only_checks_config = false;
@@ -93,7 +96,13 @@ int main(int argc, char** argv) {
 
     auto* serve = app.add_subcommand("serve", "serve a model over HTTP");
     serve->add_option("--config", config, "settings file (JSON)")->required();
+    serve
+        ->add_option("--ranks", num_ranks, "processes that hold the model (default: the settings')")
+        ->check(CLI::PositiveNumber);
     serve->add_flag("--check-config", only_checks_config, "print the effective settings and exit");
+    // A rank that a serving process starts; nobody else's business.
+    auto* rank_verb = app.add_subcommand("rank", "one rank of a replica")->group("");
+    rank_verb->add_option("rank", rank, "its number")->required()->check(CLI::PositiveNumber);
     auto* synth = engine::add_synth(app, synth_request);
     auto* check = app.add_subcommand("check", "check a checkpoint's files against its config");
     check->add_option("--checksums", checksums, "SHA-256 sums of its files, as sha256sum writes");
@@ -121,7 +130,8 @@ int main(int argc, char** argv) {
     }
     CLI11_PARSE(app, argc, argv);
 
-    if (serve->parsed()) return engine::serve(config, only_checks_config);
+    if (serve->parsed()) return engine::serve(config, num_ranks, only_checks_config);
+    if (rank_verb->parsed()) return engine::run_rank_process(rank);
     if (synth->parsed()) return engine::synth(synth_request);
     if (check->parsed()) return engine::check(model, checksums);
     if (plan->parsed()) return engine::plan(model, plan_request);

@@ -23,7 +23,7 @@ class RankedRunner {
             EXPECT_TRUE(region);
             region_ = std::move(*region);
             for (int rank = 1; rank < num_ranks; ++rank)
-                others_.emplace_back([this, options, rank] { run_other(options, rank); });
+                others_.emplace_back([this, rank] { run_other(rank); });
             communicator_ = join(0);
             own.ranks.communicator = communicator_.get();
         }
@@ -50,10 +50,11 @@ class RankedRunner {
         return joined ? std::move(*joined) : nullptr;
     }
 
-    void run_other(RunnerOptions options, int rank) {
+    void run_other(int rank) {
         const auto communicator = join(rank);
-        options.ranks.communicator = communicator.get();
-        const Status status = run_rank(options);
+        RankLink link;
+        link.communicator = communicator.get();
+        const Status status = run_rank(link);
         EXPECT_TRUE(status) << (status ? "" : status.error().message);
     }
 
