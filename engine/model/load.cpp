@@ -79,15 +79,19 @@ Result<CheckedCheckpoint> open_checked(const std::string& model_dir, bool with_d
 Status check_memory(const CheckedCheckpoint& checked,
                     kernels::CpuIsa isa,
                     std::int64_t kv_tokens,
-                    int num_ranks) {
+                    const Partition& partition) {
     const auto memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) *
                         static_cast<double>(::sysconf(_SC_PAGESIZE));
     const auto per_token = static_cast<double>(checked.blueprint->info().kv_bytes_per_token);
     const double weights = isa == kernels::CpuIsa::kScalar
                                ? static_cast<double>(checked.num_weights) * sizeof(float)
                                : static_cast<double>(checked.num_bytes);
-    // All ranks on this host: what they do not share is small.
-    const double needed = weights + per_token * static_cast<double>(kv_tokens) * num_ranks;
+    // All ranks are on this host. Each has a cache of its key/value heads; of the weights, what
+    // they do not divide is small.
+    const auto num_kv_heads = static_cast<double>(checked.blueprint->serving_shape().num_kv_heads);
+    const double num_caches =
+        static_cast<double>(partition.kv_heads().size() * partition.size()) / num_kv_heads;
+    const double needed = weights + per_token * static_cast<double>(kv_tokens) * num_caches;
     if (needed <= memory) return {};
     constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
     return invalid_argument("the weights and " + std::to_string(kv_tokens) + " KV positions need " +
@@ -111,10 +115,6 @@ Status check_options(const RunnerOptions& options, const ModelInfo& info) {
     return {};
 }
 
-}  // namespace
-
-namespace {
-
 Result<OpenedModel> open_share(const RunnerOptions& options) {
     auto checked = open_checked(options.model_dir, options.with_draft_layer);
     if (!checked) return checked.error();
@@ -125,7 +125,7 @@ Result<OpenedModel> open_share(const RunnerOptions& options) {
     auto partition = Partition::make(checked->blueprint->serving_shape(), options.ranks.attention,
                                      options.ranks.rank(), num_ranks);
     if (!partition) return partition.error();
-    RETURN_IF_ERROR(check_memory(*checked, *isa, options.kv_tokens, num_ranks));
+    RETURN_IF_ERROR(check_memory(*checked, *isa, options.kv_tokens, *partition));
     auto backend =
         kernels::make_cpu_backend({kernel_numerics(options.numerics), options.num_threads}, *isa);
     if (!backend) return backend.error();
