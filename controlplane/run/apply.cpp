@@ -41,8 +41,9 @@ Status start_process(const ApplyTo& to, const Replica& row, const std::string& m
     if (served == to.models.end())
         return Error{
             ErrorCode::kNotFound, "the settings name no checkpoint for model " + model, {}};
+    const ServedModel& from = served->second;
     return to.driver.start(
-        ReplicaSpec{row.id, row.epoch, served->second.card_file, served->second.model_dir});
+        ReplicaSpec{row.id, row.epoch, from.card_file, from.model_dir, from.speculative_tokens});
 }
 
 Status perform(const ApplyTo& to, const StartReplica& action) {

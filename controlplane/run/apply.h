@@ -18,6 +18,7 @@ namespace turnpike::controlplane {
 struct ServedModel {
     std::string card_file;  // absolute
     std::string model_dir;  // absolute
+    int speculative_tokens = 0;
 };
 
 using ServedModels = std::map<std::string, ServedModel>;  // by the model card's id

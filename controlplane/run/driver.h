@@ -16,6 +16,7 @@ struct ReplicaSpec {
     Epoch epoch;
     std::string card;       // path of the model card's file
     std::string model_dir;  // the checkpoint
+    int speculative_tokens = 0;
 };
 
 enum class StopHow {

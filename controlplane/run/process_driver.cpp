@@ -132,9 +132,13 @@ Result<std::string> ProcessDriver::address_of(const ReplicaId& id) const {
 
 Status ProcessDriver::write_settings(const ReplicaSpec& spec, const std::string& address) const {
     const std::string dir = dir_of(spec.id);
-    const nlohmann::json settings{{"model_dir", spec.model_dir}, {"card", spec.card},
-                                  {"listen", address},           {"epoch", spec.epoch.value()},
-                                  {"lock_file", dir + "/lock"},  {"meter_file", dir + "/meter"}};
+    const nlohmann::json settings{{"model_dir", spec.model_dir},
+                                  {"card", spec.card},
+                                  {"listen", address},
+                                  {"epoch", spec.epoch.value()},
+                                  {"lock_file", dir + "/lock"},
+                                  {"meter_file", dir + "/meter"},
+                                  {"speculative_tokens", spec.speculative_tokens}};
     return write_whole_file(dir + "/engine.json", settings.dump(2) + "\n");
 }
 

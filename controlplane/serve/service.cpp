@@ -66,7 +66,8 @@ class RelayConnection {
 ReconcileLoopOptions loop_options(const ControlplaneSettings& settings) {
     ReconcileLoopOptions options;
     for (const ModelSettings& model : settings.models)
-        options.models[model.card.id] = {model.card_file, model.model_dir};
+        options.models[model.card.id] = {model.card_file, model.model_dir,
+                                         model.speculative_tokens};
     for (const HardwareSettings& row : settings.hardware)
         options.hardware.push_back({row.hardware.id, row.num_slots});
     options.probe = [](const std::string& address) { return ask_health(address, kHealthTimeout); };

@@ -25,6 +25,12 @@ std::string card_path(const ControlplaneSettings& settings, const std::string& f
     return absolute((std::filesystem::path(settings.cards_dir) / file).string());
 }
 
+int read_int(JsonSettings& section, const char* key, std::optional<std::int64_t> fallback = {}) {
+    const std::int64_t value = section.integer(key, fallback);
+    // Out of range reads as -1, which validate() refuses wherever a number must not be negative.
+    return value < 0 || value > 1'000'000 ? -1 : static_cast<int>(value);
+}
+
 struct RawName {
     std::string name;
     std::string card;
@@ -33,24 +39,22 @@ struct RawName {
 struct RawModel {
     std::string card;
     std::string model_dir;
+    int speculative_tokens = 0;
     std::vector<RawName> names;
 };
 
 std::vector<RawModel> read_models(JsonSettings& file) {
     std::vector<RawModel> models;
     for (JsonSettings& section : file.sections("models")) {
-        RawModel model{section.text("card"), absolute(section.text("model_dir")), {}};
+        RawModel model{section.text("card"),
+                       absolute(section.text("model_dir")),
+                       read_int(section, "speculative_tokens", 0),
+                       {}};
         for (JsonSettings& name : section.sections("names"))
             model.names.push_back({name.text("name"), name.text("card", model.card)});
         models.push_back(std::move(model));
     }
     return models;
-}
-
-int read_int(JsonSettings& section, const char* key, std::optional<std::int64_t> fallback = {}) {
-    const std::int64_t value = section.integer(key, fallback);
-    // Out of range reads as -1, which validate() refuses wherever a number must not be negative.
-    return value < 0 || value > 1'000'000 ? -1 : static_cast<int>(value);
 }
 
 std::vector<PoolSettings> read_pools(JsonSettings& file) {
@@ -94,6 +98,11 @@ Result<ModelSettings> load_model(const ControlplaneSettings& settings, const Raw
     ModelSettings model;
     model.card_file = card_path(settings, raw.card);
     model.model_dir = raw.model_dir;
+    model.speculative_tokens = raw.speculative_tokens;
+    if (model.speculative_tokens < 0 || model.speculative_tokens > 1) {
+        return invalid_argument("models: 'speculative_tokens' of " + raw.card + ": expected 0 or 1",
+                                "models");
+    }
     Result<schema::ModelCard> card = schema::load_model_card(model.card_file);
     if (!card) return card.error();
     model.card = *std::move(card);
@@ -181,7 +190,10 @@ ordered_json json_of(const ModelSettings& model) {
     ordered_json names = ordered_json::array();
     for (const NameSettings& name : model.names)
         names.push_back({{"name", name.name}, {"card", name.card.id}});
-    return {{"card", model.card_file}, {"model_dir", model.model_dir}, {"names", names}};
+    return {{"card", model.card_file},
+            {"model_dir", model.model_dir},
+            {"speculative_tokens", model.speculative_tokens},
+            {"names", names}};
 }
 
 ordered_json json_of(const PoolSettings& pool) {

@@ -21,7 +21,8 @@ struct NameSettings {
 struct ModelSettings {
     std::string card_file;  // absolute
     schema::ModelCard card;
-    std::string model_dir;  // absolute
+    std::string model_dir;       // absolute
+    int speculative_tokens = 0;  // of each replica: the engine's setting of that name
     std::vector<NameSettings> names;
 };
 

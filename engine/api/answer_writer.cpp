@@ -65,11 +65,23 @@ void append_message(std::string& out, const Choice& choice) {
     out += '}';
 }
 
+void append_prompt(std::string& out, const std::vector<EchoedPrompt>& prompts) {
+    append_name(out, "prompt");
+    out += '[';
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+        out += i == 0 ? "{" : ",{";
+        append_member(out, "text", prompts[i].text);
+        append_logprobs(out, prompts[i].logprobs);
+        out += '}';
+    }
+    out += ']';
+}
+
 std::string write_answer(const Answer& answer, bool is_chat) {
     std::string out = "{";
     append_head(out, answer.id, is_chat ? "chat.completion" : "text_completion",
                 answer.created_unix_s, answer.model);
-    append_raw_member(out, "prompt", "[]");
+    append_prompt(out, answer.prompt);
     append_name(out, "choices");
     out += '[';
     for (std::size_t i = 0; i < answer.choices.size(); ++i) {
@@ -174,23 +186,27 @@ std::string write_completion_chunk(const Chunk& chunk) {
     return write_chunk(chunk, false);
 }
 
+std::string write_model(const ModelRow& row) {
+    std::string out = "{";
+    append_member(out, "id", row.id);
+    append_member(out, "object", "model");
+    append_member(out, "created", row.created_unix_s);
+    append_member(out, "owned_by", row.organization);
+    append_member(out, "type", row.type);
+    append_raw_member(out, "running", "true");
+    append_member(out, "display_name", row.display_name);
+    append_member(out, "organization", row.organization);
+    append_member(out, "context_length", row.context_length);
+    append_member(out, "max_model_len", row.context_length);
+    if (row.price) append_raw_member(out, "pricing", price_json(*row.price));
+    return out + "}";
+}
+
 std::string write_model_list(std::span<const ModelRow> rows, bool bare_array) {
     std::string out = bare_array ? "[" : "{\"object\":\"list\",\"data\":[";
-    bool is_first = true;
-    for (const ModelRow& row : rows) {
-        out += is_first ? "{" : ",{";
-        is_first = false;
-        append_member(out, "id", row.id);
-        append_member(out, "object", "model");
-        append_member(out, "created", row.created_unix_s);
-        append_member(out, "owned_by", row.organization);
-        append_member(out, "type", row.type);
-        append_raw_member(out, "running", "true");
-        append_member(out, "display_name", row.display_name);
-        append_member(out, "organization", row.organization);
-        append_member(out, "context_length", row.context_length);
-        if (row.price) append_raw_member(out, "pricing", price_json(*row.price));
-        out += '}';
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (i > 0) out += ',';
+        out += write_model(rows[i]);
     }
     return out + (bare_array ? "]" : "]}");
 }

@@ -26,6 +26,7 @@ std::string write_chat_answer(const Answer& answer);
 std::string write_completion_answer(const Answer& answer);
 std::string write_chat_chunk(const Chunk& chunk);
 std::string write_completion_chunk(const Chunk& chunk);
+std::string write_model(const ModelRow& row);
 // {"object":"list","data":[...]}, or the bare array that Together's SDK iterates over.
 std::string write_model_list(std::span<const ModelRow> rows, bool bare_array);
 

@@ -31,19 +31,19 @@ void append_list(std::string& out, const List& list, Append append) {
     out += ']';
 }
 
-void append_token(std::string& out, const TokenDetail& token) {
+void append_token(std::string& out, const TokenDetail& token, bool has_logprob = true) {
     append_member(out, "token", spell_out(token.bytes));
     append_name(out, "bytes");
     append_list(out, token.bytes,
                 [&](char c) { out += std::to_string(static_cast<std::uint8_t>(c)); });
-    append_raw_member(out, "logprob", number(token.logprob));
+    append_raw_member(out, "logprob", has_logprob ? number(token.logprob) : "null");
 }
 
 void append_content(std::string& out, const Logprobs& logprobs) {
     append_name(out, "content");
     append_list(out, logprobs.tokens, [&](const SampledDetail& detail) {
         out += '{';
-        append_token(out, detail.sampled);
+        append_token(out, detail.sampled, detail.has_logprob);
         append_name(out, "top_logprobs");
         append_list(out, detail.alternatives, [&](const TokenDetail& other) {
             out += '{';
@@ -80,14 +80,16 @@ void append_arrays(std::string& out, const Logprobs& logprobs) {
         append_json_string(out, spell_out(detail.sampled.bytes));
     });
     append_name(out, "token_logprobs");
-    append_list(out, logprobs.tokens,
-                [&](const SampledDetail& detail) { out += number(detail.sampled.logprob); });
+    append_list(out, logprobs.tokens, [&](const SampledDetail& detail) {
+        out += detail.has_logprob ? number(detail.sampled.logprob) : "null";
+    });
     const bool has_alternatives =
         std::any_of(logprobs.tokens.begin(), logprobs.tokens.end(),
                     [](const SampledDetail& detail) { return !detail.alternatives.empty(); });
     if (!has_alternatives) return append_raw_member(out, "top_logprobs", "null");
     append_name(out, "top_logprobs");
     append_list(out, logprobs.tokens, [&](const SampledDetail& detail) {
+        if (!detail.has_logprob) return void(out += "null");
         append_alternatives(out, detail.alternatives);
     });
 }

@@ -49,7 +49,11 @@ enum class LogprobsShape { kContent, kArrays };
 // defaults.
 struct CommonRequest {
     std::string model;
-    std::optional<std::int64_t> max_tokens;  // max_completion_tokens is the same; at least 1
+    // max_completion_tokens is the same; at least 1, or 0 with `echo`: the prompt alone.
+    std::optional<std::int64_t> max_tokens;
+    std::int64_t min_tokens = 0;  // no end before so many
+    // context_length_exceeded_behavior: max_tokens that do not fit are cut, not refused.
+    bool truncates_max_tokens = false;
     std::optional<float> temperature;
     std::optional<float> top_p;
     std::optional<std::int32_t> top_k;
@@ -76,8 +80,13 @@ struct ChatRequest : CommonRequest {
 };
 
 struct CompletionRequest : CommonRequest {
-    // Text, or token ids as OpenAI's API allows.
-    std::variant<std::string, std::vector<TokenId>> prompt;
+    // Text or token ids, one prompt or several, as OpenAI's API allows. Several are answered by one
+    // choice each, or n: those of the first prompt come first.
+    std::variant<std::string,
+                 std::vector<TokenId>,
+                 std::vector<std::string>,
+                 std::vector<std::vector<TokenId>>>
+        prompt;
 };
 
 }  // namespace turnpike::engine

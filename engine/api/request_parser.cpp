@@ -214,15 +214,35 @@ void read_seed(Members& body, CommonRequest& request) {
 
 void read_max_tokens(Members& body, CommonRequest& request) {
     constexpr std::int64_t kMax = std::numeric_limits<std::int32_t>::max();
-    request.max_tokens = body.integer("max_tokens", 1, kMax);
-    const auto newer = body.integer("max_completion_tokens", 1, kMax);
+    const std::int64_t least = request.echo ? 0 : 1;
+    request.max_tokens = body.integer("max_tokens", least, kMax);
+    const auto newer = body.integer("max_completion_tokens", least, kMax);
     if (newer) request.max_tokens = newer;
+    request.min_tokens =
+        body.integer("min_tokens", 0, request.max_tokens.value_or(kMax)).value_or(0);
+    const std::string behavior = body.text("context_length_exceeded_behavior").value_or("error");
+    request.truncates_max_tokens = behavior == "truncate";
+    if (behavior != "error" && behavior != "truncate") {
+        body.fail("context_length_exceeded_behavior",
+                  "expected error or truncate, found '" + behavior + "'");
+    }
+}
+
+void read_num_choices(Members& body, CommonRequest& request) {
+    request.n = static_cast<std::int32_t>(body.integer("n", 1, limits::kMaxChoices).value_or(1));
+    const auto best_of = body.integer("best_of", 1, limits::kMaxChoices);
+    if (best_of && *best_of != request.n) {
+        body.fail("best_of", "expected as many as 'n', " + std::to_string(request.n) + ", found " +
+                                 std::to_string(*best_of) +
+                                 ": choosing the best of more answers is not supported");
+    }
 }
 
 void read_common(Members& body, CommonRequest& request) {
     const auto model = body.text("model");
     if (!model || model->empty()) body.fail("model", "expected the name of a model, found none");
     request.model = model.value_or("");
+    request.echo = body.boolean("echo").value_or(false);
     read_max_tokens(body, request);
     request.temperature = body.number("temperature", 0, 2);
     request.top_p = body.number("top_p", 0, 1, /*excludes_low=*/true);
@@ -236,7 +256,7 @@ void read_common(Members& body, CommonRequest& request) {
     request.frequency_penalty = body.number("frequency_penalty", -2, 2);
     read_logit_bias(body, request);
     read_seed(body, request);
-    request.n = static_cast<std::int32_t>(body.integer("n", 1, limits::kMaxChoices).value_or(1));
+    read_num_choices(body, request);
     read_stop(body, request);
     request.stream = body.boolean("stream").value_or(false);
     if (const auto options = body.find("stream_options")) {
@@ -250,7 +270,6 @@ void read_common(Members& body, CommonRequest& request) {
         }
     }
     read_logprobs(body, request);
-    request.echo = body.boolean("echo").value_or(false);
     request.ignore_eos = body.boolean("ignore_eos").value_or(false);
 }
 
@@ -430,32 +449,68 @@ void read_reasoning_format(Members& body, ChatRequest& request) {
     }
 }
 
+std::optional<std::vector<TokenId>> read_token_ids(const array& ids) {
+    std::vector<TokenId> tokens;
+    for (const element entry : ids) {
+        std::int64_t id = 0;
+        const bool is_id = entry.get(id) == simdjson::SUCCESS && id >= 0 &&
+                           id <= std::numeric_limits<TokenId>::max();
+        if (!is_id) return {};
+        tokens.push_back(static_cast<TokenId>(id));
+    }
+    return tokens;
+}
+
+// Several prompts, of one kind; nothing for a list of anything else.
+bool read_prompts(const array& list, CompletionRequest& request) {
+    std::vector<std::string> texts;
+    std::vector<std::vector<TokenId>> lists;
+    for (const element entry : list) {
+        std::string_view text;
+        array ids;
+        if (entry.get(text) == simdjson::SUCCESS) {
+            texts.emplace_back(text);
+        } else if (entry.get(ids) == simdjson::SUCCESS) {
+            auto tokens = read_token_ids(ids);
+            if (!tokens) return false;
+            lists.push_back(*std::move(tokens));
+        } else {
+            return false;
+        }
+    }
+    if (!texts.empty() && !lists.empty()) return false;
+    if (lists.empty()) {
+        request.prompt = std::move(texts);
+    } else {
+        request.prompt = std::move(lists);
+    }
+    return true;
+}
+
 void read_prompt(Members& body, CompletionRequest& request) {
+    constexpr std::string_view kExpected = "a string, token ids, or a list of either";
     const auto value = body.find("prompt");
     std::string_view text;
-    array ids;
-    if (!value)
-        return body.fail("prompt", "expected a string or an array of token ids, found none");
+    array list;
+    if (!value) return body.fail("prompt", "expected " + std::string(kExpected) + ", found none");
     if (value->get(text) == simdjson::SUCCESS) {
         request.prompt = std::string(text);
         return;
     }
-    if (value->get(ids) != simdjson::SUCCESS) {
-        return body.fail_type("prompt", "a string or an array of token ids", *value);
+    if (value->get(list) != simdjson::SUCCESS) return body.fail_type("prompt", kExpected, *value);
+    if (list.size() == 0) return body.fail("prompt", "expected at least one token id or prompt");
+    if (auto tokens = read_token_ids(list)) {
+        request.prompt = *std::move(tokens);
+        return;
     }
-    std::vector<TokenId> tokens;
-    for (const element entry : ids) {
-        std::int64_t id = 0;
-        if (entry.get(id) != simdjson::SUCCESS || id < 0 ||
-            id > std::numeric_limits<TokenId>::max()) {
-            return body.fail(
-                "prompt",
-                "expected one string or token ids; several prompts go into several requests");
-        }
-        tokens.push_back(static_cast<TokenId>(id));
+    if (!read_prompts(list, request))
+        return body.fail("prompt", "expected " + std::string(kExpected) + ", all of one kind");
+    const auto num_choices = static_cast<std::int64_t>(list.size()) * request.n;
+    if (num_choices > limits::kMaxChoices) {
+        body.fail("prompt", "expected at most " + std::to_string(limits::kMaxChoices) +
+                                " choices, found " + std::to_string(list.size()) +
+                                " prompts with n = " + std::to_string(request.n));
     }
-    if (tokens.empty()) body.fail("prompt", "expected at least one token id");
-    request.prompt = std::move(tokens);
 }
 
 // Parses `body` and hands its top object to `read`.

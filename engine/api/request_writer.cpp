@@ -17,6 +17,8 @@ void put(json& body, const char* name, const std::optional<T>& value) {
 json common(const CommonRequest& request) {
     json body{{"model", request.model}};
     put(body, "max_tokens", request.max_tokens);
+    if (request.min_tokens > 0) body["min_tokens"] = request.min_tokens;
+    if (request.truncates_max_tokens) body["context_length_exceeded_behavior"] = "truncate";
     put(body, "temperature", request.temperature);
     put(body, "top_p", request.top_p);
     put(body, "top_k", request.top_k);

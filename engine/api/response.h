@@ -22,6 +22,7 @@ struct TokenDetail {
 struct SampledDetail {
     TokenDetail sampled;
     std::vector<TokenDetail> alternatives;  // the likeliest first
+    bool has_logprob = true;                // not the first token of an echoed prompt
 };
 
 // Of the tokens of one choice or delta, thoughts included, an end token left out.
@@ -40,12 +41,19 @@ struct Choice {
     std::optional<Logprobs> logprobs{};
 };
 
+// A prompt that the request asked to see again.
+struct EchoedPrompt {
+    std::string text;
+    std::optional<Logprobs> logprobs;
+};
+
 struct Answer {
     std::string id;  // the request id
     std::int64_t created_unix_s = 0;
     std::string model;  // what really ran
     std::vector<Choice> choices;
     TokenUsage usage;
+    std::vector<EchoedPrompt> prompt{};
 };
 
 // One streamed delta of one choice.
@@ -73,8 +81,8 @@ struct ModelRow {
     std::string display_name;
     std::string organization;
     std::string type = "chat";
-    std::int64_t context_length = 0;
-    std::optional<Price> price;  // shown in USD per million tokens
+    std::int64_t context_length = 0;  // also written as vLLM's max_model_len
+    std::optional<Price> price;       // shown in USD per million tokens
 };
 
 }  // namespace turnpike::engine

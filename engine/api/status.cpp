@@ -70,13 +70,15 @@ std::string write_load(const Load& load) {
                 {"steps", load.num_steps},
                 {"kv_blocks_used", load.kv_blocks_used},
                 {"kv_blocks_total", load.kv_blocks_total},
+                {"kv_usage", load.kv_usage()},
                 {"generated_tokens", load.generated_tokens},
                 {"preemptions", load.num_preemptions},
                 {"cache_queried_tokens", load.cache_queried_tokens},
                 {"cache_hit_tokens", load.cache_hit_tokens},
                 {"drafts", load.num_drafts},
                 {"draft_tokens", load.draft_tokens},
-                {"accepted_tokens", load.accepted_tokens}}
+                {"accepted_tokens", load.accepted_tokens},
+                {"tokens_per_s", load.tokens_per_s}}
         .dump();
 }
 
@@ -125,6 +127,7 @@ Result<Load> parse_load(std::string_view text) {
         load.num_drafts = object.at("drafts").get<std::int64_t>();
         load.draft_tokens = object.at("draft_tokens").get<std::int64_t>();
         load.accepted_tokens = object.at("accepted_tokens").get<std::int64_t>();
+        load.tokens_per_s = object.at("tokens_per_s").get<double>();
     });
 }
 

@@ -38,6 +38,13 @@ struct Load {
     std::int64_t num_drafts = 0;            // steps of a sequence that checked drafts
     std::int64_t draft_tokens = 0;          // drafts that were checked
     std::int64_t accepted_tokens = 0;       // of them, found right
+    double tokens_per_s = 0.0;              // generated, over the last seconds
+
+    // Of the KV cache, the share that running sequences hold.
+    double kv_usage() const {
+        const auto total = static_cast<double>(kv_blocks_total);
+        return kv_blocks_total > 0 ? static_cast<double>(kv_blocks_used) / total : 0.0;
+    }
 };
 
 // GET /meter/<request id>: the engine's own count of one request, also after a restart.

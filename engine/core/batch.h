@@ -45,6 +45,9 @@ struct SequenceSlice {
     bool is_sampled = false;
     bool wants_draft = false;  // of a sampled slice: guess the token after the last sampled one
     TokenId next_token = kTokenInFlight;  // of a slice that is not sampled: after its last row
+    // Tell the logprob of the prompt's next token after each prompt row; the first
+    // num_prompt_tokens - 1 rows of a sequence have one.
+    bool tells_prompt = false;
     std::int32_t choice_index = 0;  // noise of the sampler: (sampling.seed, choice_index, position)
     SamplingParams sampling;
     // Of a sampled slice with penalties: the distinct tokens of prompt and output that were known
@@ -74,6 +77,8 @@ struct StepResult {
     std::int64_t step = 0;
     // In slice order, sampled slices only; by position, one more for each draft accepted.
     std::vector<SampledToken> samples;
+    // Of slices that tell the prompt, in slice order and by position: the prompt's own tokens.
+    std::vector<SampledToken> prompt_tokens{};
 };
 
 struct PoolShape {

@@ -149,6 +149,7 @@ bool Scheduler::try_begin(Sequences::iterator sequence, const Placement& placeme
         return false;
     }
     blocks->insert(blocks->begin(), placement.cached.begin(), placement.cached.end());
+    if (!sequence->has_run()) begun_.push_back(sequence->spec().id);
     sequence->begin(placement.pool_index, *std::move(blocks), num_cached);
     counters_.num_cache_queried_tokens += sequence->num_known();
     counters_.num_cache_hit_tokens += std::int64_t{num_cached} * limits::kKvBlockTokens;
@@ -229,18 +230,24 @@ std::vector<TokenEvent> Scheduler::collect(const StepResult& result) {
     std::vector<TokenEvent> events;
     events.reserve(result.samples.size());
     auto next = result.samples.begin();
+    auto next_told = result.prompt_tokens.begin();
+    // What a step gave one sequence: the leading ones of `from`.
+    const auto take = [](const std::vector<SampledToken>& all, auto& from, SequenceId id) {
+        const auto first = from;
+        while (from != all.end() && from->sequence == id) ++from;
+        return std::span<const SampledToken>(first, from);
+    };
     for (const PlannedRows& planned : rows) {
-        const auto first = next;
-        while (next != result.samples.end() && next->sequence == planned.sequence) ++next;
-        const std::span<const SampledToken> samples(first, next);
+        const auto samples = take(result.samples, next, planned.sequence);
+        const auto told = take(result.prompt_tokens, next_told, planned.sequence);
         const auto sequence = by_id_.at(planned.sequence);
-        for (TokenEvent& event : sequence->complete_rows(planned, samples))
+        for (TokenEvent& event : sequence->complete_rows(planned, samples, told))
             events.push_back(std::move(event));
         count_drafts(planned, samples.size());
         publish_full_blocks(*sequence);
         settle(sequence);
     }
-    CHECK(next == result.samples.end());
+    CHECK(next == result.samples.end() && next_told == result.prompt_tokens.end());
     return events;
 }
 

@@ -68,6 +68,9 @@ class Scheduler {
     // The result of the oldest planned step. Returns what happened, in slice order.
     std::vector<TokenEvent> collect(const StepResult& result);
 
+    // The sequences that began to run for the first time since the last call.
+    std::vector<SequenceId> take_begun() { return std::exchange(begun_, {}); }
+
     // Ends a sequence, waiting or running; its blocks are free as soon as no planned step uses
     // them. The event comes at once. Nothing when the sequence is unknown or has ended.
     std::optional<TokenEvent> abort(SequenceId id);
@@ -122,6 +125,7 @@ class Scheduler {
     std::unordered_map<BlockHash, SequenceId, HashOfBlockHash> expected_;
     std::unordered_map<SequenceId, std::vector<BlockHash>> expected_of_;
     std::deque<std::vector<PlannedRows>> planned_;
+    std::vector<SequenceId> begun_;
     std::int64_t next_step_ = 0;
     std::int64_t next_arrival_ = 0;
     SchedulerCounters counters_;

@@ -1,12 +1,19 @@
 #include "engine/core/sequence.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "config/base/check.h"
 #include "config/base/limits.h"
 #include "engine/core/block_pool.h"
 
 namespace turnpike::engine {
+namespace {
+
+// Bounds what the logits of a prompt's rows take: 33 MB with R1's vocabulary.
+constexpr std::int64_t kMaxToldRows = 64;
+
+}  // namespace
 
 Sequence::Sequence(SequenceSpec spec,
                    std::int64_t arrival,
@@ -31,7 +38,9 @@ bool Sequence::has_next_row(bool may_run_ahead) const {
 bool Sequence::has_draft() const {
     // The draft's row would sample one token more.
     const auto num_generated = static_cast<std::int64_t>(generated_.size());
-    return draft_ && num_sampling_ == 0 && num_unplanned() == 1 &&
+    // Both rows of the step are sampled alike: with or without the stop tokens.
+    const bool is_last_forced = num_generated + 1 == spec_.min_tokens;
+    return draft_ && num_sampling_ == 0 && num_unplanned() == 1 && !is_last_forced &&
            num_generated + 2 <= spec_.max_tokens;
 }
 
@@ -43,7 +52,8 @@ bool Sequence::can_use_draft() const {
 }
 
 std::int64_t Sequence::num_next_rows(std::int64_t budget) const {
-    return std::min(budget, std::max<std::int64_t>(num_unplanned(), 1));
+    const std::int64_t most = tells_prompt() ? std::min(budget, kMaxToldRows) : budget;
+    return std::min(most, std::max<std::int64_t>(num_unplanned(), 1));
 }
 
 std::int32_t Sequence::num_blocks_missing(std::int64_t num_rows) const {
@@ -85,6 +95,7 @@ SequenceSlice Sequence::plan_slice(std::int64_t num_rows) {
     slice.sampling = spec_.sampling;
     slice.tokens.reserve(static_cast<std::size_t>(num_rows) + 1);
     for (std::int64_t i = 0; i < num_rows; ++i) slice.tokens.push_back(token_at(num_planned_ + i));
+    slice.tells_prompt = tells_prompt();
     num_planned_ += num_rows;
     slice.is_sampled = num_planned_ >= num_known();
     num_sampling_ += slice.is_sampled ? 1 : 0;
@@ -92,12 +103,26 @@ SequenceSlice Sequence::plan_slice(std::int64_t num_rows) {
     slice.block_table.assign(blocks_.begin(),
                              blocks_.begin() + BlockPool::blocks_for(num_planned_));
     if (slice.is_sampled && slice.sampling.has_penalties()) slice.seen = history_.seen();
+    if (slice.is_sampled) forbid_stop_tokens(slice);
     ++num_steps_in_flight_;
     return slice;
 }
 
+// Rows whose logprobs are told already run again after a preemption.
+bool Sequence::tells_prompt() const {
+    return spec_.wants_prompt_logprobs && num_told_ < num_prompt() &&
+           num_planned_ < num_prompt() - 1;
+}
+
+void Sequence::forbid_stop_tokens(SequenceSlice& slice) const {
+    if (num_planned_ - num_prompt() >= spec_.min_tokens) return;
+    for (const TokenId token : spec_.stop_tokens)
+        slice.sampling.logit_bias[token] = -std::numeric_limits<float>::infinity();
+}
+
 std::vector<TokenEvent> Sequence::complete_rows(const PlannedRows& rows,
-                                                std::span<const SampledToken> samples) {
+                                                std::span<const SampledToken> samples,
+                                                std::span<const SampledToken> prompt_tokens) {
     const auto num_samples = static_cast<std::int32_t>(samples.size());
     const std::int32_t num_certain = rows.is_sampled ? 1 : 0;
     const std::int32_t num_accepted = num_samples - num_certain;
@@ -111,6 +136,14 @@ std::vector<TokenEvent> Sequence::complete_rows(const PlannedRows& rows,
     num_planned_ -= num_refused;
     num_done_ += rows.num_rows - num_refused;
     std::vector<TokenEvent> events;
+    TokenEvent told;
+    told.sequence = spec_.id;
+    for (const SampledToken& token : prompt_tokens) {
+        if (token.position != num_told_ || is_ended_) continue;
+        told.prompt_tokens.push_back(token);
+        ++num_told_;
+    }
+    if (!told.prompt_tokens.empty()) events.push_back(std::move(told));
     for (const SampledToken& sample : samples) {
         if (!is_ended_) events.push_back(take_sample(sample));
     }
@@ -192,6 +225,8 @@ std::int64_t Sequence::num_hashable_blocks() const {
 }
 
 std::int32_t Sequence::num_cacheable_blocks() const {
+    // A row from the cache has no logits.
+    if (spec_.wants_prompt_logprobs && num_told_ < num_prompt()) return 0;
     return static_cast<std::int32_t>((num_known() - 1) / limits::kKvBlockTokens);
 }
 

@@ -23,8 +23,10 @@ struct SequenceSpec {
     std::vector<TokenId> stop_tokens;  // generating one ends the sequence
     std::int32_t choice_index = 0;
     SamplingParams sampling;
-    std::int32_t priority = 0;  // lower ones run first
-    std::string cache_salt;     // prompts are shared only between equal salts
+    std::int32_t priority = 0;           // lower ones run first
+    std::string cache_salt;              // prompts are shared only between equal salts
+    std::int32_t min_tokens = 0;         // before so many are generated, none of stop_tokens is
+    bool wants_prompt_logprobs = false;  // its prompt is then computed whole, without the cache
 };
 
 // What one step was asked for one sequence.
@@ -44,6 +46,9 @@ struct TokenEvent {
     float logprob = 0.0F;                       // of the token, as TokenLogprob
     std::vector<TokenLogprob> alternatives{};   // as many as the sampling parameters ask for
     std::int32_t num_cached_tokens = 0;         // of the prompt, found in the prefix cache
+    // Tokens of the prompt with their logprobs, by position, from the second one on; each once.
+    // Such an event holds nothing else.
+    std::vector<SampledToken> prompt_tokens{};
 
     bool is_last() const { return is_aborted || finish_reason.has_value(); }
 };
@@ -91,10 +96,14 @@ class Sequence {
     // The rows of the oldest planned step are done and gave these samples. Returns the events;
     // none when the sequence had ended: the step was planned before that was known.
     std::vector<TokenEvent> complete_rows(const PlannedRows& rows,
-                                          std::span<const SampledToken> samples);
+                                          std::span<const SampledToken> samples,
+                                          std::span<const SampledToken> prompt_tokens);
 
     // Ends it without a token; the event that says so.
     TokenEvent abort();
+
+    // Whether it ever had blocks.
+    bool has_run() const { return has_run_; }
 
     // Whether it has blocks.
     bool is_running() const { return is_running_; }
@@ -138,12 +147,15 @@ class Sequence {
     std::int64_t num_next_rows(std::int64_t budget) const;
     SequenceSlice plan_slice(std::int64_t num_rows);
     TokenEvent take_sample(const SampledToken& sample);
+    bool tells_prompt() const;
+    void forbid_stop_tokens(SequenceSlice& slice) const;
 
     SequenceSpec spec_;
     std::int64_t arrival_;
     std::int64_t num_lookahead_;  // tokens beyond a block that its rows depend on
     std::vector<TokenId> generated_;
-    TokenHistory history_;          // kept when penalties need it
+    std::int64_t num_told_ = 1;  // leading prompt tokens whose logprob is known or does not exist
+    TokenHistory history_;       // kept when penalties need it
     std::vector<BlockHash> chain_;  // [0]: the root; [i + 1]: block i
 
     // Of the present run.

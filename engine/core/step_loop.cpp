@@ -79,7 +79,7 @@ bool StepLoop::take_inbox() {
     }
     for (Job& job : jobs) {
         const SequenceId id = job.spec.id;
-        sinks_.emplace(id, std::move(job.sink));
+        clients_.emplace(id, Client{std::move(job.sink), std::move(job.on_begin)});
         CHECK(scheduler_.add(std::move(job.spec)).has_value());
     }
     for (const SequenceId id : aborts) {
@@ -88,18 +88,25 @@ bool StepLoop::take_inbox() {
     return true;
 }
 
+void StepLoop::tell_begun() {
+    for (const SequenceId id : scheduler_.take_begun()) {
+        const auto client = clients_.find(id);
+        if (client != clients_.end() && client->second.on_begin) client->second.on_begin();
+    }
+}
+
 void StepLoop::deliver(const TokenEvent& event) {
-    const auto sink = sinks_.find(event.sequence);
+    const auto client = clients_.find(event.sequence);
     // A verdict ended it: tokens of the same step that come after are no part of its answer.
-    if (sink == sinks_.end()) return;
+    if (client == clients_.end()) return;
     if (event.token) {
         const std::lock_guard lock(mutex_);
         ++load_.generated_tokens;
     }
-    const SinkVerdict verdict = sink->second(event);
+    const SinkVerdict verdict = client->second.sink(event);
     if (!event.is_last() && verdict == SinkVerdict::kContinue) return;
     if (!event.is_last()) (void)scheduler_.abort(event.sequence);
-    sinks_.erase(sink);
+    clients_.erase(client);
 }
 
 void StepLoop::abort_all() {
@@ -108,12 +115,12 @@ void StepLoop::abort_all() {
         const std::lock_guard lock(mutex_);
         jobs.swap(inbox_);
     }
-    for (Job& job : jobs) sinks_.emplace(job.spec.id, std::move(job.sink));
-    for (const auto& [id, sink] : sinks_) {
-        (void)sink(TokenEvent{id, std::nullopt, std::nullopt, true});
+    for (Job& job : jobs) clients_.emplace(job.spec.id, Client{std::move(job.sink), {}});
+    for (const auto& [id, client] : clients_) {
+        (void)client.sink(TokenEvent{id, std::nullopt, std::nullopt, true});
         (void)scheduler_.abort(id);
     }
-    sinks_.clear();
+    clients_.clear();
 }
 
 void StepLoop::run() {
@@ -121,6 +128,7 @@ void StepLoop::run() {
     while (take_inbox()) {
         while (scheduler_.num_steps_in_flight() < depth) {
             const StepBatch batch = scheduler_.plan();
+            tell_begun();
             // Before the device knows: who sees the step sees the queue without what it took.
             publish_load();
             if (batch.slices.empty()) break;

@@ -38,6 +38,8 @@ class StepLoop {
     struct Job {
         SequenceSpec spec;
         EventSink sink;
+        // Called on the step thread when the sequence leaves the queue, before its first event.
+        std::function<void()> on_begin{};
     };
 
     // Any thread. All of the sequences or none; ids come from new_sequence_id(). Errors as
@@ -53,17 +55,23 @@ class StepLoop {
     Load load() const;
 
   private:
+    struct Client {
+        EventSink sink;
+        std::function<void()> on_begin;
+    };
+
     void run();
     // Moves what arrived into the scheduler; false when the loop shall end.
     bool take_inbox();
+    void tell_begun();
     void deliver(const TokenEvent& event);
     void abort_all();
     void publish_load();
 
     Runner& runner_;
     const SchedulerOptions options_;
-    Scheduler scheduler_;                              // step thread only
-    std::unordered_map<SequenceId, EventSink> sinks_;  // step thread only
+    Scheduler scheduler_;                             // step thread only
+    std::unordered_map<SequenceId, Client> clients_;  // step thread only
     std::atomic<SequenceId> next_id_{1};
 
     mutable std::mutex mutex_;  // guards the rest

@@ -47,8 +47,16 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 }
 
 std::string expected_text(const TensorSpec& spec) {
-    std::string text = to_string(preferred_dtype(spec.kind));
-    if (preferred_dtype(spec.kind) == kernels::DType::kBf16) text += ", F16 or F32";
+    std::vector<std::string> names{to_string(preferred_dtype(spec.kind))};
+    for (const auto dtype : {kernels::DType::kBf16, kernels::DType::kF16, kernels::DType::kF32}) {
+        if (dtype != preferred_dtype(spec.kind) && allows(spec.kind, dtype)) {
+            names.emplace_back(to_string(dtype));
+        }
+    }
+    std::string text = names.front();
+    for (std::size_t i = 1; i < names.size(); ++i) {
+        text += (i + 1 < names.size() ? ", " : " or ") + names[i];
+    }
     return text + " " + shape_text(spec.shape);
 }
 

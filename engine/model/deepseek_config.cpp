@@ -2,15 +2,20 @@
 // model of the family has hidden 7168, 61 layers, 256 experts and 129,280 tokens.
 #include "engine/model/deepseek_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "engine/model/json_reader.h"
+#include "engine/model/rope_config.h"
 
 namespace turnpike::engine {
 namespace {
 
 constexpr std::int64_t kMaxDim = 1 << 17;
+constexpr std::int64_t kMinRows = 2;  // of a matrix: one row reads as a vector
 constexpr std::int64_t kMaxLayers = 1024;
 constexpr std::int64_t kMaxVocab = 1 << 21;
 constexpr std::int64_t kMaxPositions = 1 << 30;
@@ -37,8 +42,16 @@ void check_fixed_features(JsonReader& reader) {
     reader.expect("rope_interleave", true);
 }
 
-bool read_quantization(JsonReader& reader) {
-    if (!reader.has("quantization_config")) return false;
+// transformers' quantiser leaves out the head unless it is given a list that does not name it.
+bool names_head(JsonReader& quantization) {
+    constexpr std::string_view kKey = "modules_to_not_convert";
+    if (!quantization.has(kKey)) return true;
+    const std::vector<std::string> names = quantization.texts(kKey);
+    return std::find(names.begin(), names.end(), "lm_head") != names.end();
+}
+
+void read_quantization(JsonReader& reader, DeepseekConfig& config) {
+    if (!reader.has("quantization_config")) return;
     JsonReader quantization = reader.section("quantization_config");
     quantization.expect("quant_method", "fp8");
     quantization.expect("fmt", "e4m3");
@@ -49,7 +62,8 @@ bool read_quantization(JsonReader& reader) {
     if (!quantization.has("quant_method")) {
         quantization.fail("quant_method", "expected \"fp8\", found nothing");
     }
-    return true;
+    config.is_fp8 = true;
+    config.has_fp8_head = !names_head(quantization);
 }
 
 void read_attention(JsonReader& reader, DeepseekConfig& config) {
@@ -57,7 +71,8 @@ void read_attention(JsonReader& reader, DeepseekConfig& config) {
     if (reader.has("num_key_value_heads")) {
         reader.expect("num_key_value_heads", config.mla.num_heads);
     }
-    if (reader.has("q_lora_rank")) config.q_lora_rank = reader.integer("q_lora_rank", 1, kMaxDim);
+    if (reader.has("q_lora_rank"))
+        config.q_lora_rank = reader.integer("q_lora_rank", kMinRows, kMaxDim);
     config.mla.latent_dim = reader.integer("kv_lora_rank", 1, kMaxDim);
     config.mla.nope_dim = reader.integer("qk_nope_head_dim", 1, kMaxDim);
     config.mla.rope_dim = reader.integer("qk_rope_head_dim", 2, kMaxDim);
@@ -68,30 +83,17 @@ void read_attention(JsonReader& reader, DeepseekConfig& config) {
 }
 
 // The rotary frequencies, and mscale for the softmax scale (1 without YaRN).
-double read_rope(JsonReader& reader, DeepseekConfig& config) {
+double read_positions(JsonReader& reader, DeepseekConfig& config) {
     config.yarn.dim = config.mla.rope_dim;
-    config.yarn.theta = reader.number("rope_theta");
-    if (config.yarn.theta <= 1.0) reader.fail("rope_theta", "expected more than 1");
-    if (!reader.has("rope_scaling")) return 1.0;
-    JsonReader scaling = reader.section("rope_scaling");
-    // Newer files write rope_type, older ones type.
-    scaling.expect("type", "yarn");
-    scaling.expect("rope_type", "yarn");
-    if (!scaling.has("type") && !scaling.has("rope_type")) {
-        scaling.fail("type", "expected \"yarn\", found nothing");
-    }
-    config.yarn.factor = scaling.number("factor");
-    config.yarn.beta_fast = scaling.number("beta_fast");
-    config.yarn.beta_slow = scaling.number("beta_slow");
-    config.yarn.original_max_positions =
-        scaling.integer("original_max_position_embeddings", 1, kMaxPositions);
-    const double mscale = scaling.number("mscale");
-    const double mscale_all_dim = scaling.number("mscale_all_dim");
-    if (config.yarn.factor < 1.0) scaling.fail("factor", "expected at least 1");
-    if (config.yarn.beta_fast <= 0.0) scaling.fail("beta_fast", "expected more than 0");
-    if (config.yarn.beta_slow <= 0.0) scaling.fail("beta_slow", "expected more than 0");
+    auto scaling = read_rope(reader, config.yarn);
+    if (!scaling) return 1.0;
+    read_yarn(*scaling, config.yarn);
+    const double mscale = scaling->number("mscale");
+    const double mscale_all_dim = scaling->number("mscale_all_dim");
+    if (mscale_all_dim <= 0.0) scaling->fail("mscale_all_dim", "expected more than 0");
     // Their ratio would scale the rotated halves alone; no published checkpoint does that.
-    if (mscale != mscale_all_dim) scaling.fail("mscale", "expected the value of mscale_all_dim");
+    if (mscale != mscale_all_dim) scaling->fail("mscale", "expected the value of mscale_all_dim");
+    scaling->expect("attention_factor", 1.0);  // would scale them too
     return kernels::yarn_mscale(config.yarn.factor, mscale_all_dim);
 }
 
@@ -111,7 +113,7 @@ void check_router(JsonReader& reader, const kernels::RouterShape& router) {
 void read_moe(JsonReader& reader, DeepseekConfig& config) {
     config.num_dense_layers = reader.integer("first_k_dense_replace", 0, config.num_layers);
     if (config.num_dense_layers == config.num_layers && config.num_mtp_layers == 0) return;
-    config.moe_intermediate_size = reader.integer("moe_intermediate_size", 1, kMaxDim);
+    config.moe_intermediate_size = reader.integer("moe_intermediate_size", kMinRows, kMaxDim);
     config.num_shared_experts = reader.integer("n_shared_experts", 1, 64);
     config.router.num_experts = reader.integer("n_routed_experts", 2, 1 << 14);
     config.router.num_groups = reader.integer("n_group", 1, config.router.num_experts);
@@ -123,13 +125,13 @@ void read_moe(JsonReader& reader, DeepseekConfig& config) {
 }
 
 void read_sizes(JsonReader& reader, DeepseekConfig& config) {
-    config.hidden_size = reader.integer("hidden_size", 1, kMaxDim);
+    config.hidden_size = reader.integer("hidden_size", kMinRows, kMaxDim);
     config.num_layers = reader.integer("num_hidden_layers", 1, kMaxLayers);
     if (reader.has("num_nextn_predict_layers")) {
         config.num_mtp_layers = reader.integer("num_nextn_predict_layers", 0, 16);
     }
-    config.intermediate_size = reader.integer("intermediate_size", 1, kMaxDim);
-    config.vocab_size = reader.integer("vocab_size", 1, kMaxVocab);
+    config.intermediate_size = reader.integer("intermediate_size", kMinRows, kMaxDim);
+    config.vocab_size = reader.integer("vocab_size", kMinRows, kMaxVocab);
     config.max_positions = reader.integer("max_position_embeddings", 1, kMaxPositions);
     const std::int64_t last_token = config.vocab_size - 1;
     config.bos_token = static_cast<TokenId>(reader.integer("bos_token_id", 0, last_token));
@@ -149,10 +151,10 @@ Result<DeepseekConfig> parse_deepseek_config(std::string_view json_text,
     DeepseekConfig config;
     check_architecture(*json, reader);
     check_fixed_features(reader);
-    config.is_fp8 = read_quantization(reader);
+    read_quantization(reader, config);
     read_sizes(reader, config);
     read_attention(reader, config);
-    const double mscale = read_rope(reader, config);
+    const double mscale = read_positions(reader, config);
     read_moe(reader, config);
     if (!status) return status.error();
     const double query_dim = static_cast<double>(config.mla.query_dim());

@@ -27,6 +27,8 @@ struct DeepseekConfig {
     TokenId bos_token = 0;
     TokenId eos_token = 0;
     bool is_fp8 = false;  // linears stored as FP8 with 128 x 128 scales, else BF16 or F32
+    bool has_fp8_head =
+        false;  // the output head too, which the published checkpoints leave in BF16
 
     std::int64_t q_lora_rank = 0;  // 0 = queries straight from the hidden state
     kernels::MlaShape mla;         // softmax_scale holds YaRN's mscale^2

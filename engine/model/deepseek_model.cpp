@@ -11,6 +11,10 @@ using kernels::MatrixView;
 
 namespace {
 
+// Of the norms over the query's and the cache's latent: the published code leaves them at this,
+// whatever rms_norm_eps says. DeepSeek-V3 inference/model.py, MLA.__init__.
+constexpr float kLatentEpsilon = 1e-6F;
+
 kernels::MlaShape shape_of(const kernels::MlaShape& whole, Range heads) {
     kernels::MlaShape shape = whole;
     shape.num_heads = heads.size();
@@ -54,7 +58,7 @@ void DeepseekModel::project_queries(const Attention& weights,
     if (weights.q_a != nullptr) {
         const MatrixView latent = scratch_.take(kQueryLatent, x.rows, config_.q_lora_rank);
         backend_.linear(x, *weights.q_a, latent);
-        backend_.rms_norm(latent, *weights.q_a_norm, config_.rms_epsilon, latent);
+        backend_.rms_norm(latent, *weights.q_a_norm, kLatentEpsilon, latent);
         backend_.linear(latent, *weights.q_b, queries);
     } else {
         backend_.linear(x, *weights.q_b, queries);
@@ -78,7 +82,7 @@ void DeepseekModel::attend(const Attention& weights,
     const MatrixView kv = scratch_.take(kKvRows, x.rows, mla.cache_dim());
     backend_.linear(x, *weights.kv_a, kv);
     const MatrixView latent = kv.col_range(0, mla.latent_dim);
-    backend_.rms_norm(latent, *weights.kv_a_norm, config_.rms_epsilon, latent);
+    backend_.rms_norm(latent, *weights.kv_a_norm, kLatentEpsilon, latent);
     backend_.rope(kv, {1, mla.cache_dim(), mla.latent_dim}, rope);
     backend_.write_kv(kv, rows.prompt_slices, layer, cache);
     backend_.write_kv(kv, rows.generated_slices, layer, cache);

@@ -19,7 +19,7 @@ class PlanBuilder {
             add_layer("model.layers." + std::to_string(i) + ".", config_.is_moe_layer(i));
         }
         add("model.norm.weight", TensorKind::kNorm, {config_.hidden_size});
-        add("lm_head.weight", TensorKind::kHead, table, Spread::kSplit);
+        add_head("lm_head.weight");
         const std::size_t num_required = specs_.size();
         for (std::int64_t i = 0; i < config_.num_mtp_layers; ++i) {
             add_mtp_layer("model.layers." + std::to_string(config_.num_layers + i) + ".");
@@ -33,10 +33,17 @@ class PlanBuilder {
         specs_.push_back({std::move(name), kind, std::move(shape), true, spread});
     }
 
-    // Of the main model's embedding or head.
-    void add_copy(std::string name, TensorKind kind) {
-        add(std::move(name), kind, {config_.vocab_size, config_.hidden_size});
-        specs_.back().is_copy = true;
+    void add_head(const std::string& name) {
+        if (config_.has_fp8_head) return add_linear(name, config_.vocab_size, config_.hidden_size);
+        add(name, TensorKind::kHead, {config_.vocab_size, config_.hidden_size}, Spread::kSplit);
+    }
+
+    // Marks what was added since as copies of the main model's embedding and head.
+    void mark_copies(std::size_t first) {
+        for (std::size_t i = first; i < specs_.size(); ++i) {
+            specs_[i].is_copy = true;
+            specs_[i].spread = Spread::kReplicated;
+        }
     }
 
     void add_linear(const std::string& name,
@@ -98,12 +105,16 @@ class PlanBuilder {
     void add_mtp_layer(const std::string& prefix) {
         const std::int64_t hidden = config_.hidden_size;
         add_layer(prefix, true);
-        add_copy(prefix + "embed_tokens.weight", TensorKind::kEmbedding);
+        const std::size_t embedding = specs_.size();
+        add(prefix + "embed_tokens.weight", TensorKind::kEmbedding, {config_.vocab_size, hidden});
+        mark_copies(embedding);
         add(prefix + "enorm.weight", TensorKind::kNorm, {hidden});
         add(prefix + "hnorm.weight", TensorKind::kNorm, {hidden});
         add(prefix + "eh_proj.weight", TensorKind::kMatrix, {hidden, 2 * hidden});
         add(prefix + "shared_head.norm.weight", TensorKind::kNorm, {hidden});
-        add_copy(prefix + "shared_head.head.weight", TensorKind::kHead);
+        const std::size_t head = specs_.size();
+        add_head(prefix + "shared_head.head.weight");
+        mark_copies(head);
     }
 
     const DeepseekConfig& config_;

@@ -1,6 +1,7 @@
 // See json_reader.h.
 #include "engine/model/json_reader.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -87,6 +88,20 @@ std::string JsonReader::text(std::string_view key) {
     return value->get<std::string>();
 }
 
+std::vector<std::string> JsonReader::texts(std::string_view key) {
+    std::vector<std::string> all;
+    const nlohmann::json* value = require(key, "an array of strings");
+    if (value == nullptr) return all;
+    const bool is_right =
+        value->is_array() && std::all_of(value->begin(), value->end(),
+                                         [](const auto& item) { return item.is_string(); });
+    if (is_right)
+        all = value->get<std::vector<std::string>>();
+    else
+        fail(key, "expected an array of strings, found " + shown(*value));
+    return all;
+}
+
 JsonReader JsonReader::section(std::string_view key) {
     const nlohmann::json* value = require(key, "an object");
     if (value != nullptr && !value->is_object()) {
@@ -99,6 +114,16 @@ void JsonReader::expect(std::string_view key, const nlohmann::json& wanted) {
     const nlohmann::json* value = find(key);
     if (value == nullptr || *value == wanted) return;
     fail(key, "this engine supports " + shown(wanted) + " only, found " + shown(*value));
+}
+
+void JsonReader::expect_each(std::string_view key, const nlohmann::json& wanted) {
+    const nlohmann::json* value = find(key);
+    if (value == nullptr) return;
+    const bool is_all = value->is_array() &&
+                        std::all_of(value->begin(), value->end(),
+                                    [&](const nlohmann::json& item) { return item == wanted; });
+    if (is_all) return;
+    fail(key, "this engine supports a list of " + shown(wanted) + " only, found " + shown(*value));
 }
 
 bool is_nested_deeper(std::string_view json_text, int max_depth) {

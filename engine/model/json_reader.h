@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "config/base/result.h"
 
@@ -22,10 +23,13 @@ class JsonReader {
     double number(std::string_view key);  // an integer where a float is meant is fine
     bool boolean(std::string_view key, bool fallback);
     std::string text(std::string_view key);
+    std::vector<std::string> texts(std::string_view key);  // an array of them
     JsonReader section(std::string_view key);
 
     // The value has to be this when the key is present and not null.
     void expect(std::string_view key, const nlohmann::json& wanted);
+    // The same of every element of an array.
+    void expect_each(std::string_view key, const nlohmann::json& wanted);
     void fail(std::string_view key, const std::string& problem);
 
   private:

@@ -79,10 +79,15 @@ Result<CheckedCheckpoint> open_checked(const std::string& model_dir, bool with_d
 Status check_memory(const CheckedCheckpoint& checked,
                     kernels::CpuIsa isa,
                     std::int64_t kv_tokens,
+                    bool with_draft_layer,
                     const Partition& partition) {
     const auto memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) *
                         static_cast<double>(::sysconf(_SC_PAGESIZE));
-    const auto per_token = static_cast<double>(checked.blueprint->info().kv_bytes_per_token);
+    // The draft layer's rows are as wide as a main layer's.
+    const double num_main = static_cast<double>(checked.blueprint->num_main_layers());
+    const double num_layers = num_main + (with_draft_layer ? 1.0 : 0.0);
+    const double per_token =
+        static_cast<double>(checked.blueprint->info().kv_bytes_per_token) * num_layers / num_main;
     const double weights = isa == kernels::CpuIsa::kScalar
                                ? static_cast<double>(checked.num_weights) * sizeof(float)
                                : static_cast<double>(checked.num_bytes);
@@ -125,7 +130,8 @@ Result<OpenedModel> open_share(const RunnerOptions& options) {
     auto partition = Partition::make(checked->blueprint->serving_shape(), options.ranks.attention,
                                      options.ranks.rank(), num_ranks);
     if (!partition) return partition.error();
-    RETURN_IF_ERROR(check_memory(*checked, *isa, options.kv_tokens, *partition));
+    RETURN_IF_ERROR(
+        check_memory(*checked, *isa, options.kv_tokens, options.with_draft_layer, *partition));
     auto backend =
         kernels::make_cpu_backend({kernel_numerics(options.numerics), options.num_threads}, *isa);
     if (!backend) return backend.error();

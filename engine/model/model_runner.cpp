@@ -15,7 +15,15 @@ namespace {
 struct RowLists {
     std::vector<kernels::SeenToken> seen;
     std::vector<kernels::TokenBias> bias;
+    std::vector<std::uint32_t> allowed;  // of a row that tells the prompt
 };
+
+// Only that token: its logprob is then that of the "sample".
+std::vector<std::uint32_t> only(TokenId token, std::int64_t num_tokens) {
+    std::vector<std::uint32_t> words(static_cast<std::size_t>((num_tokens + 31) / 32));
+    words[static_cast<std::size_t>(token / 32)] = std::uint32_t{1} << (token % 32);
+    return words;
+}
 
 // `newer`: tokens of the sequence that slice.seen does not have, and that are before the row's.
 RowLists row_lists(const SequenceSlice& slice, std::span<const TokenId> newer) {
@@ -74,6 +82,16 @@ std::vector<std::size_t> by_pool(const StepBatch& batch) {
         return batch.slices[a].pool_index < batch.slices[b].pool_index;
     });
     return order;
+}
+
+SampledToken to_sampled_token(SequenceId sequence,
+                              std::int32_t position,
+                              const kernels::SampledRow& row) {
+    SampledToken sample{sequence, position, row.token, row.logprob, {}, {}};
+    sample.alternatives.reserve(row.alternatives.size());
+    for (const kernels::TokenLogprob& other : row.alternatives)
+        sample.alternatives.push_back({other.token, other.logprob});
+    return sample;
 }
 
 }  // namespace
@@ -139,11 +157,23 @@ void ModelRunner::submit(const StepBatch& batch) {
     StepResult result{batch.step, {}};
     if (!batch.slices.empty()) {
         std::vector<Place> places;
-        std::vector<kernels::SampledRow> sampled = run(batch, places);
-        take_samples(batch, places, std::move(sampled), result);
+        const std::vector<kernels::SampledRow> sampled = run(batch, places);
+        take_prompt_tokens(batch, places, sampled, result);
+        take_samples(batch, places, sampled, result);
         if (opened_.has_draft_layer) draft(batch, places, result);
     }
     done_.push_back(std::move(result));
+}
+
+// The prompt's token after each row that tells it.
+std::vector<TokenId> ModelRunner::told_tokens(const SequenceSlice& slice) const {
+    if (!slice.tells_prompt) return {};
+    std::vector<TokenId> told(slice.tokens.begin() + 1, slice.tokens.end());
+    if (!slice.is_sampled) told.push_back(slice.next_token);
+    const std::int32_t num_left = std::max(slice.num_prompt_tokens - 1 - slice.first_position, 0);
+    told.resize(std::min(told.size(), static_cast<std::size_t>(num_left)));
+    for (const TokenId token : told) CHECK(token >= 0 && token < opened_.num_tokens);
+    return told;
 }
 
 // The model over all rows, and a sample of each row that may give one.
@@ -160,11 +190,21 @@ std::vector<kernels::SampledRow> ModelRunner::run(const StepBatch& batch,
         Place& place = places[index];
         place.tokens = resolved_tokens(slice);
         place.first_row = static_cast<std::int64_t>(step.rows.tokens.size());
-        place.first_sample = params.size();
         const std::int64_t last_row = step.add_rows(place.tokens, slice.first_position,
                                                     slice.num_prompt_tokens, slice.block_table);
         step.rows.pool_rows[static_cast<std::size_t>(slice.pool_index)] +=
             static_cast<std::int64_t>(place.tokens.size());
+        place.first_told = params.size();
+        for (const TokenId token : told_tokens(slice)) {
+            step.rows.logit_rows.push_back(place.first_row +
+                                           static_cast<std::int64_t>(place.num_told++));
+            lists.push_back({{}, {}, only(token, opened_.num_tokens)});
+            params.emplace_back();
+            params.back().temperature = 0.0F;
+            params.back().allowed = lists.back().allowed;
+            params.back().num_alternatives = slice.sampling.num_alternatives;
+        }
+        place.first_sample = params.size();
         const std::span<const TokenId> newer = newer_tokens(slice, place.tokens);
         const std::int64_t num_drafts = slice.num_draft_tokens;
         for (std::int64_t i = -num_drafts; slice.is_sampled && i <= 0; ++i) {
@@ -184,10 +224,24 @@ std::vector<kernels::SampledRow> ModelRunner::run(const StepBatch& batch,
     return sampled;
 }
 
+void ModelRunner::take_prompt_tokens(const StepBatch& batch,
+                                     const std::vector<Place>& places,
+                                     const std::vector<kernels::SampledRow>& sampled,
+                                     StepResult& result) const {
+    for (std::size_t i = 0; i < places.size(); ++i) {
+        const SequenceSlice& slice = batch.slices[i];
+        std::int32_t position = slice.first_position;
+        for (std::size_t j = 0; j < places[i].num_told; ++j) {
+            const kernels::SampledRow& row = sampled[places[i].first_told + j];
+            result.prompt_tokens.push_back(to_sampled_token(slice.sequence, ++position, row));
+        }
+    }
+}
+
 // Keeps each slice's samples up to the one at its first wrong draft.
 void ModelRunner::take_samples(const StepBatch& batch,
                                std::vector<Place>& places,
-                               std::vector<kernels::SampledRow> sampled,
+                               const std::vector<kernels::SampledRow>& sampled,
                                StepResult& result) {
     last_samples_.clear();
     for (std::size_t i = 0; i < places.size(); ++i) {
@@ -198,14 +252,10 @@ void ModelRunner::take_samples(const StepBatch& batch,
         place.end_position = slice.first_position + static_cast<std::int32_t>(first_draft);
         place.last_sample = slice.next_token;
         for (std::size_t j = 0; j < place.num_samples; ++j) {
-            kernels::SampledRow& row = sampled[place.first_sample + j];
-            SampledToken sample{slice.sequence, place.end_position, row.token, row.logprob, {}, {}};
-            sample.alternatives.reserve(row.alternatives.size());
-            for (const kernels::TokenLogprob& other : row.alternatives)
-                sample.alternatives.push_back({other.token, other.logprob});
             place.last_result = result.samples.size();
-            result.samples.push_back(std::move(sample));
+            const kernels::SampledRow& row = sampled[place.first_sample + j];
             place.last_sample = last_samples_[slice.sequence] = row.token;
+            result.samples.push_back(to_sampled_token(slice.sequence, place.end_position, row));
             if (j == num_drafts || place.tokens[first_draft + j] != row.token) break;
             ++place.num_accepted;
             ++place.end_position;

@@ -46,6 +46,8 @@ class ModelRunner final : public Runner {
     struct Place {
         std::vector<TokenId> tokens;  // none in flight
         std::int64_t first_row = 0;
+        std::size_t first_told = 0;  // of the prompt's own tokens
+        std::size_t num_told = 0;
         std::size_t first_sample = 0;
         std::size_t num_samples = 0;    // one, and one for each draft
         std::size_t num_accepted = 0;   // drafts
@@ -56,10 +58,15 @@ class ModelRunner final : public Runner {
 
     void check_slice(const SequenceSlice& slice) const;
     std::vector<TokenId> resolved_tokens(const SequenceSlice& slice) const;
+    std::vector<TokenId> told_tokens(const SequenceSlice& slice) const;
     std::vector<kernels::SampledRow> run(const StepBatch& batch, std::vector<Place>& places);
+    void take_prompt_tokens(const StepBatch& batch,
+                            const std::vector<Place>& places,
+                            const std::vector<kernels::SampledRow>& sampled,
+                            StepResult& result) const;
     void take_samples(const StepBatch& batch,
                       std::vector<Place>& places,
-                      std::vector<kernels::SampledRow> sampled,
+                      const std::vector<kernels::SampledRow>& sampled,
                       StepResult& result);
     void draft(const StepBatch& batch, const std::vector<Place>& places, StepResult& result);
 

@@ -23,10 +23,12 @@ constexpr std::uint64_t mix(std::uint64_t value) {
 }
 
 // MTP layers hold copies of the embedding and the head under names of their own.
-std::string_view canonical_name(const TensorSpec& spec) {
+std::string canonical_name(const TensorSpec& spec) {
     if (spec.kind == TensorKind::kEmbedding) return "model.embed_tokens.weight";
     if (spec.kind == TensorKind::kHead) return "lm_head.weight";
-    return spec.name;
+    if (!spec.is_copy) return spec.name;
+    const std::string head = "lm_head.weight";  // as FP8
+    return spec.kind == TensorKind::kScale ? scale_name(head) : head;
 }
 
 template <class T>

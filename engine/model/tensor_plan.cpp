@@ -30,9 +30,18 @@ kernels::DType preferred_dtype(TensorKind kind) {
 }
 
 bool allows(TensorKind kind, kernels::DType dtype) {
-    const kernels::DType preferred = preferred_dtype(kind);
-    return dtype == preferred || (preferred == kernels::DType::kBf16 &&
-                                  (dtype == kernels::DType::kF32 || dtype == kernels::DType::kF16));
+    switch (kind) {
+        case TensorKind::kFp8Matrix:
+        case TensorKind::kScale:
+            return dtype == preferred_dtype(kind);
+        case TensorKind::kEmbedding:
+        case TensorKind::kHead:
+        case TensorKind::kNorm:
+        case TensorKind::kMatrix:
+        case TensorKind::kRouterBias:  // tools that convert whole models round it too
+            return dtype != kernels::DType::kF8E4M3;
+    }
+    return false;
 }
 
 void add_linear_tensors(const std::string& name,

@@ -17,7 +17,7 @@ enum class TensorKind {
     kMatrix,      // never quantised: router, MTP's joint projection. BF16, F16 or F32
     kFp8Matrix,   // F8_E4M3, its scales in a tensor of their own
     kScale,       // F32, one per block of 128 x 128
-    kRouterBias,  // F32
+    kRouterBias,  // F32, BF16 or F16
 };
 
 // How a tensor is divided when several ranks hold one model.

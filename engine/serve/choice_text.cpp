@@ -1,6 +1,7 @@
 #include "engine/serve/choice_text.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace turnpike::engine {
 
@@ -9,6 +10,7 @@ using text::TokenRole;
 ChoiceText::ChoiceText(const text::Tokenizer& tokenizer, const ChoiceTextOptions& options)
     : has_reasoning_(options.has_reasoning),
       is_inline_(options.reasoning_format == ReasoningFormat::kInline),
+      num_unmatched_(options.min_tokens),
       content_decoder_(tokenizer),
       reasoning_decoder_(tokenizer),
       content_stop_(options.stop),
@@ -18,16 +20,21 @@ ChoiceText::Piece ChoiceText::push(TokenId token, TokenRole role) {
     Piece piece;
     if (is_stopped()) return piece;
     if (role == TokenRole::kContent || is_inline_) {
-        piece.content = trim_content(content_stop_.push(content_decoder_.push(token)));
+        piece.content = trim_content(match(content_stop_, content_decoder_.push(token)));
     } else if (role == TokenRole::kReasoning) {
-        piece.reasoning = trim_reasoning(reasoning_stop_.push(reasoning_decoder_.push(token)));
+        piece.reasoning = trim_reasoning(match(reasoning_stop_, reasoning_decoder_.push(token)));
     } else {
         // A tag ends the thought's text, so nothing of it needs to be held back any longer.
         std::string rest = reasoning_stop_.push(reasoning_decoder_.flush());
         if (!reasoning_stop_.has_matched()) rest += reasoning_stop_.flush();
         piece.reasoning = trim_reasoning(std::move(rest));
     }
+    if (num_unmatched_ > 0) --num_unmatched_;
     return piece;
+}
+
+std::string ChoiceText::match(text::StopMatcher& matcher, std::string text) {
+    return num_unmatched_ > 0 ? std::move(text) : matcher.push(text);
 }
 
 ChoiceText::Piece ChoiceText::flush() {

@@ -19,6 +19,8 @@ struct ChoiceTextOptions {
     bool has_reasoning = false;
     // kInline shows thoughts and their tags in the content. kHidden splits as kSeparate does.
     ReasoningFormat reasoning_format = ReasoningFormat::kSeparate;
+    // What so many tokens say belongs to no stop string.
+    std::int64_t min_tokens = 0;
 };
 
 class ChoiceText {
@@ -40,11 +42,13 @@ class ChoiceText {
     bool is_stopped() const { return content_stop_.has_matched() || reasoning_stop_.has_matched(); }
 
   private:
+    std::string match(text::StopMatcher& matcher, std::string text);
     std::string trim_content(std::string text);
     std::string trim_reasoning(std::string text);
 
     const bool has_reasoning_;
     const bool is_inline_;
+    std::int64_t num_unmatched_;  // tokens to come that belong to no stop string
     text::IncrementalDecoder content_decoder_;
     text::IncrementalDecoder reasoning_decoder_;
     text::StopMatcher content_stop_;

@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <cctype>
 #include <charconv>
+#include <iterator>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -13,10 +16,14 @@
 #include "engine/api/api_error.h"
 #include "engine/api/codec.h"
 #include "engine/api/meter_line.h"
-#include "engine/text/chat_template.h"
+#include "engine/serve/tokenize_routes.h"
 
 namespace turnpike::engine {
 namespace {
+
+constexpr const char* kGetPaths[] = {"/health", "/load", "/metrics", "/meter", "/v1/models"};
+constexpr const char* kPostPaths[] = {"/v1/chat/completions", "/v1/completions", "/tokenize",
+                                      "/detokenize"};
 
 net::HttpResponse json_response(int status, std::string body) {
     return {status, {{"content-type", "application/json"}}, std::move(body)};
@@ -44,9 +51,50 @@ Result<std::int32_t> parse_priority(const net::HttpRequest& request) {
     return priority;
 }
 
-Error not_supported(const std::string& param) {
-    return invalid_argument("'" + param + "' is not supported by this engine: leave it out", param);
+SchedulerOptions scheduler_options(const EngineSettings& settings) {
+    SchedulerOptions options;
+    options.max_running = static_cast<std::int32_t>(settings.max_running);
+    options.max_waiting = static_cast<std::int32_t>(limits::kMaxQueuedRequests);
+    options.max_step_tokens = static_cast<std::int32_t>(settings.max_step_tokens);
+    options.has_prefix_cache = settings.has_prefix_cache;
+    options.num_speculative_tokens = static_cast<std::int32_t>(settings.speculative_tokens);
+    options.max_speculating = static_cast<std::int32_t>(settings.max_speculating);
+    options.cache_key = {random_word(), random_word()};
+    return options;
 }
+
+// Milliseconds from arrival; none without the header.
+Result<std::optional<std::chrono::milliseconds>> parse_deadline(const net::HttpRequest& request) {
+    constexpr std::int64_t kDayMs = 86'400'000;
+    const std::string_view text = request.headers.get(kDeadlineHeader);
+    if (text.empty()) return std::optional<std::chrono::milliseconds>();
+    std::int64_t milliseconds = 0;
+    const char* const last = text.data() + text.size();
+    const auto [end, problem] = std::from_chars(text.data(), last, milliseconds);
+    if (problem != std::errc() || end != last || milliseconds < 0 || milliseconds > kDayMs) {
+        return invalid_argument("expected 0 to " + std::to_string(kDayMs) +
+                                " in x-turnpike-deadline-ms, found '" + std::string(text) + "'");
+    }
+    return std::optional(std::chrono::milliseconds(milliseconds));
+}
+
+// As a part of a path: SDKs escape the slash of a model's id.
+std::string escaped(std::string_view text) {
+    constexpr std::string_view kDigits = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if (std::isalnum(byte) != 0 || std::string_view("-._~").find(c) != std::string_view::npos) {
+            out += c;
+        } else {
+            out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+        }
+    }
+    return out;
+}
+
+// How often time is told: a deadline is met so exactly.
+constexpr auto kTickPeriod = std::chrono::milliseconds(50);
 
 // What a request holds while it runs; the last reference counts it out.
 std::shared_ptr<void> count_in(const std::shared_ptr<std::atomic<std::int64_t>>& counter) {
@@ -60,12 +108,16 @@ EngineService::EngineService(EngineSettings settings,
                              schema::ModelCard card,
                              std::unique_ptr<MeterFile> meter,
                              const Clock& clock,
-                             Log& log)
+                             Log& log,
+                             StuckHandler on_stuck)
     : settings_(std::move(settings)),
       card_(std::move(card)),
       meter_(std::move(meter)),
       clock_(clock),
-      log_(log) {}
+      log_(log),
+      on_stuck_(std::move(on_stuck)),
+      started_unix_s_(to_unix_us(clock.wall_now()) / 1'000'000),
+      watchdog_(std::chrono::seconds(settings_.watchdog_seconds)) {}
 
 Status EngineService::load() {
     const auto fail = [this](const Error& error) -> Status {
@@ -91,18 +143,22 @@ Status EngineService::load() {
     options.isa = settings_.isa;
     options.kv_tokens = settings_.kv_tokens;
     options.num_tokens = std::min(tokenizer->vocab_size(), info->vocab_size);
+    options.with_draft_layer = settings_.speculative_tokens > 0;
+    if (options.with_draft_layer && info->num_draft_layers == 0) {
+        return fail(invalid_argument(
+            "'speculative_tokens' is " + std::to_string(settings_.speculative_tokens) +
+                ", but the model in " + settings_.model_dir +
+                " has no multi-token-prediction layer to draft with: set it to 0",
+            "speculative_tokens"));
+    }
     auto runner = load_runner(options);
     if (!runner) return fail(runner.error());
     tokenizer_ = std::make_unique<text::Tokenizer>(std::move(*tokenizer));
     info_ = *info;
     runner_ = std::move(*runner);
     queue_ = std::make_unique<WorkQueue>();
-    SchedulerOptions scheduler;
-    scheduler.max_running = static_cast<std::int32_t>(settings_.max_running);
-    scheduler.max_waiting = static_cast<std::int32_t>(limits::kMaxQueuedRequests);
-    scheduler.max_step_tokens = std::max(scheduler.max_step_tokens, scheduler.max_running);
-    scheduler.cache_key = {random_word(), random_word()};
-    loop_ = std::make_unique<StepLoop>(*runner_, scheduler);
+    loop_ = std::make_unique<StepLoop>(*runner_, scheduler_options(settings_));
+    ticker_ = std::make_unique<Ticker>(kTickPeriod, [this] { tick(); });
     EngineState loading = EngineState::kLoading;
     state_.compare_exchange_strong(loading, EngineState::kReady);
     log_.info("model_loaded", {{"model", card_.id}, {"architecture", info_.architecture}});
@@ -111,8 +167,34 @@ Status EngineService::load() {
 
 void EngineService::stop() {
     drain();
+    if (ticker_) ticker_->stop();
     if (loop_) loop_->stop();
     if (queue_) queue_->stop();
+}
+
+void EngineService::tick() {
+    const SteadyTime now = clock_.steady_now();
+    const Load load = loop_->load();
+    tokens_per_s_ = rate_.sample(now, load.generated_tokens);
+    live_.tick(now);
+    const auto reason = watchdog_.observe(now, load);
+    if (!reason || std::exchange(is_stuck_, true)) return;
+    {
+        const std::lock_guard lock(reason_mutex_);
+        reason_ = *reason;
+    }
+    state_ = EngineState::kFailed;
+    log_.error("engine_stuck", {{"reason", *reason}});
+    on_stuck_(*reason);
+}
+
+Load EngineService::load_now() const {
+    const EngineState state = state_;
+    const bool is_loaded = state == EngineState::kReady || state == EngineState::kDraining;
+    if (!is_loaded || !loop_) return {};
+    Load load = loop_->load();
+    load.tokens_per_s = tokens_per_s_;
+    return load;
 }
 
 Health EngineService::health() const {
@@ -148,48 +230,105 @@ void EngineService::respond_error(net::HttpReply& reply,
     reply.respond(std::move(response));
 }
 
-void EngineService::handle(const net::HttpRequest& request,
-                           const std::shared_ptr<net::HttpReply>& reply) {
-    constexpr std::string_view kMeterPrefix = "/meter/";
+ServedModel EngineService::model() const {
+    return {card_, info_, *tokenizer_, context_length()};
+}
+
+void EngineService::handle(const net::HttpRequest& request, const Reply& reply) {
     const std::string_view path = request.path();
     const bool is_get = request.method == "GET";
-    const bool is_generation = path == "/v1/chat/completions" || path == "/v1/completions";
-    if (is_generation && request.method == "POST")
-        return generate(request, reply, path == "/v1/chat/completions");
-    if (is_get && path == "/health") {
-        const Health now = health();
-        return reply->respond(
-            json_response(now.state == EngineState::kReady ? 200 : 503, write_health(now)));
-    }
-    if (is_get && path == "/load") {
-        const bool is_loaded = state_ == EngineState::kReady || state_ == EngineState::kDraining;
-        return reply->respond(
-            json_response(200, write_load(is_loaded && loop_ ? loop_->load() : Load())));
-    }
-    if (is_get && path == "/meter")
-        return reply->respond(json_response(200, write_meter_totals(meter_->totals())));
-    if (is_get && path.starts_with(kMeterPrefix)) {
-        const auto entry = meter_->find(std::string(path.substr(kMeterPrefix.size())));
-        if (entry) return reply->respond(json_response(200, write_meter_entry(*entry)));
-        return respond_error(*reply, "",
-                             Error{ErrorCode::kNotFound, "this engine never saw that request", {}});
-    }
-    if (is_get && path == "/v1/models") {
-        ModelRow row;
-        row.id = card_.id;
-        row.display_name = card_.display_name;
-        row.organization = card_.organization;
-        row.context_length = card_.context_length;
-        return reply->respond(json_response(200, write_model_list({&row, 1}, false)));
-    }
-    const bool is_known = is_generation || path == "/health" || path == "/load" ||
-                          path == "/meter" || path == "/v1/models";
+    if (is_get && handle_get(path, *reply)) return;
+    if (request.method == "POST" && handle_post(request, reply)) return;
+    const auto is_path = [&](const char* known) { return path == known; };
+    const bool is_known = std::any_of(std::begin(kGetPaths), std::end(kGetPaths), is_path) ||
+                          std::any_of(std::begin(kPostPaths), std::end(kPostPaths), is_path);
     const std::string name = request.method + " " + std::string(path);
     respond_error(*reply, "",
                   is_known ? Error{ErrorCode::kMethodNotAllowed,
                                    name + ": the route exists, not with this method",
                                    {}}
                            : Error{ErrorCode::kNotFound, name + ": no such route", {}});
+}
+
+bool EngineService::handle_get(std::string_view path, net::HttpReply& reply) {
+    constexpr std::string_view kMeterPrefix = "/meter/";
+    constexpr std::string_view kModelPrefix = "/v1/models/";
+    if (path == "/health") {
+        get_health(reply);
+    } else if (path == "/load") {
+        reply.respond(json_response(200, write_load(load_now())));
+    } else if (path == "/metrics") {
+        reply.respond({200,
+                       {{"content-type", std::string(MetricsText::kContentType)}},
+                       write_metrics(metrics_, load_now(), state_, card_.id)});
+    } else if (path == "/meter") {
+        reply.respond(json_response(200, write_meter_totals(meter_->totals())));
+    } else if (path.starts_with(kMeterPrefix)) {
+        get_meter_entry(path.substr(kMeterPrefix.size()), reply);
+    } else if (path == "/v1/models") {
+        get_models({}, reply);
+    } else if (path.starts_with(kModelPrefix)) {
+        get_models(path.substr(kModelPrefix.size()), reply);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+void EngineService::get_health(net::HttpReply& reply) const {
+    const Health now = health();
+    const int status = now.state == EngineState::kReady ? 200 : 503;
+    reply.respond(json_response(status, write_health(now)));
+}
+
+void EngineService::get_meter_entry(std::string_view id, net::HttpReply& reply) const {
+    const auto entry = meter_->find(std::string(id));
+    if (entry) return reply.respond(json_response(200, write_meter_entry(*entry)));
+    respond_error(reply, "", Error{ErrorCode::kNotFound, "this engine never saw that request", {}});
+}
+
+// Of one `id`, when it is not empty: the row alone.
+void EngineService::get_models(std::string_view id, net::HttpReply& reply) const {
+    ModelRow row;
+    row.id = card_.id;
+    row.created_unix_s = started_unix_s_;
+    row.display_name = card_.display_name;
+    row.organization = card_.organization;
+    row.context_length = card_.context_length;
+    if (id.empty()) return reply.respond(json_response(200, write_model_list({&row, 1}, false)));
+    if (id == card_.id || id == escaped(card_.id))
+        return reply.respond(json_response(200, write_model(row)));
+    respond_error(reply, "",
+                  Error{ErrorCode::kNotFound,
+                        "model '" + std::string(id) + "' is not served here; '" + card_.id + "' is",
+                        "model"});
+}
+
+bool EngineService::handle_post(const net::HttpRequest& request, const Reply& reply) {
+    const std::string_view path = request.path();
+    const bool is_chat = path == "/v1/chat/completions";
+    if (is_chat || path == "/v1/completions") {
+        generate(request, reply, is_chat);
+        return true;
+    }
+    const bool is_tokenize = path == "/tokenize";
+    if (!is_tokenize && path != "/detokenize") return false;
+    const Status ready = check_ready();
+    const Result<std::string> body = !ready        ? Result<std::string>(ready.error())
+                                     : is_tokenize ? tokenize_body(model(), request.body)
+                                                   : detokenize_body(model(), request.body);
+    if (body) {
+        reply->respond(json_response(200, *body));
+    } else {
+        respond_error(*reply, "", body.error());
+    }
+    return true;
+}
+
+Status EngineService::check_ready() const {
+    const EngineState state = state_;
+    if (state == EngineState::kReady) return {};
+    return Error{ErrorCode::kUnavailable, "the engine is " + std::string(to_string(state)), {}};
 }
 
 Status EngineService::check_epoch(const net::HttpRequest& request) const {
@@ -201,153 +340,65 @@ Status EngineService::check_epoch(const net::HttpRequest& request) const {
                  {}};
 }
 
-Status EngineService::check_supported(const CommonRequest& request) const {
-    if (request.echo) return not_supported("echo");
-    if (request.ignore_eos) return not_supported("ignore_eos");
-    const std::int32_t num_tokens = std::min(tokenizer_->vocab_size(), info_.vocab_size);
-    if (!request.logit_bias.empty() && request.logit_bias.rbegin()->first >= num_tokens) {
-        return invalid_argument("'logit_bias': expected token ids below " +
-                                    std::to_string(num_tokens) + ", found " +
-                                    std::to_string(request.logit_bias.rbegin()->first),
-                                "logit_bias");
+Result<RequestPlan> EngineService::plan(const net::HttpRequest& request,
+                                        bool is_chat,
+                                        SteadyTime arrived_at) const {
+    // A gateway's alias or endpoint name means nothing here.
+    const bool is_metered = request.headers.get(kMeterHeader) == "1";
+    const auto deadline = parse_deadline(request);
+    RETURN_IF_ERROR(deadline);
+    const auto priority = parse_priority(request);
+    RETURN_IF_ERROR(priority);
+    auto plan =
+        (is_chat ? plan_chat : plan_completion)(model(), request.body, random_seed(), is_metered);
+    RETURN_IF_ERROR(plan);
+    plan->options.is_metered = is_metered;
+    plan->options.created_unix_s = to_unix_us(clock_.wall_now()) / 1'000'000;
+    plan->options.keep_alive = std::chrono::seconds(settings_.keep_alive_seconds);
+    for (SequenceSpec& prompt : plan->prompts) {
+        prompt.priority = *priority;
+        prompt.cache_salt = request.headers.get(kCacheSaltHeader);
     }
+    plan->options.arrived_at = arrived_at;
+    if (*deadline) plan->options.deadline = arrived_at + **deadline;
+    return plan;
+}
+
+Status EngineService::admit(const net::HttpRequest& request,
+                            const Reply& reply,
+                            bool is_chat,
+                            std::string id) {
+    const SteadyTime arrived_at = clock_.steady_now();
+    const auto keep = count_in(num_active_);
+    RETURN_IF_ERROR(check_ready());
+    RETURN_IF_ERROR(check_epoch(request));
+    auto plan = this->plan(request, is_chat, arrived_at);
+    RETURN_IF_ERROR(plan);
+    GenerationOptions& options = plan->options;
+    options.id = std::move(id);
+    if (options.deadline && clock_.steady_now() >= *options.deadline) {
+        return Error{
+            ErrorCode::kGatewayTimeout, "the request's deadline passed before it was queued", {}};
+    }
+    metrics_.num_choices.observe(static_cast<double>(options.num_choices));
+    metrics_.max_tokens.observe(static_cast<double>(plan->prompts.front().max_tokens));
+    const auto slot = meter_->begin(options.id, {options.num_prompt_tokens, 0, 0, 0});
+    RETURN_IF_ERROR(slot);
+    const GenerationContext context{*tokenizer_, *loop_, *queue_, *meter_, metrics_, clock_};
+    const auto generation = std::make_shared<Generation>(std::move(options), context,
+                                                         plan->prompts.size(), reply, **slot, keep);
+    RETURN_IF_ERROR(generation->start(plan->prompts));
+    live_.add(generation);
     return {};
 }
 
-Result<SequenceSpec> EngineService::make_sequence(const CommonRequest& request,
-                                                  std::vector<TokenId> prompt,
-                                                  std::uint64_t seed) const {
-    const std::int64_t context = context_length();
-    const auto num_prompt = static_cast<std::int64_t>(prompt.size());
-    if (num_prompt == 0) return invalid_argument("'prompt': expected at least one token", "prompt");
-    for (const TokenId token : prompt) {
-        if (token >= info_.vocab_size) {
-            return invalid_argument("'prompt': token " + std::to_string(token) +
-                                        " is beyond the vocabulary of " +
-                                        std::to_string(info_.vocab_size),
-                                    "prompt");
-        }
-    }
-    const std::int64_t wanted = request.max_tokens.value_or(1);
-    if (num_prompt + wanted > context) {
-        return Error{ErrorCode::kContextLengthExceeded,
-                     "this model's context is " + std::to_string(context) +
-                         " tokens; the prompt has " + std::to_string(num_prompt) +
-                         " and max_tokens asks for " + std::to_string(wanted),
-                     request.max_tokens ? "max_tokens" : "messages"};
-    }
-    SequenceSpec spec;
-    spec.prompt = std::move(prompt);
-    spec.max_tokens = static_cast<std::int32_t>(
-        request.max_tokens ? wanted : std::min(card_.default_max_tokens, context - num_prompt));
-    spec.stop_tokens = {info_.eos_token};
-    spec.sampling.temperature = request.temperature.value_or(card_.default_temperature);
-    spec.sampling.top_p = request.top_p.value_or(card_.default_top_p);
-    spec.sampling.top_k = request.top_k.value_or(0);
-    spec.sampling.min_p = request.min_p.value_or(0.0F);
-    spec.sampling.repetition_penalty = request.repetition_penalty.value_or(1.0F);
-    spec.sampling.presence_penalty = request.presence_penalty.value_or(0.0F);
-    spec.sampling.frequency_penalty = request.frequency_penalty.value_or(0.0F);
-    spec.sampling.logit_bias = request.logit_bias;
-    spec.sampling.seed = seed;
-    spec.sampling.num_alternatives = request.top_logprobs.value_or(0);
-    return spec;
-}
-
-GenerationOptions EngineService::make_options(const CommonRequest& request,
-                                              const std::string& id,
-                                              bool is_metered) const {
-    GenerationOptions options;
-    options.id = id;
-    options.model = card_.id;
-    options.created_unix_s = to_unix_us(clock_.wall_now()) / 1'000'000;
-    options.is_stream = request.stream;
-    options.include_usage = request.include_usage;
-    options.is_metered = is_metered;
-    options.num_choices = request.n;
-    options.stop = request.stop;
-    if (request.top_logprobs) options.logprobs = request.logprobs_shape;
-    return options;
-}
-
-void EngineService::split_reasoning(ReasoningFormat format,
-                                    bool ends_with_tool_result,
-                                    GenerationOptions& options) const {
-    using Start = text::ReasoningSplitter::Start;
-    const bool is_inline_card = card_.reasoning_style == schema::ReasoningStyle::kInline;
-    options.reasoning = text::ReasoningTokens::of(*tokenizer_);
-    options.reasoning_start = ends_with_tool_result ? Start::kUndecided : Start::kReasoning;
-    options.reasoning_format = format != ReasoningFormat::kDefault ? format
-                               : is_inline_card                    ? ReasoningFormat::kInline
-                                                                   : ReasoningFormat::kSeparate;
-    if (!options.reasoning) options.reasoning_start = Start::kContent;
-}
-
-void EngineService::generate(const net::HttpRequest& http,
-                             const std::shared_ptr<net::HttpReply>& reply,
-                             bool is_chat) {
-    std::string id(http.headers.get(kRequestIdHeader));
+void EngineService::generate(const net::HttpRequest& request, const Reply& reply, bool is_chat) {
+    std::string id(request.headers.get(kRequestIdHeader));
     if (id.empty()) id = crypto::new_request_id(clock_.wall_now()).value();
-    const auto refuse = [&](const Error& error) { respond_error(*reply, id, error); };
-    const auto keep = count_in(num_active_);
-    if (state_ != EngineState::kReady) {
-        return refuse({ErrorCode::kUnavailable,
-                       "the engine is " + std::string(to_string(state_.load())),
-                       {}});
-    }
-    if (const Status status = check_epoch(http); !status) return refuse(status.error());
-
-    const bool is_metered = http.headers.get(kMeterHeader) == "1";
-    CommonRequest common;
-    std::vector<TokenId> prompt;
-    ReasoningFormat format = ReasoningFormat::kDefault;
-    bool ends_with_tool_result = false;
-    if (is_chat) {
-        auto request = parse_chat_request(http.body);
-        if (!request) return refuse(request.error());
-        prompt =
-            text::encode_prompt(*tokenizer_, text::render_chat(request->messages, request->tools));
-        format = request->reasoning_format;
-        ends_with_tool_result = request->messages.back().role == Role::kTool;
-        common = std::move(*request);
-    } else {
-        auto request = parse_completion_request(http.body);
-        if (!request) return refuse(request.error());
-        if (const auto* tokens = std::get_if<std::vector<TokenId>>(&request->prompt)) {
-            prompt = *tokens;
-        } else {
-            prompt = tokenizer_->encode(std::get<std::string>(request->prompt),
-                                        text::SpecialTokens::kPlain);
-            prompt.insert(prompt.begin(), info_.bos_token);
-        }
-        common = std::move(*request);
-    }
-    if (!is_metered && common.model != card_.id) {
-        return refuse({ErrorCode::kNotFound,
-                       "model '" + common.model + "' is not served here; '" + card_.id + "' is",
-                       "model"});
-    }
-    if (const Status status = check_supported(common); !status) return refuse(status.error());
-
-    const std::uint64_t seed = common.seed.value_or(random_seed());
-    auto sequence = make_sequence(common, std::move(prompt), seed);
-    if (!sequence) return refuse(sequence.error());
-    sequence->cache_salt = http.headers.get(kCacheSaltHeader);
-    const auto priority = parse_priority(http);
-    if (!priority) return refuse(priority.error());
-    sequence->priority = *priority;
-    GenerationOptions options = make_options(common, id, is_metered);
-    options.is_chat = is_chat;
-    options.seed = seed;
-    options.num_prompt_tokens = static_cast<TokenCount>(sequence->prompt.size());
-    if (is_chat && card_.reasoning == schema::ReasoningParser::kDeepseekR1)
-        split_reasoning(format, ends_with_tool_result, options);
-    const auto slot = meter_->begin(id, {options.num_prompt_tokens, 0, 0, 0});
-    if (!slot) return refuse(slot.error());
-    const GenerationContext context{*tokenizer_, *loop_, *queue_, *meter_};
-    const auto generation =
-        std::make_shared<Generation>(std::move(options), context, reply, **slot, keep);
-    if (const Status status = generation->start(*sequence); !status) return refuse(status.error());
+    const Status status = admit(request, reply, is_chat, id);
+    if (status) return;
+    metrics_.refuse(status.error().code);
+    respond_error(*reply, id, status.error());
 }
 
 }  // namespace turnpike::engine

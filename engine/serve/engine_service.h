@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,9 +16,15 @@
 #include "engine/api/status.h"
 #include "engine/core/step_loop.h"
 #include "engine/model/load.h"
+#include "engine/serve/engine_metrics.h"
 #include "engine/serve/engine_settings.h"
 #include "engine/serve/generation.h"
+#include "engine/serve/live_requests.h"
 #include "engine/serve/meter_file.h"
+#include "engine/serve/request_plan.h"
+#include "engine/serve/ticker.h"
+#include "engine/serve/token_rate.h"
+#include "engine/serve/watchdog.h"
 #include "engine/serve/work_queue.h"
 #include "engine/text/tokenizer.h"
 
@@ -25,14 +32,18 @@ namespace turnpike::engine {
 
 class EngineService {
   public:
+    // Called on a thread of its own, once, when the step thread hangs. Nothing can be finished any
+    // more: the process has to end.
+    using StuckHandler = std::function<void(const std::string& reason)>;
+
     EngineService(EngineSettings settings,
                   schema::ModelCard card,
                   std::unique_ptr<MeterFile> meter,
                   const Clock& clock,
-                  Log& log);
+                  Log& log,
+                  StuckHandler on_stuck);
 
-    // The server may ask from now on: everything but /health, /load and /meter is 503 until load()
-    // is done.
+    // The server may ask from now on: whatever needs the model is 503 until load() is done.
     void handle(const net::HttpRequest& request, const std::shared_ptr<net::HttpReply>& reply);
 
     // The ranks that share the model: before load(), when there are several. They outlive this.
@@ -53,22 +64,26 @@ class EngineService {
     std::int64_t num_active() const { return *num_active_; }
 
   private:
-    void generate(const net::HttpRequest& request,
-                  const std::shared_ptr<net::HttpReply>& reply,
-                  bool is_chat);
+    using Reply = std::shared_ptr<net::HttpReply>;
+
+    // False when there is no such route.
+    bool handle_get(std::string_view path, net::HttpReply& reply);
+    bool handle_post(const net::HttpRequest& request, const Reply& reply);
+    void get_health(net::HttpReply& reply) const;
+    void get_meter_entry(std::string_view id, net::HttpReply& reply) const;
+    void get_models(std::string_view id, net::HttpReply& reply) const;
+    void generate(const net::HttpRequest& request, const Reply& reply, bool is_chat);
+    Status admit(const net::HttpRequest& request, const Reply& reply, bool is_chat, std::string id);
+    Result<RequestPlan> plan(const net::HttpRequest& request,
+                             bool is_chat,
+                             SteadyTime arrived_at) const;
+    Status check_ready() const;
     Status check_epoch(const net::HttpRequest& request) const;
-    Status check_supported(const CommonRequest& request) const;
-    Result<SequenceSpec> make_sequence(const CommonRequest& request,
-                                       std::vector<TokenId> prompt,
-                                       std::uint64_t seed) const;
-    GenerationOptions make_options(const CommonRequest& request,
-                                   const std::string& id,
-                                   bool is_metered) const;
-    // Of a chat with a model that thinks: how thought and answer come apart.
-    void split_reasoning(ReasoningFormat format,
-                         bool ends_with_tool_result,
-                         GenerationOptions& options) const;
+    // Whether deadlines have passed, whether the step thread hangs, how fast it is.
+    void tick();
     Health health() const;
+    Load load_now() const;
+    ServedModel model() const;
     std::int64_t context_length() const;
     void respond_error(net::HttpReply& reply, const std::string& id, const Error& error) const;
 
@@ -78,6 +93,11 @@ class EngineService {
     RankLink ranks_;
     const Clock& clock_;
     Log& log_;
+    const StuckHandler on_stuck_;
+    const std::int64_t started_unix_s_;
+    EngineMetrics metrics_;
+    LiveRequests live_;
+    std::atomic<double> tokens_per_s_{0.0};
     std::atomic<EngineState> state_{EngineState::kLoading};
     mutable std::mutex reason_mutex_;
     std::string reason_;
@@ -90,6 +110,12 @@ class EngineService {
     std::unique_ptr<Runner> runner_;
     std::unique_ptr<WorkQueue> queue_;
     std::unique_ptr<StepLoop> loop_;
+
+    // Of tick().
+    Watchdog watchdog_;
+    TokenRate rate_;
+    bool is_stuck_ = false;
+    std::unique_ptr<Ticker> ticker_;
 };
 
 }  // namespace turnpike::engine

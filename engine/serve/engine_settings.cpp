@@ -1,5 +1,6 @@
 #include "engine/serve/engine_settings.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "config/schema/json_settings.h"
@@ -8,17 +9,34 @@
 namespace turnpike::engine {
 namespace {
 
+Status check_range(const char* name, std::int64_t found, std::int64_t low, std::int64_t high) {
+    if (found >= low && found <= high) return {};
+    return invalid_argument("'" + std::string(name) + "' expected " + std::to_string(low) + " to " +
+                                std::to_string(high) + ", found " + std::to_string(found),
+                            name);
+}
+
 Status validate(const EngineSettings& settings) {
-    if (settings.num_threads < 0 || settings.num_threads > 1024) {
-        return invalid_argument("'num_threads' expected 0 to 1024", "num_threads");
-    }
-    if (settings.ranks < 1 || settings.ranks > kMaxShmRanks) {
-        return invalid_argument("'ranks' expected 1 to " + std::to_string(kMaxShmRanks), "ranks");
-    }
-    if (settings.kv_tokens < 64)
-        return invalid_argument("'kv_tokens' expected at least 64", "kv_tokens");
-    if (settings.max_running < 1 || settings.max_running > 256) {
-        return invalid_argument("'max_running' expected 1 to 256", "max_running");
+    constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
+    constexpr std::int64_t kDaySeconds = 86'400;
+    RETURN_IF_ERROR(check_range("num_threads", settings.num_threads, 0, 1024));
+    RETURN_IF_ERROR(check_range("ranks", settings.ranks, 1, kMaxShmRanks));
+    RETURN_IF_ERROR(check_range("kv_tokens", settings.kv_tokens, 64, kLargest));
+    RETURN_IF_ERROR(check_range("max_running", settings.max_running, 1, 256));
+    RETURN_IF_ERROR(check_range("max_step_tokens", settings.max_step_tokens, 1, 65'536));
+    RETURN_IF_ERROR(check_range("speculative_tokens", settings.speculative_tokens, 0, 1));
+    RETURN_IF_ERROR(check_range("max_speculating", settings.max_speculating, 1, 256));
+    RETURN_IF_ERROR(check_range("watchdog_seconds", settings.watchdog_seconds, 0, kDaySeconds));
+    RETURN_IF_ERROR(check_range("keep_alive_seconds", settings.keep_alive_seconds, 0, kDaySeconds));
+    // Every running sequence has a row in each step, and with speculation a draft's row.
+    const std::int64_t needed = settings.max_running * (1 + settings.speculative_tokens);
+    if (settings.max_step_tokens < needed) {
+        return invalid_argument(
+            "'max_step_tokens' expected at least " + std::to_string(needed) +
+                ": one row for each of 'max_running' sequences" +
+                (settings.speculative_tokens > 0 ? " and one for its draft" : "") + ", found " +
+                std::to_string(settings.max_step_tokens),
+            "max_step_tokens");
     }
     return {};
 }
@@ -51,7 +69,13 @@ Result<EngineSettings> load_engine_settings(const std::string& path, std::int64_
     const std::string attention = file->text("attention", kTensor);
     settings.isa = file->text("isa", "auto");
     settings.kv_tokens = file->integer("kv_tokens", 32768);
-    settings.max_running = file->integer("max_running", 8);
+    settings.max_running = file->integer("max_running", settings.max_running);
+    settings.max_step_tokens = file->integer("max_step_tokens", settings.max_step_tokens);
+    settings.has_prefix_cache = file->boolean("prefix_cache", settings.has_prefix_cache);
+    settings.speculative_tokens = file->integer("speculative_tokens", settings.speculative_tokens);
+    settings.max_speculating = file->integer("max_speculating", settings.max_speculating);
+    settings.watchdog_seconds = file->integer("watchdog_seconds", settings.watchdog_seconds);
+    settings.keep_alive_seconds = file->integer("keep_alive_seconds", settings.keep_alive_seconds);
     RETURN_IF_ERROR(file->finish());
     auto address = net::parse_address(listen);
     RETURN_IF_ERROR(address);
@@ -65,13 +89,24 @@ Result<EngineSettings> load_engine_settings(const std::string& path, std::int64_
 
 std::string to_json(const EngineSettings& settings) {
     const bool is_tensor = settings.attention == AttentionLayout::kTensorParallel;
-    return nlohmann::ordered_json{
-        {"model_dir", settings.model_dir},           {"card", settings.card},
-        {"listen", net::to_string(settings.listen)}, {"epoch", settings.epoch.value()},
-        {"lock_file", settings.lock_file},           {"meter_file", settings.meter_file},
-        {"num_threads", settings.num_threads},       {"ranks", settings.ranks},
-        {"attention", is_tensor ? kTensor : kData},  {"isa", settings.isa},
-        {"kv_tokens", settings.kv_tokens},           {"max_running", settings.max_running}}
+    return nlohmann::ordered_json{{"model_dir", settings.model_dir},
+                                  {"card", settings.card},
+                                  {"listen", net::to_string(settings.listen)},
+                                  {"epoch", settings.epoch.value()},
+                                  {"lock_file", settings.lock_file},
+                                  {"meter_file", settings.meter_file},
+                                  {"num_threads", settings.num_threads},
+                                  {"ranks", settings.ranks},
+                                  {"attention", is_tensor ? kTensor : kData},
+                                  {"isa", settings.isa},
+                                  {"kv_tokens", settings.kv_tokens},
+                                  {"max_running", settings.max_running},
+                                  {"max_step_tokens", settings.max_step_tokens},
+                                  {"prefix_cache", settings.has_prefix_cache},
+                                  {"speculative_tokens", settings.speculative_tokens},
+                                  {"max_speculating", settings.max_speculating},
+                                  {"watchdog_seconds", settings.watchdog_seconds},
+                                  {"keep_alive_seconds", settings.keep_alive_seconds}}
         .dump(4);
 }
 

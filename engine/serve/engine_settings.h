@@ -24,6 +24,14 @@ struct EngineSettings {
     std::string isa = "auto";        // instruction set of the CPU kernels
     std::int64_t kv_tokens = 32768;  // of each rank's cache
     std::int64_t max_running = 8;
+    std::int64_t max_step_tokens = 512;  // rows of one step, of prompts and of answers
+    bool has_prefix_cache = true;
+    std::int64_t speculative_tokens = 0;  // drafts of a sequence in a step: 0 or 1
+    std::int64_t max_speculating = 8;     // no drafts while more sequences run
+    // A step that takes longer ends the process; 0 = never. A step of 512 prompt tokens of an 8B
+    // model takes over a minute on a laptop.
+    std::int64_t watchdog_seconds = 300;
+    std::int64_t keep_alive_seconds = 10;  // of silence on a stream before a comment; 0 = none
 };
 
 // num_ranks: instead of the file's, unless 0.

@@ -128,7 +128,14 @@ int serve(const std::string& config_file, std::int64_t num_ranks, bool only_chec
     options.address = settings->listen;
     options.num_threads = kNumHttpThreads;
     options.drain_timeout = kFlushLimit;
-    EngineService service(std::move(*settings), std::move(*card), std::move(*meter), clock, log);
+    // Not exit(): the step thread hangs and can be neither joined nor waited for. What it counted
+    // is in the meter file.
+    const auto end_process = [](const std::string& reason) {
+        std::fprintf(stderr, "turnpike-engine: %s\n", reason.c_str());
+        std::_Exit(1);
+    };
+    EngineService service(std::move(*settings), std::move(*card), std::move(*meter), clock, log,
+                          end_process);
     service.set_ranks((*ranks)->link());
     const auto handler = [&service](const net::HttpRequest& request,
                                     const std::shared_ptr<net::HttpReply>& reply) {

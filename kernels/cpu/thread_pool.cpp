@@ -31,7 +31,8 @@ std::uint32_t ThreadPool::wait_for_change(const std::atomic<std::uint32_t>& valu
 
 ThreadPool::ThreadPool(int num_threads)
     : num_spins_(num_threads <= num_allowed_cores() ? kSpins : 0),
-      taken_(static_cast<std::size_t>(num_threads)) {
+      taken_(static_cast<std::size_t>(num_threads)),
+      shares_(static_cast<std::size_t>(num_threads)) {
     CHECK(num_threads >= 1);
     for (int index = 1; index < num_threads; ++index) {
         workers_.emplace_back([this, index] { work(index); });

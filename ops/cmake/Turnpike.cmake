@@ -66,14 +66,20 @@ function(turnpike_executable)
     install(TARGETS ${ARG_NAME} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
-# turnpike_test(NAME n LABEL l SOURCES... DEPS...): a GoogleTest binary, each case a ctest test.
+# turnpike_test(NAME n LABEL l SOURCES... DEPS... [WHOLE]): a GoogleTest binary, each case a ctest test; WHOLE: the
+# binary is one ctest test, for cases that print a summary together.
 function(turnpike_test)
-    cmake_parse_arguments(ARG "" "NAME;LABEL" "SOURCES;DEPS" ${ARGN})
+    cmake_parse_arguments(ARG "WHOLE" "NAME;LABEL" "SOURCES;DEPS" ${ARGN})
     add_executable(${ARG_NAME} ${ARG_SOURCES})
     target_link_libraries(${ARG_NAME} PRIVATE turnpike_flags ${ARG_DEPS} GTest::gtest GTest::gmock GTest::gtest_main)
     target_compile_definitions(${ARG_NAME} PRIVATE
         TURNPIKE_SOURCE_DIR="${CMAKE_SOURCE_DIR}" TURNPIKE_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
     set_target_properties(${ARG_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+    if(ARG_WHOLE)
+        add_test(NAME ${ARG_NAME} COMMAND ${ARG_NAME} --gtest_brief=1)
+        set_tests_properties(${ARG_NAME} PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 900)
+        return()
+    endif()
     gtest_discover_tests(${ARG_NAME}
         TEST_PREFIX "${ARG_NAME}." DISCOVERY_MODE PRE_TEST PROPERTIES LABELS ${ARG_LABEL} TIMEOUT 300)
 endfunction()

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <mutex>
 
 #include "config/base/limits.h"
@@ -91,6 +92,19 @@ class ProcessDriverTest : public ::testing::Test {
     int num_exits_ = 0;
     std::unique_ptr<ProcessDriver> driver_;
 };
+
+TEST_F(ProcessDriverTest, WritesTheEnginesSettings) {
+    open();
+    ReplicaSpec drafting = spec(3);
+    drafting.speculative_tokens = 1;
+    ASSERT_TRUE(driver_->start(drafting));
+    std::ifstream file(dir_ + "/r/x-1-0/engine.json");
+    const std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+    EXPECT_NE(text.find("\"speculative_tokens\": 1"), std::string::npos) << text;
+    EXPECT_NE(text.find("\"epoch\": 3"), std::string::npos) << text;
+    ASSERT_TRUE(driver_->stop(drafting.id, StopHow::kKill));
+    wait_for_exit();
+}
 
 TEST_F(ProcessDriverTest, StartsOnceAndDrains) {
     open();

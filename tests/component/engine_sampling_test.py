@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from engine_test import ENGINE, MODEL, SOURCE, UnixConnection, poll
+from engine_fixture import ENGINE, MODEL, SOURCE, UnixConnection, poll
 
 CARD = SOURCE / "config/files/models/tiny-random.json"
 CONFIG = SOURCE / "config/files/models/tiny-random/config.json"

@@ -1,101 +1,16 @@
 """turnpike-engine over its Unix socket, on a synthetic checkpoint: answers, meter lines, cancelling, crashes."""
 
 import concurrent.futures
-import http.client
 import json
-import os
-import pathlib
 import signal
 import socket
 import subprocess
-import tempfile
-import time
 import unittest
 
-SOURCE = pathlib.Path(os.environ["TURNPIKE_SOURCE_DIR"])
-ENGINE = pathlib.Path(os.environ["TURNPIKE_BIN_DIR"]) / "turnpike-engine"
-MODEL = "turnpike/tiny-random"
+from engine_fixture import ENGINE, MODEL, EngineFixture, UnixConnection, poll
 
 
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(60)
-        self.sock.connect(self.path)
-
-
-def poll(condition, what, seconds=60):
-    deadline = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s for {what}")
-        os.sched_yield()
-
-
-class EngineTest(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory(prefix="tp-engine-")
-        cls.dir = pathlib.Path(cls.folder.name)
-        config = SOURCE / "config/files/models/tiny-random/config.json"
-        subprocess.run([ENGINE, "synth", "--config", config, "--seed", "1", "--out", cls.dir / "model"],
-                       check=True, stdout=subprocess.DEVNULL)
-
-    @classmethod
-    def tearDownClass(cls):
-        cls.folder.cleanup()
-
-    def setUp(self):
-        self.run = pathlib.Path(tempfile.mkdtemp(dir=self.dir))
-        self.socket = str(self.run / "s")
-        self.start(1)
-
-    def tearDown(self):
-        self.engine.kill()
-        self.engine.wait()
-
-    def start(self, epoch, **more):
-        settings = {"model_dir": str(self.dir / "model"), "card": str(SOURCE / "config/files/models/tiny-random.json"),
-                    "listen": f"unix:{self.socket}", "epoch": epoch, "lock_file": str(self.run / "lock"),
-                    "meter_file": str(self.run / "meter"), "num_threads": 1} | more
-        (self.run / "engine.json").write_text(json.dumps(settings))
-        self.engine = subprocess.Popen([ENGINE, "serve", "--config", self.run / "engine.json"], stderr=subprocess.DEVNULL)
-        poll(self.is_ready, "the engine to be ready")
-
-    def is_ready(self):
-        try:
-            return self.get("/health")["state"] == "ready"
-        except OSError:
-            return False
-
-    def get(self, path):
-        connection = UnixConnection(self.socket)
-        connection.request("GET", path)
-        body = json.loads(connection.getresponse().read())
-        connection.close()
-        return body
-
-    def post(self, body, **headers):
-        connection = UnixConnection(self.socket)
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
-        response = connection.getresponse()
-        text = response.read().decode()
-        connection.close()
-        return response.status, text
-
-    def chat(self, **fields):
-        return {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 8, "seed": 5, **fields}
-
-    def text_of(self, body):
-        return json.loads(self.post(body)[1])["choices"][0]["message"]["content"]
-
+class EngineTest(EngineFixture):
     def test_unary_answer_adds_up(self):
         status, text = self.post(self.chat())
         answer = json.loads(text)
@@ -153,9 +68,7 @@ class EngineTest(unittest.TestCase):
         """Six sequences of four blocks each at the end, in a cache of nine blocks."""
         bodies = [self.chat(seed=seed, max_tokens=200) for seed in range(6)]
         alone = [self.text_of(body) for body in bodies]
-        self.engine.kill()
-        self.engine.wait()
-        self.start(2, kv_tokens=9 * 64)
+        self.restart(2, kv_tokens=9 * 64)
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             self.assertEqual(list(pool.map(self.text_of, bodies)), alone)
         self.assertGreater(self.get("/load")["preemptions"], 0)
@@ -207,24 +120,6 @@ class EngineTest(unittest.TestCase):
         self.assertEqual(self.post(self.chat(), **{"x-request-id": "D"})[0], 409)
         self.assertEqual(self.get("/meter")["requests"], 1)
 
-    def open_stream(self, request_id, **fields):
-        """A metered stream that no end token ends, after its third event."""
-        body = self.chat(stream=True, logit_bias={"1": -100}, **fields)
-        connection = UnixConnection(self.socket)
-        connection.request("POST", "/v1/chat/completions", json.dumps(body), {"x-turnpike-meter": "1", "x-request-id": request_id})
-        response = connection.getresponse()
-        self.assertEqual(response.status, 200)
-        seen = b""
-        while seen.count(b"data:") < 3:
-            piece = response.read1(65536)
-            self.assertTrue(piece, seen)
-            seen += piece
-        return response, seen
-
-    def drain(self):
-        self.engine.send_signal(signal.SIGTERM)
-        return poll(lambda: (now := self.get("/health"))["state"] == "draining" and now, "the engine to drain")
-
     def test_a_stop_string_costs_the_same_every_time(self):
         full = self.text_of(self.chat(max_tokens=48))
         body = self.chat(max_tokens=48, stop=full[9:13])
@@ -235,9 +130,7 @@ class EngineTest(unittest.TestCase):
         self.assertEqual(self.get("/meter")["completion_tokens"] - 48, 20 * usages[0]["completion_tokens"])
 
     def test_sigterm_lets_a_stream_end(self):
-        self.engine.kill()
-        self.engine.wait()
-        self.start(2, max_running=9, kv_tokens=9 * 8192)
+        self.restart(2, max_running=9, kv_tokens=9 * 8192)
         # Far from its end until its client leaves: the engine drains for as long as is looked at.
         other, _ = self.open_stream("T0", max_tokens=8000, n=8)
         response, seen = self.open_stream("T1", max_tokens=1500)
@@ -254,10 +147,8 @@ class EngineTest(unittest.TestCase):
         self.assertEqual((entry["completion_tokens"], entry["final"]), (1500, True))
 
     def test_a_second_sigterm_ends_a_stream_with_an_error(self):
-        self.engine.kill()
-        self.engine.wait()
         # 128,000 tokens: still far from their end when the second signal comes.
-        self.start(2, max_running=16, kv_tokens=16 * 8192)
+        self.restart(2, max_running=16, kv_tokens=16 * 8192)
         response, seen = self.open_stream("T2", max_tokens=8000, n=8)
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             body = self.chat(max_tokens=8000, n=8, logit_bias={"1": -100})

@@ -38,9 +38,16 @@ struct Output {
     std::vector<std::uint32_t> bits;
 
     void take(const TokenEvent& event) {
-        tokens.push_back(event.token.value());
-        bits.push_back(std::bit_cast<std::uint32_t>(event.logprob));
-        for (const TokenLogprob& other : event.alternatives) {
+        for (const SampledToken& told : event.prompt_tokens)
+            take_logprobs(told.logprob, told.alternatives);
+        if (!event.token) return;
+        tokens.push_back(*event.token);
+        take_logprobs(event.logprob, event.alternatives);
+    }
+
+    void take_logprobs(float logprob, const std::vector<TokenLogprob>& alternatives) {
+        bits.push_back(std::bit_cast<std::uint32_t>(logprob));
+        for (const TokenLogprob& other : alternatives) {
             bits.push_back(static_cast<std::uint32_t>(other.token));
             bits.push_back(std::bit_cast<std::uint32_t>(other.logprob));
         }
@@ -139,6 +146,9 @@ std::vector<Request> random_requests(test::SeededRandom& random) {
         if (random.between(0, 3) == 0) spec.stop_tokens = {5};
         spec.choice_index = static_cast<std::int32_t>(random.between(0, 2));
         spec.sampling = random_sampling(random);
+        spec.wants_prompt_logprobs = random.between(0, 5) == 0;
+        if (random.between(0, 3) == 0)
+            spec.min_tokens = static_cast<std::int32_t>(random.between(1, spec.max_tokens));
         spec.priority = static_cast<std::int32_t>(random.between(0, 1));
         arrival +=
             random.between(0, 3) == 0 ? static_cast<int>(random.between(0, longest_pause)) : 0;

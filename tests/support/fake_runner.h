@@ -41,6 +41,7 @@ class FakeRunner final : public engine::Runner {
             CHECK(slice.num_draft_tokens < num_rows);
             next_position += num_rows - slice.num_draft_tokens;
             check_newest_row(slice);
+            if (slice.tells_prompt) tell_prompt(slice, result);
             if (slice.is_sampled) sample(slice, next_position, result);
         }
         submitted_.push_back(std::move(result));
@@ -92,6 +93,21 @@ class FakeRunner final : public engine::Runner {
     int num_submitted() const {
         const std::lock_guard lock(mutex_);
         return num_submitted_;
+    }
+
+    // Each prompt token's logprob is minus its position.
+    static void tell_prompt(const engine::SequenceSlice& slice, engine::StepResult& result) {
+        const auto num_rows = static_cast<std::int32_t>(slice.tokens.size());
+        for (std::int32_t row = 0; row < num_rows; ++row) {
+            const std::int32_t position = slice.first_position + row + 1;
+            if (position >= slice.num_prompt_tokens) return;
+            const TokenId token = row + 1 < num_rows
+                                      ? slice.tokens[static_cast<std::size_t>(row) + 1]
+                                      : slice.next_token;
+            CHECK(token != engine::kTokenInFlight);
+            result.prompt_tokens.push_back(
+                {slice.sequence, position, token, -static_cast<float>(position)});
+        }
     }
 
   private:

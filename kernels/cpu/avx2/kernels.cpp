@@ -135,12 +135,17 @@ struct Avx2 {
             _mm256_and_si256(pair, _mm256_set1_epi32(static_cast<int>(0xFFFF0000U))));
     }
 
-    // The byte that a left shift by kShift brings to the top, as f32 times 2^-120.
-    template <int kShift>
-    static F fp8_byte(I codes) {
-        const I top = _mm256_srai_epi32(_mm256_slli_epi32(codes, kShift), 4);
-        return _mm256_castsi256_ps(
-            _mm256_and_si256(top, _mm256_set1_epi32(static_cast<int>(0x87F00000U))));
+    // Four FP8 codes of each lane, byte 0 first, as f32 times 2^-120. Shifts of 16-bit halves move
+    // two codes at once: 9 operations, where moving each code alone takes 11.
+    static void fp8_values(I codes, F (&out)[4]) {
+        const I kept = _mm256_set1_epi32(static_cast<int>(0x87F087F0U));
+        const I upper = _mm256_set1_epi32(static_cast<int>(0xFFFF0000U));
+        const I odd = _mm256_and_si256(_mm256_srai_epi16(codes, 4), kept);
+        const I even = _mm256_and_si256(_mm256_srai_epi16(_mm256_slli_epi16(codes, 8), 4), kept);
+        out[0] = _mm256_castsi256_ps(_mm256_slli_epi32(even, 16));
+        out[1] = _mm256_castsi256_ps(_mm256_slli_epi32(odd, 16));
+        out[2] = _mm256_castsi256_ps(_mm256_and_si256(even, upper));
+        out[3] = _mm256_castsi256_ps(_mm256_and_si256(odd, upper));
     }
 };
 

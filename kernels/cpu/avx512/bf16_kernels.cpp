@@ -43,7 +43,7 @@ struct Bf16Tile {
                     acc.sum[m][v] = _mm512_dpbf16_ps(acc.sum[m][v], values[v], x);
             }
         }
-        acc.add_to(call.out, call.scale);
+        acc.add_to(call);
     }
 };
 
@@ -134,7 +134,7 @@ struct Fp8Tile {
                     acc.sum[m][v] = _mm512_dpbf16_ps(acc.sum[m][v], values[v], x);
             }
         }
-        acc.add_to(call.out, call.scale);
+        acc.add_to(call);
     }
 };
 

@@ -118,6 +118,14 @@ struct Avx512 {
         return _mm512_castsi512_ps(
             _mm512_and_si512(top, _mm512_set1_epi32(static_cast<int>(0x87F00000U))));
     }
+
+    // Four FP8 codes of each lane, byte 0 first, as f32 times 2^-120.
+    static void fp8_values(I codes, F (&out)[4]) {
+        out[0] = fp8_byte<24>(codes);
+        out[1] = fp8_byte<16>(codes);
+        out[2] = fp8_byte<8>(codes);
+        out[3] = fp8_byte<0>(codes);
+    }
 };
 
 }  // namespace

@@ -84,13 +84,11 @@ class AbsorbedChunk {
   private:
     template <class Body>
     void run_split(std::int64_t count, std::int64_t work, const Body& body) {
-        const auto run_part = [&](std::int64_t part, std::int64_t parts) {
-            Scratch& scratch = scratch_.of_thread[static_cast<std::size_t>(part)];
-            const std::int64_t end = count * (part + 1) / parts;
-            for (std::int64_t i = count * part / parts; i < end; ++i) body(i, scratch);
-        };
-        if (count * work < ThreadPool::kMinWork) return run_part(0, 1);
-        context_.threads.run_parts(run_part);
+        context_.threads.run_on_threads(
+            count, work, [&](std::int64_t thread, std::int64_t begin, std::int64_t end) {
+                Scratch& scratch = scratch_.of_thread[static_cast<std::size_t>(thread)];
+                for (std::int64_t i = begin; i < end; ++i) body(i, scratch);
+            });
     }
 
     // Per segment: for each head max, total and the weighted sum of latents.
@@ -179,32 +177,45 @@ class AbsorbedChunk {
             const std::int64_t seen =
                 std::min<std::int64_t>(kCacheBlockTokens, row.position + 1 - start);
             const std::byte* cached = call_.block(*row.slice, start);
+            const std::byte* next = b + 1 < segment.end_block
+                                        ? call_.block(*row.slice, start + kCacheBlockTokens)
+                                        : nullptr;
             for (std::int64_t h = 0; h < heads; h += table_.group_lanes)
-                score(work, segment.row, h, cached, seen, weights + h * weight_units, max + h,
-                      total + h, scales + h);
+                score(work, segment.row, h, {cached, h == 0 ? next : nullptr, seen},
+                      weights + h * weight_units, max + h, total + h, scales + h);
             add_values(work, cached, seen, weights, sums, scales, latents);
         }
     }
+
+    // A cache block: its rows, those of the block after it, and how many of its rows count.
+    struct Keys {
+        const std::byte* cached = nullptr;
+        const std::byte* next = nullptr;
+        std::int64_t seen = 0;
+    };
 
     // One block's weights of the heads from h on, and how they merge with what was summed before.
     void score(Work& work,
                std::int64_t row,
                std::int64_t h,
-               const std::byte* cached,
-               std::int64_t seen,
+               const Keys& keys,
                std::uint32_t* weights,
                float* max,
                float* total,
                MergeScales* scales) const {
         const std::int64_t lanes = head_lanes(h);
-        act_tile(table_, weights_ + (row * padded_heads_ + h) * query_units_, lanes, cached,
-                 call_.cache.row_bytes(), seen, shape_.cache_dim(), work.scores);
-        table_.transpose(reinterpret_cast<const std::uint32_t*>(work.scores), lanes, seen, lanes,
-                         reinterpret_cast<std::uint32_t*>(work.by_head), kCacheBlockTokens);
+        TileCall call = act_call(table_, weights_ + (row * padded_heads_ + h) * query_units_, lanes,
+                                 keys.cached, call_.cache.row_bytes(), keys.seen,
+                                 shape_.cache_dim(), work.scores);
+        call.is_x_streamed = true;
+        call.next_x = keys.next;
+        table_.tile(call);
+        table_.transpose(reinterpret_cast<const std::uint32_t*>(work.scores), lanes, keys.seen,
+                         lanes, reinterpret_cast<std::uint32_t*>(work.by_head), kCacheBlockTokens);
         const std::int64_t count = std::min(lanes, shape_.num_heads - h);
         const std::int64_t units = act_units(table_, kCacheBlockTokens);
         for (std::int64_t i = 0; i < count; ++i) {
-            const auto part = table_.softmax64(work.by_head + i * kCacheBlockTokens, seen,
+            const auto part = table_.softmax64(work.by_head + i * kCacheBlockTokens, keys.seen,
                                                shape_.softmax_scale, weights + i * units);
             scales[i] = merge_softmax(max[i], total[i], part);
         }

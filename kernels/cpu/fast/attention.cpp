@@ -52,14 +52,14 @@ void pack_act(const KernelTable& table,
     table.pack_rows(call);
 }
 
-void act_tile(const KernelTable& table,
-              const std::uint32_t* weights,
-              std::int64_t lanes,
-              const void* x,
-              std::int64_t x_stride_bytes,
-              std::int64_t rows,
-              std::int64_t k,
-              float* out) {
+TileCall act_call(const KernelTable& table,
+                  const std::uint32_t* weights,
+                  std::int64_t lanes,
+                  const void* x,
+                  std::int64_t x_stride_bytes,
+                  std::int64_t rows,
+                  std::int64_t k,
+                  float* out) {
     TileCall call;
     call.format = act_format(table);
     call.lanes = static_cast<int>(lanes);
@@ -70,7 +70,18 @@ void act_tile(const KernelTable& table,
     call.x_row_stride = x_stride_bytes;
     call.num_rows = rows;
     call.out = out;
-    table.tile(call);
+    return call;
+}
+
+void act_tile(const KernelTable& table,
+              const std::uint32_t* weights,
+              std::int64_t lanes,
+              const void* x,
+              std::int64_t x_stride_bytes,
+              std::int64_t rows,
+              std::int64_t k,
+              float* out) {
+    table.tile(act_call(table, weights, lanes, x, x_stride_bytes, rows, k, out));
 }
 
 MergeScales merge_softmax(float& max, float& total, const KernelTable::Softmax& part) {

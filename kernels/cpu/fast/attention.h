@@ -96,6 +96,14 @@ void pack_act(const KernelTable& table,
               std::uint32_t* to);
 
 // A product of act rows: x [rows, k] with units x_stride apart, weights [k units][lanes].
+TileCall act_call(const KernelTable& table,
+                  const std::uint32_t* weights,
+                  std::int64_t lanes,
+                  const void* x,
+                  std::int64_t x_stride_bytes,
+                  std::int64_t rows,
+                  std::int64_t k,
+                  float* out);
 void act_tile(const KernelTable& table,
               const std::uint32_t* weights,
               std::int64_t lanes,

@@ -71,17 +71,17 @@ void attend_head(const KernelTable& table,
 void attend_grouped(const Context& context, AttentionScratch& scratch, const GroupedCall& call) {
     check_call(call);
     for (const AttentionSlice& slice : call.slices) {
-        const auto run_part = [&](std::int64_t part, std::int64_t parts) {
-            const BlockSum::Shape shape = sum_shape(call.shape, slice);
-            Scratch& memory = scratch.of_thread[static_cast<std::size_t>(part)];
+        const BlockSum::Shape shape = sum_shape(call.shape, slice);
+        const std::int64_t head_work = shape.num_rows * kTokens * call.shape.head_dim;
+        const auto run_heads = [&](std::int64_t thread, std::int64_t begin, std::int64_t end) {
+            Scratch& memory = scratch.of_thread[static_cast<std::size_t>(thread)];
             Carver carver(memory.reserve(
                 static_cast<std::size_t>(BlockSum::num_bytes(context.table, shape))));
             BlockSum sum(context.table, shape, carver);
-            const std::int64_t end = call.shape.num_kv_heads * (part + 1) / parts;
-            for (std::int64_t h = call.shape.num_kv_heads * part / parts; h < end; ++h)
+            for (std::int64_t h = begin; h < end; ++h)
                 attend_head(context.table, call, slice, h, sum);
         };
-        context.threads.run_parts(run_part);
+        context.threads.run_on_threads(call.shape.num_kv_heads, head_work, run_heads);
     }
 }
 

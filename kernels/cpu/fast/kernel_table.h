@@ -15,17 +15,18 @@
 namespace turnpike::kernels::fast {
 
 inline constexpr std::int64_t kBlock = 128;  // k per block
+inline constexpr int kFp8Lanes = 64;         // output rows of a group of FP8 weights
 
 // How weights lie in memory, and the rows that go with them. A group's lanes are side by side:
 //   kF32:  [k][lanes] f32, rows in f32
 //   kBf16: [k / 2][lanes] pairs of BF16, rows as the instruction set likes (see is_paired)
 //   kFp8:  is_paired: [k / 2][64 lanes] pairs of codes, permuted as layout.h says;
-//          else [k / 4][lanes] four codes each. One scale per group and k block
+//          else [k / 4][64 lanes] four codes each. One scale per group and k block
 enum class Format : std::uint8_t { kF32, kBf16, kFp8 };
 
 struct TileCall {
     Format format = Format::kF32;
-    int lanes = 0;                       // multiple of vector_lanes, at most group_lanes
+    int lanes = 0;  // multiple of vector_lanes, at most group_lanes; kFp8Lanes for kFp8
     const std::byte* weights = nullptr;  // of the group, at its first k block; 64-byte aligned
     const float* scales = nullptr;       // one per k block; null = 1
     std::int64_t k = 0;
@@ -34,6 +35,12 @@ struct TileCall {
     std::int64_t x_row_stride = 0;
     std::int64_t num_rows = 0;
     float* out = nullptr;  // [num_rows][lanes], overwritten
+    // For rows that come from memory and weights that stay in the cache: each few rows go through
+    // all of k, while the rows after them are fetched; after the last ones those at next_x, which
+    // a later call reads (null: none). The result is the same. For weights that a tile reads as
+    // they are: kF32, and kBf16 when is_paired.
+    bool is_x_streamed = false;
+    const std::byte* next_x = nullptr;
 };
 
 struct PackCall {
@@ -50,7 +57,7 @@ struct PackCall {
 struct KernelTable {
     CpuIsa isa = CpuIsa::kScalar;
     int vector_lanes = 0;  // f32 values in a register
-    int group_lanes = 0;   // output rows of a group
+    int group_lanes = 0;   // output rows of a group, but for kFp8
     // Rows for kBf16 and kFp8 are pairs of BF16 in 32 bits, else f32.
     bool is_paired = false;
 
@@ -152,6 +159,11 @@ inline const KernelTable& table_of(CpuIsa isa) {
 // Bytes of one 32-bit unit of a packed row hold this many k.
 inline std::int64_t k_per_unit(const KernelTable& table, Format format) {
     return table.is_paired && format != Format::kF32 ? 2 : 1;
+}
+
+// Output rows of a group of weights.
+inline int lanes_of(const KernelTable& table, Format format) {
+    return format == Format::kFp8 ? kFp8Lanes : table.group_lanes;
 }
 
 // Of cache rows and of what attention computes with: pairs of BF16, or f32.

@@ -40,36 +40,44 @@ std::vector<Load> sort_by_expert(const Routing& routing, std::span<const MlpWeig
     return all;
 }
 
-// Splits the groups of all loads into one contiguous share for each thread, of about equal cost.
-// body(load, begin, end) handles groups of one load. groups: of each load.
+// Runs body(load, begin, end) over the groups of all loads, each thread's first share being of
+// about equal cost. groups: of each load. Item i is group i % groups of load i / groups.
 template <class Body>
 void run_by_cost(const Context& context,
                  const std::vector<Load>& loads,
                  std::int64_t groups,
                  std::int64_t work_of_row,
                  const Body& body) {
-    constexpr std::int64_t kWeightRows = 4;  // reading a weight costs about as much as four rows
+    static constexpr std::int64_t kWeightRows =
+        4;  // reading a weight costs about as much as four rows
+    const auto cost_of = [](const Load& load) {
+        return std::max(load.num_rows(), std::int64_t{kWeightRows});
+    };
     std::int64_t total = 0;
-    for (const Load& load : loads) total += groups * std::max(load.num_rows(), kWeightRows);
-    const auto run_part = [&](std::int64_t part, std::int64_t parts) {
-        std::int64_t before = 0;
-        const std::int64_t from = total * part / parts;
-        const std::int64_t to = total * (part + 1) / parts;
+    for (const Load& load : loads) total += groups * cost_of(load);
+    const std::int64_t count = groups * static_cast<std::int64_t>(loads.size());
+    // The first item before which at least the part's share of the cost lies.
+    const auto begin_of = [&](std::int64_t part, std::int64_t parts) {
+        std::int64_t rest = total * part / parts;
+        std::int64_t item = 0;
         for (const Load& load : loads) {
-            const std::int64_t cost = std::max(load.num_rows(), kWeightRows);
-            // Group g belongs to the part in which its cost begins.
-            const auto first_at = [&](std::int64_t limit) {
-                const std::int64_t inside = std::max<std::int64_t>(limit - before, 0);
-                return std::min((inside + cost - 1) / cost, groups);
-            };
-            const std::int64_t begin = first_at(from);
-            const std::int64_t end = first_at(to);
-            if (begin < end) body(load, begin, end);
-            before += groups * cost;
+            const std::int64_t cost = cost_of(load);
+            const std::int64_t inside = std::min((rest + cost - 1) / cost, groups);
+            item += inside;
+            if (inside < groups) break;
+            rest = std::max<std::int64_t>(0, rest - groups * cost);
+        }
+        return item;
+    };
+    const auto run_items = [&](std::int64_t, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t item = begin; item < end;) {
+            const std::int64_t load = item / groups;
+            const std::int64_t stop = std::min(end, (load + 1) * groups);
+            body(loads[static_cast<std::size_t>(load)], item - load * groups, stop - load * groups);
+            item = stop;
         }
     };
-    if (total * work_of_row < ThreadPool::kMinWork) return run_part(0, 1);
-    context.threads.run_parts(run_part);
+    context.threads.run_shares(count, total * work_of_row / count, begin_of, run_items);
 }
 
 // One group of gate and the same of up: silu(gate) * up of the load's rows, to `middle`.

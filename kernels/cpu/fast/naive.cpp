@@ -133,15 +133,15 @@ class NaiveHeads {
 void attend_naive(const Context& context, AttentionScratch& scratch, const AttentionCall& call) {
     check_call(call);
     for (const AttentionSlice& slice : call.slices) {
-        const auto run_part = [&](std::int64_t part, std::int64_t parts) {
-            Scratch& memory = scratch.of_thread[static_cast<std::size_t>(part)];
+        const std::int64_t head_work = slice.num_rows * kTokens * call.shape.query_dim();
+        const auto run_heads = [&](std::int64_t thread, std::int64_t begin, std::int64_t end) {
+            Scratch& memory = scratch.of_thread[static_cast<std::size_t>(thread)];
             const Carver carver(
                 memory.reserve(NaiveHeads::num_bytes(context.table, call.shape, slice)));
             NaiveHeads heads(context.table, call, slice, carver);
-            const std::int64_t end = call.shape.num_heads * (part + 1) / parts;
-            for (std::int64_t h = call.shape.num_heads * part / parts; h < end; ++h) heads.run(h);
+            for (std::int64_t h = begin; h < end; ++h) heads.run(h);
         };
-        context.threads.run_parts(run_part);
+        context.threads.run_on_threads(call.shape.num_heads, head_work, run_heads);
     }
 }
 

@@ -146,7 +146,7 @@ struct Packer {
         out.format_ = format;
         out.is_coded_ = is_coded;
         out.is_paired_ = context.table.is_paired;
-        out.lanes_ = context.table.group_lanes;
+        out.lanes_ = lanes_of(context.table, format);
         out.rows_ = source.rows;
         out.cols_ = source.cols;
         out.blocks_ = (source.cols + kBlock - 1) / kBlock;

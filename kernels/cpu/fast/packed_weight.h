@@ -1,4 +1,4 @@
-// Weights in tiles: groups of `group_lanes` output rows, a group in one run of memory, so that a
+// Weights in tiles: groups of lanes_of() output rows, a group in one run of memory, so that a
 // thread streams its share from front to back. FP8 stays FP8, with one scale per group and k block.
 #pragma once
 

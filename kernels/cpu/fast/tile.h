@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "kernels/cpu/fast/kernel_table.h"
@@ -21,6 +22,7 @@ struct BlockCall {
     std::int64_t x_row_stride;
     float scale;
     float* out;  // += scale * sum
+    std::int64_t out_row_stride;
 };
 
 using BlockFunction = void (*)(const BlockCall&);
@@ -44,7 +46,7 @@ void run_block(BlockCall call, std::int64_t num_rows) {
     for (std::int64_t row = 0; row < num_rows; row += chunk) {
         const std::int64_t count = std::min(chunk, num_rows - row);
         call.x = x + row * call.x_row_stride;
-        call.out = out + row * NV * Kernel::kLanes;
+        call.out = out + row * call.out_row_stride;
         pick_rows<Kernel, NV>(count, std::make_index_sequence<kMax>())(call);
     }
 }
@@ -63,11 +65,65 @@ void run_block_lanes(const BlockCall& call, std::int64_t num_rows, int lanes) {
     }
 }
 
+// Asks for one k block of some rows, which lie `stride` apart.
+inline void fetch_rows(const std::byte* x, std::int64_t stride, std::int64_t rows, std::int64_t n) {
+    constexpr std::int64_t kLine = 64;
+    for (std::int64_t m = 0; m < rows; ++m) {
+        for (std::int64_t at = 0; at < n; at += kLine) __builtin_prefetch(x + m * stride + at);
+    }
+}
+
+// See TileCall::is_x_streamed. block_bytes: of the weights.
+template <class Kernel>
+void run_streamed(const TileCall& call, std::int64_t block_bytes) {
+    const std::int64_t most = Kernel::max_rows(call.lanes / Kernel::kLanes);
+    const std::int64_t num_chunks = (call.num_rows + most - 1) / most;
+    const std::int64_t chunk = (call.num_rows + num_chunks - 1) / num_chunks;
+    for (std::int64_t row = 0; row < call.num_rows; row += chunk) {
+        const std::int64_t count = std::min(chunk, call.num_rows - row);
+        const std::byte* x = call.x + row * call.x_row_stride;
+        const bool is_last = row + count == call.num_rows;
+        const std::byte* next = is_last ? call.next_x : x + count * call.x_row_stride;
+        std::int64_t block = 0;
+        for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
+            const std::int64_t at = block * call.x_block_stride;
+            if (next != nullptr) {
+                const std::int64_t bytes =
+                    call.x_block_stride * std::min(kBlock, call.k - k) / kBlock;
+                fetch_rows(next + at, call.x_row_stride, count, bytes);
+            }
+            run_block_lanes<Kernel>(
+                {call.weights + block * block_bytes, std::min(kBlock, call.k - k), x + at,
+                 call.x_row_stride, Kernel::kScaleFactor, call.out + row * call.lanes, call.lanes},
+                count, call.lanes);
+        }
+    }
+}
+
+// One row and a whole group, as in decoding one sequence: inlined, with what block() keeps in
+// registers set up once.
+template <class Kernel>
+void run_one_row(const TileCall& call, std::int64_t block_bytes) {
+    std::int64_t block = 0;
+    for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
+        const float scale = call.scales != nullptr ? call.scales[block] : 1.0F;
+        Kernel::template block<4, 1>({call.weights + block * block_bytes,
+                                      std::min(kBlock, call.k - k),
+                                      call.x + block * call.x_block_stride, call.x_row_stride,
+                                      scale * Kernel::kScaleFactor, call.out, call.lanes});
+    }
+}
+
 // Direct reads the stored format, Unpacked what Unpack writes to a scratch; above kDirectRows rows
 // the conversion is paid once instead of once per chunk.
 template <class Direct, class Unpacked, int kDirectRows>
 void run_tile(const TileCall& call, std::int64_t block_bytes) {
     std::fill_n(call.out, call.num_rows * call.lanes, 0.0F);
+    if (call.num_rows == 1 && call.lanes == 4 * Direct::kLanes)
+        return run_one_row<Direct>(call, block_bytes);
+    if constexpr (std::is_same_v<Direct, Unpacked>) {
+        if (call.is_x_streamed) return run_streamed<Direct>(call, block_bytes);
+    }
     alignas(64) std::byte scratch[Direct::kScratchBytes];
     std::int64_t block = 0;
     for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
@@ -76,7 +132,8 @@ void run_tile(const TileCall& call, std::int64_t block_bytes) {
                        call.x + block * call.x_block_stride,
                        call.x_row_stride,
                        (call.scales != nullptr ? call.scales[block] : 1.0F) * Direct::kScaleFactor,
-                       call.out};
+                       call.out,
+                       call.lanes};
         if (call.num_rows <= kDirectRows) {
             run_block_lanes<Direct>(part, call.num_rows, call.lanes);
             continue;

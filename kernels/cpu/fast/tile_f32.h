@@ -23,11 +23,11 @@ struct Accumulators {
         }
     }
 
-    void add_to(float* out, float scale) const {
-        const typename V::F factor = V::broadcast(scale);
+    void add_to(const BlockCall& call) const {
+        const typename V::F factor = V::broadcast(call.scale);
         for (int m = 0; m < MR; ++m) {
             for (int v = 0; v < NV; ++v) {
-                float* to = out + (m * NV + v) * V::kLanes;
+                float* to = call.out + m * call.out_row_stride + v * V::kLanes;
                 V::store(to, V::fma(sum[m][v], factor, V::load(to)));
             }
         }
@@ -58,7 +58,7 @@ struct F32Tile {
                     acc.sum[m][v] = V::fma(values[v], factor, acc.sum[m][v]);
             }
         }
-        acc.add_to(call.out, call.scale);
+        acc.add_to(call);
     }
 };
 
@@ -102,55 +102,81 @@ struct Bf16ToF32Tile {
                 }
             }
         }
-        acc.add_to(call.out, call.scale);
+        acc.add_to(call);
     }
 };
 
+// FP8 weights, in groups of kFp8Lanes: enough chains of multiply-adds for one row to hide their
+// latency. More rows than two pay the conversion once, in parts of a group that fit the L1 cache.
 template <class V>
 struct Fp8ToF32Tile {
-    static constexpr int kLanes = V::kLanes;
-    static constexpr int kScratchBytes = static_cast<int>(kBlock) * 4 * V::kLanes * 4;
-    static constexpr float kScaleFactor = kFp8ScaleFactor;
-
-    static constexpr int max_rows(int) { return 1; }
+    static constexpr int kVectors = kFp8Lanes / V::kLanes;
+    static constexpr int kPartVectors = 4;
+    static constexpr int kPartLanes = kPartVectors * V::kLanes;
+    static constexpr std::int64_t kDirectRows = 2;
 
     // Four codes of each lane to four vectors, k ascending.
-    static void decode(typename V::I codes, typename V::F (&out)[4]) {
-        out[0] = V::template fp8_byte<24>(codes);
-        out[1] = V::template fp8_byte<16>(codes);
-        out[2] = V::template fp8_byte<8>(codes);
-        out[3] = V::template fp8_byte<0>(codes);
-    }
-
-    static void unpack(const BlockCall& call, std::byte* scratch) {
+    static void one_row(const BlockCall& call) {
+        Accumulators<V, kVectors, 1> acc;
         const auto* w = reinterpret_cast<const std::uint32_t*>(call.weights);
-        auto* to = reinterpret_cast<float*>(scratch);
-        constexpr int kRow = 4 * V::kLanes;
-        for (std::int64_t k = 0; k < call.k; k += 4, w += kRow, to += 4 * kRow) {
-            for (int v = 0; v < 4; ++v) {
-                typename V::F values[4];
-                decode(V::load_bits(w + v * V::kLanes), values);
-                for (int i = 0; i < 4; ++i) V::store(to + i * kRow + v * V::kLanes, values[i]);
-            }
-        }
-    }
-
-    template <int NV, int MR>
-    static void block(const BlockCall& call) {
-        Accumulators<V, NV, MR> acc;
-        const auto* w = reinterpret_cast<const std::uint32_t*>(call.weights);
-        for (std::int64_t k = 0; k < call.k; k += 4, w += NV * V::kLanes) {
+        for (std::int64_t k = 0; k < call.k; k += 4, w += kFp8Lanes) {
             const auto* x = reinterpret_cast<const float*>(call.x) + k;
             const typename V::F factors[4] = {V::broadcast(x[0]), V::broadcast(x[1]),
                                               V::broadcast(x[2]), V::broadcast(x[3])};
-            for (int v = 0; v < NV; ++v) {
+            for (int v = 0; v < kVectors; ++v) {
                 typename V::F values[4];
-                decode(V::load_bits(w + v * V::kLanes), values);
+                V::fp8_values(V::load_bits(w + v * V::kLanes), values);
                 for (int i = 0; i < 4; ++i)
                     acc.sum[0][v] = V::fma(values[i], factors[i], acc.sum[0][v]);
             }
         }
-        acc.add_to(call.out, call.scale);
+        acc.add_to(call);
+    }
+
+    // The lanes from w on of a block to [k][kPartLanes] f32.
+    static void unpack(const std::uint32_t* w, std::int64_t k_end, float* to) {
+        for (std::int64_t k = 0; k < k_end; k += 4, w += kFp8Lanes, to += 4 * kPartLanes) {
+            for (int v = 0; v < kPartVectors; ++v) {
+                typename V::F values[4];
+                V::fp8_values(V::load_bits(w + v * V::kLanes), values);
+                for (int i = 0; i < 4; ++i)
+                    V::store(to + i * kPartLanes + v * V::kLanes, values[i]);
+            }
+        }
+    }
+
+    static void many_rows(BlockCall call, std::int64_t num_rows) {
+        alignas(64) float scratch[kBlock * kPartLanes];
+        const auto* w = reinterpret_cast<const std::uint32_t*>(call.weights);
+        call.weights = reinterpret_cast<const std::byte*>(scratch);
+        for (int lane = 0; lane < kFp8Lanes; lane += kPartLanes, call.out += kPartLanes) {
+            unpack(w + lane, call.k, scratch);
+            run_block<F32Tile<V>, kPartVectors>(call, num_rows);
+        }
+    }
+
+    static void run(const TileCall& call) {
+        std::fill_n(call.out, call.num_rows * kFp8Lanes, 0.0F);
+        std::int64_t block = 0;
+        for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
+            const float scale = call.scales != nullptr ? call.scales[block] : 1.0F;
+            BlockCall part{call.weights + block * kBlock * kFp8Lanes,
+                           std::min(kBlock, call.k - k),
+                           call.x + block * call.x_block_stride,
+                           call.x_row_stride,
+                           scale * kFp8ScaleFactor,
+                           call.out,
+                           kFp8Lanes};
+            if (call.num_rows > kDirectRows) {
+                many_rows(part, call.num_rows);
+                continue;
+            }
+            for (std::int64_t m = 0; m < call.num_rows; ++m) {
+                one_row(part);
+                part.x += call.x_row_stride;
+                part.out += kFp8Lanes;
+            }
+        }
     }
 };
 
@@ -181,7 +207,7 @@ void tile_f32(const TileCall& call) {
         case Format::kBf16:
             return run_tile<Bf16ToF32Tile<V>, F32Tile<V>, 2>(call, bytes * 2);
         case Format::kFp8:
-            return run_tile<Fp8ToF32Tile<V>, F32Tile<V>, 2>(call, bytes);
+            return Fp8ToF32Tile<V>::run(call);
     }
 }
 

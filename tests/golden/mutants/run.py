@@ -1,13 +1,16 @@
 """Plants one error at a time and sees the named test fail: what the tests of exactness are worth.
 
-    python3 tests/golden/mutants/run.py [NAME ...]
+    python3 tests/golden/mutants/run.py [--tree FOLDER] [NAME ...]
 
-Works on a copy of the tree in a temporary folder, so the working tree stays as it is. Each mutant
+Works on a copy of the tree in a temporary folder, so the working tree stays as it is; --tree keeps
+the copy, and its build, for the next run. Each mutant
 replaces one text in one file, rebuilds one test and expects the filtered cases to fail; before, the
 same cases pass unchanged. Prints a table and exits 1 when a mutant survives. Takes some minutes: no
 part of the normal suite. ops/docs/mutants.md has the last table.
 """
 
+import argparse
+import contextlib
 import pathlib
 import shutil
 import subprocess
@@ -17,13 +20,16 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 GOLDEN = "golden_logits"
 MATCH = "Cases/Logits.MatchTheIndependentImplementation/"
+INSIDE = "Cases/Layers.MatchTheIndependentImplementation/"
+TEXT = "unit_engine_text"
+MODEL = "unit_engine_model"
 
 # name: (file, text, replacement, test binary, its filter)
 MUTANTS = {
     "attn_factor ignored": (
         "engine/model/qwen3_config.cpp",
-        "yarn_mscale(config.yarn.factor, 1.0) * attn_factor",
-        "yarn_mscale(config.yarn.factor, 1.0) * (0.0 * attn_factor + 1.0)",
+        'const double attn_factor = optional_number(scaling, "attn_factor", 1.0);',
+        "const double attn_factor = 1.0;",
         GOLDEN,
         MATCH + "qwen3_distill",
     ),
@@ -120,6 +126,115 @@ MUTANTS = {
         "unit_kernels_cpu_reference",
         "ReferenceBackend.*",
     ),
+    "MLA's cosines and sines scaled by mscale": (
+        "engine/model/deepseek_model.cpp",
+        "make_rope_rows(rope_frequencies_, rows.positions);\n"
+        "    const MatrixView hidden",
+        "make_rope_rows(rope_frequencies_, rows.positions, 1.3688879454);\n"
+        "    const MatrixView hidden",
+        GOLDEN,
+        MATCH + "deepseek_v3_tiny",
+    ),
+    "YaRN's frequencies left as they are": (
+        "kernels/api/rope.cpp",
+        "const bool is_scaled = params.factor > 1.0;",
+        "const bool is_scaled = params.factor > 1e9;",
+        GOLDEN,
+        MATCH + "qwen3_far",
+    ),
+    "latents' norms with the config's epsilon": (
+        "engine/model/deepseek_model.cpp",
+        "backend_.rms_norm(latent, *weights.kv_a_norm, kLatentEpsilon, latent);",
+        "backend_.rms_norm(latent, *weights.kv_a_norm, config_.rms_epsilon, latent);",
+        GOLDEN,
+        MATCH + "deepseek_v3_odd",
+    ),
+    "groups ranked by their best expert": (
+        "kernels/cpu/reference/moe.cpp",
+        "sums.push_back(best + second);",
+        "sums.push_back(best + 0.0F * second);",
+        GOLDEN,
+        INSIDE + "deepseek_v3_groups",
+    ),
+    "shared expert scaled as the routed ones": (
+        "kernels/cpu/reference/moe.cpp",
+        "to[c] += sum + always[c];",
+        "to[c] += sum + 2.5F * always[c];",
+        GOLDEN,
+        INSIDE + "deepseek_v3_tiny",
+    ),
+    "spaces swallowed by the tokenizer": (
+        "engine/text/byte_level.cpp",
+        "    for (const char c : bytes) {\n",
+        "    for (const char c : bytes) {\n        if (c == ' ') continue;\n",
+        TEXT,
+        "Tokenizer.*",
+    ),
+    "tools left out of the prompt": (
+        "engine/text/chat_template.cpp",
+        "if (!tools.empty()) describe",
+        "if (tools.size() > 99) describe",
+        TEXT,
+        "ChatTemplate.*",
+    ),
+    "a token that the tokenizer lacks dropped": (
+        "engine/text/chat_template.cpp",
+        "            plain += piece.text;",
+        "            if (!piece.is_template) plain += piece.text;",
+        TEXT,
+        "ChatTemplate.*",
+    ),
+    "assistant opened only when asked": (
+        "engine/text/chat_template.cpp",
+        "        token(special::kAssistant);\n        opens_assistant_ = true;",
+        "        opens_assistant_ = false;",
+        TEXT,
+        "ChatTemplate.*",
+    ),
+    "assistant opened after tool results": (
+        "engine/text/chat_template.cpp",
+        "if (close_outputs()) return;",
+        "close_outputs();",
+        TEXT,
+        "ChatTemplate.*",
+    ),
+    "two BOS": (
+        "engine/text/chat_template.cpp",
+        "    std::vector<TokenId> tokens;\n    std::string plain;",
+        "    std::vector<TokenId> tokens{tokenizer.find_special(special::kBos).value()};\n"
+        "    std::string plain;",
+        TEXT,
+        "ChatTemplate.*",
+    ),
+    "thinking opened for the model": (
+        "engine/text/chat_template.cpp",
+        "        token(special::kAssistant);\n        opens_assistant_ = true;",
+        "        token(special::kAssistant);\n        plain(\"<think>\\n\");\n"
+        "        opens_assistant_ = true;",
+        TEXT,
+        "ChatTemplate.*",
+    ),
+    "the weekday of the model card's example": (
+        "engine/text/prompt_wording.cpp",
+        "words.weekdays[weekday.c_encoding()]",
+        "words.weekdays[(weekday.c_encoding() + 5) % 7]",
+        TEXT,
+        "PromptWording.*",
+    ),
+    "an odd number of heads on a rank": (
+        "engine/model/deepseek_blueprint.cpp",
+        "config_.is_fp8 ? kernels::kFp8Block /",
+        "config_.vocab_size < 0 ? kernels::kFp8Block /",
+        MODEL,
+        "MemoryPlan.*",
+    ),
+    "head_dim from the hidden size": (
+        "engine/model/qwen3_config.cpp",
+        ": kHeadDim;",
+        ": kHeadDim * 0 + config.hidden_size / shape.num_heads;",
+        MODEL,
+        "Qwen3Config.*",
+    ),
 }
 
 
@@ -142,14 +257,26 @@ def failures(tree, test, cases):
     return sorted({name.split(" (")[0] for name in found if "." in name})
 
 
-def main():
-    names = sys.argv[1:] or list(MUTANTS)
-    survivors = []
+@contextlib.contextmanager
+def copied_tree(kept):
+    if kept is not None and kept.exists():
+        yield kept
+        return
     with tempfile.TemporaryDirectory() as folder:
-        tree = pathlib.Path(folder) / "tree"
+        tree = kept or pathlib.Path(folder) / "tree"
         shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns("build", ".git"))
+        yield tree
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--tree", type=pathlib.Path, help="folder for the copy, kept")
+    parser.add_argument("names", nargs="*", default=list(MUTANTS))
+    arguments = parser.parse_args()
+    survivors = []
+    with copied_tree(arguments.tree) as tree:
         subprocess.run(["cmake", "--preset", "dev"], cwd=tree, check=True, capture_output=True)
-        for name in names:
+        for name in arguments.names:
             file, text, replacement, test, cases = MUTANTS[name]
             path = tree / file
             original = path.read_text()

@@ -164,6 +164,41 @@ DENSE2 = {
     "num_nextn_predict_layers": 0,
     "vocab_size": 320,
 }
+# What the published config does not vary: another epsilon, which the norms over latents ignore,
+# mscale other than 1, a factor that is no integer, routing weights as they are, odd widths all over.
+ODD = {
+    **TINY,
+    "hidden_size": 117,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 3,
+    "num_key_value_heads": 3,
+    "q_lora_rank": 61,
+    "kv_lora_rank": 45,
+    "qk_nope_head_dim": 35,
+    "qk_rope_head_dim": 22,
+    "v_head_dim": 27,
+    "intermediate_size": 131,
+    "moe_intermediate_size": 33,
+    "n_routed_experts": 15,
+    "num_experts_per_tok": 5,
+    "n_group": 3,
+    "norm_topk_prob": False,
+    "routed_scaling_factor": 0.3,
+    "rms_norm_eps": 1e-3,
+    "rope_theta": 500000,
+    "rope_scaling": {
+        "rope_type": "yarn",
+        "factor": 10.5,
+        "original_max_position_embeddings": 16,
+        "beta_fast": 16,
+        "beta_slow": 2,
+        "mscale": 0.707,
+        "mscale_all_dim": 0.707,
+    },
+    "max_position_embeddings": 168,
+    "num_nextn_predict_layers": 0,
+    "vocab_size": 333,
+}
 # Beyond the original context: no experts, whose near ties would decide over thousands of tokens.
 LONG = {
     **TINY,
@@ -187,6 +222,7 @@ CASES = {
     "uneven": (UNEVEN, 70, 0),
     "groups": (GROUPS, 130, 0),
     "dense2": (DENSE2, 70, 0),
+    "odd": (ODD, 130, 0),
     "long": (LONG, 4200, 4130),
 }
 
@@ -223,7 +259,12 @@ def dequantised_weights(checkpoint):
 
 
 def load_oracle(config, checkpoint):
-    plain = {key: value for key, value in config.items() if key != "quantization_config"}
+    # transformers' own defaults are the published model's: what the case leaves out has to be said.
+    plain = {"q_lora_rank": None, "rope_scaling": None, **config}
+    plain.pop("quantization_config", None)
+    if scaling := plain["rope_scaling"]:
+        wanted = scaling["factor"] * scaling["original_max_position_embeddings"]
+        assert config["max_position_embeddings"] == wanted
     hf_config = DeepseekV3Config(**plain, attn_implementation="eager", torch_dtype="float32")
     model = DeepseekV3ForCausalLM(hf_config).eval()
     first_mtp = f"model.layers.{config['num_hidden_layers']}."
@@ -234,26 +275,32 @@ def load_oracle(config, checkpoint):
     return model
 
 
+def router_gaps(biased, config):
+    """Per token, how far the choice of groups and of experts is from another one."""
+    count, num_groups = biased.shape[0], config["n_group"]
+    groups = biased.view(count, num_groups, -1)
+    sums = groups.topk(2, dim=-1)[0].sum(-1)
+    kept = torch.zeros_like(sums, dtype=torch.bool)
+    kept.scatter_(1, sums.topk(config["topk_group"])[1], True)
+    allowed = groups.masked_fill(~kept.unsqueeze(-1), float("-inf")).flatten(1)
+    smallest = torch.full((count,), float("inf"), dtype=biased.dtype)
+    for scores, chosen in ((sums, config["topk_group"]), (allowed, config["num_experts_per_tok"])):
+        ranked = scores.sort(descending=True)[0]
+        if chosen < ranked.shape[1]:
+            smallest = torch.minimum(smallest, ranked[:, chosen - 1] - ranked[:, chosen])
+    return smallest
+
+
 def watch_router(model):
     """Collects the two figures that decide whether transformers' router is ours."""
     seen = {"smallest_biased_score": float("inf"), "smallest_gap": float("inf")}
 
     def watch(gate, inputs, _):
-        config = gate.config
-        hidden = inputs[0].reshape(-1, config.hidden_size)
+        hidden = inputs[0].reshape(-1, gate.config.hidden_size)
         biased = torch.sigmoid(hidden @ gate.weight.T) + gate.e_score_correction_bias
+        gap = router_gaps(biased, gate.config.to_dict()).min().item()
         seen["smallest_biased_score"] = min(seen["smallest_biased_score"], biased.min().item())
-        groups = biased.view(biased.shape[0], config.n_group, -1)
-        sums = groups.topk(2, dim=-1)[0].sum(-1)
-        ranked = sums.sort(descending=True)[0]
-        gaps = [ranked[:, config.topk_group - 1] - ranked[:, config.topk_group]]
-        kept = torch.zeros_like(sums, dtype=torch.bool)
-        kept.scatter_(1, sums.topk(config.topk_group)[1], True)
-        allowed = groups.masked_fill(~kept.unsqueeze(-1), float("-inf")).flatten(1)
-        ranked = allowed.sort(descending=True)[0]
-        chosen = config.num_experts_per_tok
-        gaps.append(ranked[:, chosen - 1] - ranked[:, chosen])
-        seen["smallest_gap"] = min([seen["smallest_gap"]] + [gap.min().item() for gap in gaps])
+        seen["smallest_gap"] = min(seen["smallest_gap"], gap)
 
     kind = modeling_deepseek_v3.DeepseekV3TopkRouter
     routers = [module for module in model.modules() if isinstance(module, kind)]
@@ -262,22 +309,26 @@ def watch_router(model):
     return seen, routers
 
 
-def run_case(name, config, num_positions, first_row, engine, scratch):
+def make_tokens(config, count):
+    return [(31 * i * i + 17 * i + 7) % config["vocab_size"] for i in range(count)]
+
+
+def make_checkpoint(config, seed, engine, folder):
+    """Writes the config without its null entries and the checkpoint that the engine makes of it."""
     config = {key: value for key, value in config.items() if value is not None}
-    checkpoint = scratch / name
-    config_path = scratch / f"{name}.json"
+    config_path = folder.with_suffix(".json")
     config_path.write_text(json.dumps(config))
-    command = [engine, "synth", "--config", config_path, "--seed", str(SEED), "--out", checkpoint]
-    subprocess.run(command, check=True)
-    # transformers' own defaults are the published model's: what the case leaves out has to be said.
-    oracle_config = {"q_lora_rank": None, "rope_scaling": None, **config}
-    if oracle_config["rope_scaling"]:
-        scaling = oracle_config["rope_scaling"]
-        wanted = scaling["factor"] * scaling["original_max_position_embeddings"]
-        assert config["max_position_embeddings"] == wanted
-    model = load_oracle(oracle_config, checkpoint)
+    command = [engine, "synth", "--config", config_path, "--seed", str(seed), "--out", folder]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return config
+
+
+def run_case(name, config, num_positions, first_row, engine, scratch):
+    checkpoint = scratch / name
+    config = make_checkpoint(config, SEED, engine, checkpoint)
+    model = load_oracle(config, checkpoint)
     router, routers = watch_router(model)
-    tokens = [(31 * i * i + 17 * i + 7) % config["vocab_size"] for i in range(num_positions)]
+    tokens = make_tokens(config, num_positions)
     with torch.no_grad():
         logits = model(torch.tensor([tokens]), use_cache=False).logits[0].numpy()
     logits = logits[first_row:]
@@ -305,6 +356,7 @@ def run_case(name, config, num_positions, first_row, engine, scratch):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--engine", required=True, help="the turnpike-engine binary")
+    parser.add_argument("cases", nargs="*", default=list(CASES), help="names; all when left out")
     arguments = parser.parse_args()
     modules = (transformers, torch, numpy)
     found = {module.__name__: module.__version__.split("+")[0] for module in modules}
@@ -313,7 +365,8 @@ def main():
     torch.set_num_threads(1)
     DATA.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        for name, (config, num_positions, first_row) in CASES.items():
+        for name in arguments.cases:
+            config, num_positions, first_row = CASES[name]
             run_case(
                 name, config, num_positions, first_row, arguments.engine, pathlib.Path(scratch)
             )

@@ -19,14 +19,21 @@ import argparse
 import json
 import math
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
 import torch
 
-from deepseek_v3_logits import CASES, DATA, PINNED, SEED, read_safetensors
+from deepseek_v3_logits import (
+    CASES,
+    DATA,
+    PINNED,
+    SEED,
+    make_checkpoint,
+    make_tokens,
+    read_safetensors,
+)
 
 BLOCK = 128
 # (golden's name, case, seed, positions or None for all, numerics, is of the draft layer, tolerance)
@@ -121,7 +128,8 @@ class Emulation:
     def norm(self, x, name):
         mean = np.mean(x * x, axis=-1, keepdims=True)
         scale = self.weights[name + ".weight"].values
-        return x / np.sqrt(mean + self.config["rms_norm_eps"]) * scale
+        is_latent = name.endswith("_a_layernorm")  # whose epsilon no config sets
+        return x / np.sqrt(mean + (1e-6 if is_latent else self.config["rms_norm_eps"])) * scale
 
     def rotate(self, x):  # [positions, heads, rope]
         angles = np.arange(x.shape[0])[:, None] * frequencies(self.config)[0]
@@ -162,23 +170,28 @@ class Emulation:
         gate = gate / (1 + np.exp(-gate))
         return self.linear(gate * self.linear(x, prefix + "up_proj"), prefix + "down_proj")
 
-    def experts(self, x, prefix):
+    def route(self, x, prefix):
+        """The chosen experts and their weights, [positions, chosen]; the biased scores."""
         config = self.config
         scores = 1 / (1 + np.exp(-self.linear(x, prefix + "gate")))
         biased = scores + self.weights[prefix + "gate.e_score_correction_bias"].values
-        groups = biased.reshape(x.shape[0], config["n_group"], -1)
+        groups = biased.reshape(x.shape[0], config["n_group"], -1).copy()
         sums = np.sort(groups, axis=-1)[..., -2:].sum(axis=-1)
         dropped = np.argsort(-sums, axis=-1)[:, config["topk_group"] :]
         for row, group in enumerate(dropped):
             groups[row, group] = -np.inf
         chosen = np.argsort(-groups.reshape(biased.shape), axis=-1)
-        chosen = chosen[:, : config["num_experts_per_tok"]]
+        chosen = np.sort(chosen[:, : config["num_experts_per_tok"]], axis=-1)
+        weights = np.take_along_axis(scores, chosen, axis=-1)
+        if config["norm_topk_prob"]:
+            weights = weights / weights.sum(axis=-1, keepdims=True)
+        return chosen, weights * config["routed_scaling_factor"], biased
+
+    def experts(self, x, prefix):
+        chosen, weights, _ = self.route(x, prefix)
         out = self.mlp(x, prefix + "shared_experts.")
         for row in range(x.shape[0]):
-            weights = scores[row, chosen[row]]
-            if config["norm_topk_prob"]:
-                weights = weights / weights.sum()
-            for expert, weight in zip(chosen[row], weights * config["routed_scaling_factor"]):
+            for expert, weight in zip(chosen[row], weights[row]):
                 out[row] += weight * self.mlp(x[row : row + 1], f"{prefix}experts.{expert}.")[0]
         return out
 
@@ -231,15 +244,10 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         for name, case, seed, limit, numerics, is_draft, tolerance in GOLDENS:
             config, num_positions, _ = CASES[case]
-            config = {key: value for key, value in config.items() if value is not None}
             checkpoint = pathlib.Path(scratch) / case
-            config_path = pathlib.Path(scratch) / f"{case}.json"
-            config_path.write_text(json.dumps(config))
-            command = [arguments.engine, "synth", "--config", config_path, "--seed", str(seed)]
-            subprocess.run([*command, "--out", checkpoint], check=True, stdout=subprocess.DEVNULL)
+            config = make_checkpoint(config, seed, arguments.engine, checkpoint)
             weights = load(checkpoint)
-            size = config["vocab_size"]
-            tokens = [(31 * i * i + 17 * i + 7) % size for i in range(num_positions)]
+            tokens = make_tokens(config, num_positions)
             if case not in checked and seed == SEED:
                 check_against_transformers(case, config, weights, tokens)
                 checked.add(case)

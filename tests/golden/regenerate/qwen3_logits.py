@@ -14,7 +14,6 @@ import argparse
 import json
 import math
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -23,7 +22,15 @@ import torch
 import transformers
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from deepseek_v3_logits import DATA, PINNED, SEED, TOLERANCE, dequantised_weights
+from deepseek_v3_logits import (
+    DATA,
+    PINNED,
+    SEED,
+    TOLERANCE,
+    dequantised_weights,
+    make_checkpoint,
+    make_tokens,
+)
 
 # The published head size and YaRN block, a 4:1 group, untied head.
 DISTILL = {
@@ -78,7 +85,24 @@ PLAIN = {
     "max_position_embeddings": 40960,
     "vocab_size": 320,
 }
-CASES = {"distill": (DISTILL, 140), "tied": (TIED, 80), "plain": (PLAIN, 70)}
+# Positions beyond the original context, up to 3 times of it; the published magnitude of 1.
+FAR = {
+    **DISTILL,
+    "hidden_size": 192,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 1,
+    "intermediate_size": 250,
+    "rope_scaling": {**DISTILL["rope_scaling"], "original_max_position_embeddings": 64},
+    "max_position_embeddings": 256,
+    "vocab_size": 320,
+}
+CASES = {
+    "distill": (DISTILL, 140),
+    "tied": (TIED, 80),
+    "plain": (PLAIN, 70),
+    "far": (FAR, 200),
+}
 
 
 def oracle_config(config):
@@ -90,13 +114,7 @@ def oracle_config(config):
     return {**config, "rope_scaling": {**scaling, "attention_factor": magnitude}}
 
 
-def run_case(name, config, num_positions, engine, scratch):
-    config = {key: value for key, value in config.items() if value is not None}
-    checkpoint = scratch / name
-    config_path = scratch / f"{name}.json"
-    config_path.write_text(json.dumps(config))
-    command = [engine, "synth", "--config", config_path, "--seed", str(SEED), "--out", checkpoint]
-    subprocess.run(command, check=True)
+def load_oracle(config, checkpoint):
     hf_config = Qwen3Config(
         **oracle_config(config), attn_implementation="eager", torch_dtype="float32"
     )
@@ -105,7 +123,14 @@ def run_case(name, config, num_positions, engine, scratch):
     tied = ["lm_head.weight"] if config["tie_word_embeddings"] else []
     assert missing == tied and not unexpected, (missing, unexpected)
     model.tie_weights()
-    tokens = [(31 * i * i + 17 * i + 7) % config["vocab_size"] for i in range(num_positions)]
+    return model
+
+
+def run_case(name, config, num_positions, engine, scratch):
+    checkpoint = scratch / name
+    config = make_checkpoint(config, SEED, engine, checkpoint)
+    model = load_oracle(config, checkpoint)
+    tokens = make_tokens(config, num_positions)
     with torch.no_grad():
         logits = model(torch.tensor([tokens]), use_cache=False).logits[0].numpy()
     logits.astype("<f4").tofile(DATA / f"qwen3_{name}.bin")

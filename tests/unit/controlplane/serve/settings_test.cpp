@@ -74,6 +74,9 @@ TEST(ControlplaneSettings, RefusesNonsenseByName) {
     EXPECT_EQ(param_of("/hardware/0/slots", -1), "hardware");
     EXPECT_EQ(param_of("/hardware/1", {{"id", "1x_cpu"}, {"slots", 1}}), "hardware");
     EXPECT_EQ(param_of("/serverless/1", good()["serverless"][0]), "serverless");
+    EXPECT_EQ(param_of("/models/0/speculative_tokens", 2), "models");
+    EXPECT_EQ(param_of("/models/0/speculative_tokens", -1), "models");
+    EXPECT_EQ(param_of("/models/0/speculative_tokens", 1), "accepted");
     EXPECT_EQ(param_of("/surprise", 1), "surprise");
     nlohmann::json json = good();
     json["models"][0]["card"] = "absent.json";

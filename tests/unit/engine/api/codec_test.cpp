@@ -197,13 +197,31 @@ TEST(ParseChat, MutatedBodiesNeverCrash) {
     EXPECT_GT(num_refused, 10'000);
 }
 
+TEST(ParseCompletion, WhatIsWrittenReadsBack) {
+    CompletionRequest request;
+    request.model = "m";
+    request.prompt = std::vector<std::string>{"a", "b"};
+    request.echo = true;
+    request.max_tokens = 0;
+    request.truncates_max_tokens = true;
+    request.ignore_eos = true;
+    const auto again = parse_completion_request(write_completion_request(request)).value();
+    EXPECT_EQ(again.prompt, request.prompt);
+    EXPECT_EQ(again.max_tokens, 0);
+    EXPECT_TRUE(again.echo && again.truncates_max_tokens && again.ignore_eos);
+}
+
 TEST(ParseCompletion, TakesTextOrTokenIds) {
     EXPECT_EQ(std::get<std::string>(
                   parse_completion_request(R"({"model":"m","prompt":"p"})").value().prompt),
               "p");
     const auto ids = parse_completion_request(R"({"model":"m","prompt":[1,2]})").value();
     EXPECT_EQ(std::get<std::vector<TokenId>>(ids.prompt), (std::vector<TokenId>{1, 2}));
-    for (const char* prompt : {"[]", "[\"a\",\"b\"]", "[-1]", "3", "null"}) {
+    const auto texts = parse_completion_request(R"({"model":"m","prompt":["a","b"]})").value();
+    EXPECT_EQ(std::get<std::vector<std::string>>(texts.prompt).at(1), "b");
+    const auto lists = parse_completion_request(R"({"model":"m","prompt":[[1],[2,3]]})").value();
+    EXPECT_EQ(std::get<std::vector<std::vector<TokenId>>>(lists.prompt).at(1).size(), 2U);
+    for (const char* prompt : {"[]", "[\"a\",1]", "[[1],\"a\"]", "[-1]", "[[-1]]", "3", "null"}) {
         const auto request =
             parse_completion_request(std::string(R"({"model":"m","prompt":)") + prompt + "}");
         ASSERT_FALSE(request.has_value()) << prompt;

@@ -50,6 +50,20 @@ Logprobs two_tokens(LogprobsShape shape) {
               {{9, "\xF0\x9F", -2.0F}, {5, "c", -std::numeric_limits<float>::infinity()}}}}};
 }
 
+TEST(Logprobs, TheFirstTokenOfAPromptHasNone) {
+    Logprobs logprobs = two_tokens(LogprobsShape::kArrays);
+    logprobs.tokens[0].has_logprob = false;
+    logprobs.tokens[1].alternatives = {{5, "c", -1.0F}};
+    std::string out = "{";
+    append_logprobs(out, logprobs);
+    EXPECT_EQ(out, R"({"logprobs":{"token_ids":[7,9],"tokens":["a\"","\\xf0\\x9f"],)"
+                   R"("token_logprobs":[null,-2],"top_logprobs":[null,{"c":-1}]})");
+    logprobs.shape = LogprobsShape::kContent;
+    out = "{";
+    append_logprobs(out, logprobs);
+    EXPECT_NE(out.find(R"("token":"a\"","bytes":[97,34],"logprob":null)"), std::string::npos);
+}
+
 TEST(Logprobs, ContentIsTheFormOfOpenAi) {
     std::string out = "{";
     append_logprobs(out, two_tokens(LogprobsShape::kContent));

@@ -12,11 +12,14 @@ TEST(Status, RoundTrips) {
     EXPECT_EQ(read.state, EngineState::kFailed);
     EXPECT_EQ(read.reason, "no weights");
     EXPECT_EQ(read.epoch, Epoch(3));
-    const Load load = parse_load(write_load({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})).value();
+    const Load load = parse_load(write_load({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1.5})).value();
     EXPECT_EQ(load.cache_hit_tokens, 9);
     EXPECT_EQ(load.num_drafts, 10);
     EXPECT_EQ(load.draft_tokens, 11);
     EXPECT_EQ(load.accepted_tokens, 12);
+    EXPECT_EQ(load.tokens_per_s, 1.5);
+    EXPECT_EQ(load.kv_usage(), 0.8);
+    EXPECT_EQ(Load().kv_usage(), 0.0);
     const MeterEntry entry{"01A", {5, 1, 9, 2}, true};
     EXPECT_EQ(parse_meter_entry(write_meter_entry(entry)).value().usage, entry.usage);
     EXPECT_EQ(parse_meter_totals(write_meter_totals({2, 1, {5, 1, 9, 2}})).value().num_open, 1);

@@ -1,6 +1,7 @@
 // config.json: what is read, and that each unsupported or broken value is refused by its key.
 #include "engine/model/deepseek_config.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -52,6 +53,24 @@ TEST(DeepseekConfig, AbsentPartsHaveTheirMeaning) {
     EXPECT_EQ(config->num_mtp_layers, 0);
     EXPECT_EQ(config->yarn.factor, 1.0);
     EXPECT_FLOAT_EQ(config->mla.softmax_scale, 1.0F / std::sqrt(48.0F));
+}
+
+// As transformers' quantiser reads the key.
+TEST(DeepseekConfig, TheHeadIsFp8WhereAListDoesNotExcludeIt) {
+    nlohmann::json json = small_config();
+    EXPECT_FALSE(parse(json)->has_fp8_head);
+    nlohmann::json& excluded = json["quantization_config"]["modules_to_not_convert"];
+    excluded = nlohmann::json::array({"model.layers.0.mlp.gate", "lm_head"});
+    EXPECT_FALSE(parse(json)->has_fp8_head);
+    excluded = nlohmann::json::array();
+    EXPECT_TRUE(parse(json)->has_fp8_head);
+    excluded = "lm_head";
+    const auto refused = parse(json);
+    ASSERT_FALSE(refused);
+    EXPECT_THAT(refused.error().message,
+                testing::HasSubstr("modules_to_not_convert: expected an array of strings"));
+    json.erase("quantization_config");
+    EXPECT_FALSE(parse(json)->has_fp8_head);
 }
 
 TEST(DeepseekConfig, NumbersMayBeWrittenEitherWay) {
@@ -114,6 +133,16 @@ constexpr Refusal kRefusals[] = {
     {"PowerOfTwoScales", "/quantization_config/scale_fmt", R"("ue8m0")", "scale_fmt"},
     {"OtherRopeScaling", "/rope_scaling/type", R"("linear")", "type"},
     {"NoRopeScalingType", "/rope_scaling/type", "", "type"},
+    {"DynamicRopeScaling", "/rope_scaling/type", R"("dynamic")", "type"},
+    {"NewerRopeForm", "/rope_parameters", R"({"rope_type": "default"})", "rope_parameters"},
+    {"PartialRotation", "/partial_rotary_factor", "0.5", "partial_rotary_factor"},
+    {"RampNotTruncated", "/rope_scaling/truncate", "false", "truncate"},
+    {"MagnitudeBesideMscale", "/rope_scaling/attention_factor", "1.1", "attention_factor"},
+    {"NoMscale", "/rope_scaling/mscale_all_dim", "0", "mscale_all_dim"},
+    {"NoSharedExpert", "/n_shared_experts", "0", "n_shared_experts"},
+    {"ExpertsOneWide", "/moe_intermediate_size", "1", "moe_intermediate_size"},
+    {"SparserExperts", "/moe_layer_freq", "2", "moe_layer_freq"},
+    {"BiasedAttention", "/attention_bias", "true", "attention_bias"},
     {"OtherMscale", "/rope_scaling/mscale", "0.7", "mscale"},
     {"ShrinkingFactor", "/rope_scaling/factor", "0.5", "factor"},
     {"NoBeta", "/rope_scaling/beta_fast", "0", "beta_fast"},

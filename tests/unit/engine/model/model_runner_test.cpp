@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
+#include <span>
 
 #include "engine/core/batch.h"
 #include "engine/model/load.h"
@@ -303,6 +305,45 @@ TEST_F(ModelRunnerTest, BiasAndMaskDecideTheToken) {
     slice.allowed_tokens.assign(10, 0);
     slice.allowed_tokens[123 / 32] = 1U << (123 % 32);
     EXPECT_EQ(step(*runner, {slice}).samples.at(0).token, 123);
+}
+
+// In two chunks, the second of which is sampled.
+TEST_F(ModelRunnerTest, APromptsLogprobsAreThoseOfItsLogits) {
+    constexpr std::int32_t kRows = 70;
+    const auto runner = make_runner();
+    Request request;
+    request.num_prompt = kRows;
+    request.sampling.num_alternatives = 3;
+    const std::vector<TokenId> prompt = request.prompt();
+    RunnerOptions options;
+    options.model_dir = model_dir();
+    options.kv_tokens = kCacheTokens;
+    const auto logits = compute_logits(options, prompt, kRows);
+    ASSERT_TRUE(logits);
+    const std::size_t width = logits->size() / kRows;
+
+    SequenceSlice first = request.slice({prompt.begin(), prompt.begin() + 40}, 0, false);
+    first.next_token = prompt[40];
+    first.tells_prompt = true;
+    SequenceSlice second = request.slice({prompt.begin() + 40, prompt.end()}, 40, true);
+    second.tells_prompt = true;
+    std::vector<SampledToken> told = step(*runner, {first}).prompt_tokens;
+    EXPECT_EQ(told.size(), 40U);
+    const StepResult result = step(*runner, {second});
+    EXPECT_EQ(result.samples.size(), 1U);
+    told.insert(told.end(), result.prompt_tokens.begin(), result.prompt_tokens.end());
+    ASSERT_EQ(told.size(), static_cast<std::size_t>(kRows - 1));
+    for (std::size_t i = 0; i < told.size(); ++i) {
+        EXPECT_EQ(told[i].position, static_cast<std::int32_t>(i + 1));
+        EXPECT_EQ(told[i].token, prompt[i + 1]);
+        const auto row = std::span(*logits).subspan(i * width, 290);  // the rest is padding
+        double total = 0.0;
+        for (const float logit : row) total += std::exp(static_cast<double>(logit));
+        const double expected = row[static_cast<std::size_t>(prompt[i + 1])] - std::log(total);
+        EXPECT_NEAR(told[i].logprob, expected, 1e-4);
+        ASSERT_EQ(told[i].alternatives.size(), 3U);
+        EXPECT_GE(told[i].alternatives[0].logprob, told[i].logprob);
+    }
 }
 
 TEST_F(ModelRunnerTest, AlternativesAreRankedAndHoldTheGreedyToken) {

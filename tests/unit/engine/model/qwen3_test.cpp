@@ -46,8 +46,27 @@ TEST(Qwen3Config, AttnFactorScalesTheMagnitude) {
     json["rope_scaling"].erase("attention_factor");
     json["rope_scaling"].erase("attn_factor");
     EXPECT_NEAR(parse(json)->rope_magnitude, 1.1386294361119891, 1e-12);
+    json["rope_scaling"]["mscale"] = 0.7;
+    json["rope_scaling"]["mscale_all_dim"] = 1.4;
+    EXPECT_NEAR(parse(json)->rope_magnitude, 1.0970406052783923 / 1.1940812105567847, 1e-12);
+    json["rope_scaling"] = {{"rope_type", "default"}};
+    EXPECT_EQ(parse(json)->yarn.factor, 1.0);
     json.erase("rope_scaling");
     EXPECT_EQ(parse(json)->rope_magnitude, 1.0);
+}
+
+TEST(Qwen3Config, WhatIsLeftOutHasThePublishedMeaning) {
+    nlohmann::json json = small_qwen3();
+    json.erase("head_dim");  // 128, not hidden_size / num_attention_heads
+    json.erase("tie_word_embeddings");
+    json["layer_types"] = {"full_attention", "full_attention"};
+    json["torch_dtype"] = "float16";
+    const auto config = parse(json);
+    ASSERT_TRUE(config) << config.error().message;
+    EXPECT_EQ(config->attention.head_dim, 128);
+    EXPECT_FALSE(config->is_head_tied);
+    EXPECT_EQ(config->yarn.beta_fast, 32.0);
+    EXPECT_EQ(config->yarn.beta_slow, 1.0);
 }
 
 TEST(Qwen3Config, RefusesByKey) {
@@ -60,6 +79,14 @@ TEST(Qwen3Config, RefusesByKey) {
         {"rms_norm_eps", 0},
         {"quantization_config", {{"quant_method", "fp8"}}},
         {"hidden_size", 0},
+        {"intermediate_size", 1},
+        {"layer_types", {"full_attention", "sliding_attention"}},
+        {"layer_types", "full_attention"},
+        {"rope_parameters", {{"rope_type", "default"}}},
+        {"partial_rotary_factor", 0.5},
+        {"rope_scaling", {{"rope_type", "linear"}, {"factor", 2}}},
+        {"rope_scaling", {{"type", "dynamic"}, {"factor", 2}}},
+        {"rope_scaling", {{"factor", 2}}},
     };
     for (const auto& [key, value] : cases) {
         nlohmann::json json = small_qwen3();

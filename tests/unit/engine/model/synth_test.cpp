@@ -102,6 +102,28 @@ TEST(Synth, MtpTablesAreCopies) {
 }
 
 // Flat logits would make every test of sampling meaningless, runaway ones would make it greedy.
+TEST(Synth, AnFp8HeadAndItsCopyHaveScales) {
+    nlohmann::json config = small_config();
+    config["quantization_config"]["modules_to_not_convert"] = nlohmann::json::array();
+    const SmallModel model(config);
+    const auto checkpoint = Checkpoint::open(model.dir());
+    ASSERT_TRUE(checkpoint);
+    ASSERT_TRUE(check_checkpoint(model.dir()));
+    const auto head = checkpoint->weight("lm_head.weight");
+    const auto copy = checkpoint->weight("model.layers.2.shared_head.head.weight");
+    EXPECT_EQ(head.dtype, kernels::DType::kF8E4M3);
+    ASSERT_NE(head.scales, nullptr);
+    ASSERT_NE(copy.scales, nullptr);
+    EXPECT_EQ(std::memcmp(head.data, copy.data, static_cast<std::size_t>(head.rows * head.cols)),
+              0);
+    EXPECT_EQ(std::memcmp(head.scales, copy.scales, 3 * sizeof(float)), 0);
+    RunnerOptions options;
+    options.model_dir = model.dir();
+    const auto logits = compute_logits(options, std::vector<TokenId>{2, 3, 4}, 3);
+    ASSERT_TRUE(logits) << logits.error().message;
+    for (const float logit : *logits) EXPECT_TRUE(std::isfinite(logit));
+}
+
 TEST(Synth, LogitsAreNeitherFlatNorRunaway) {
     const SmallModel model;
     RunnerOptions options;

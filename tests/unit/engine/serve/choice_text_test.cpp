@@ -52,6 +52,16 @@ TEST_F(ChoiceTextTest, SplitsThoughtFromAnswerAndTrimsWhatStandsBetween) {
     EXPECT_EQ(piece.content, "hello\n");
 }
 
+TEST_F(ChoiceTextTest, AStopStringDoesNotBeginBeforeTheLeastLength) {
+    ChoiceTextOptions options{{"ab"}, false, ReasoningFormat::kSeparate};
+    options.min_tokens = 3;
+    bool is_stopped = false;
+    EXPECT_EQ(run(options, "", "abababab", &is_stopped).content, "abab");
+    EXPECT_TRUE(is_stopped);
+    EXPECT_EQ(run(options, "", "ab", &is_stopped).content, "ab");
+    EXPECT_FALSE(is_stopped);
+}
+
 TEST_F(ChoiceTextTest, WithoutAReasoningParserNothingIsTrimmed) {
     EXPECT_EQ(run({{}, false, ReasoningFormat::kSeparate}, "", "\n\nhello").content, "\n\nhello");
 }

@@ -23,6 +23,30 @@ TEST(ThreadPool, RunsEveryItemOnce) {
     }
 }
 
+// A share that is much larger than the others is finished by all.
+TEST(ThreadPool, UnevenSharesRunEveryItemOnce) {
+    for (const int num_threads : {2, 3, 8}) {
+        ThreadPool threads(num_threads);
+        for (const std::int64_t count : {2, 7, 1000}) {
+            std::vector<std::atomic<int>> runs(static_cast<std::size_t>(count));
+            std::atomic<std::int64_t> highest_thread = 0;
+            const auto begin_of = [&](std::int64_t part, std::int64_t parts) {
+                return part == 0 ? 0 : part == parts ? count : count - 1;
+            };
+            threads.run_shares(
+                count, ThreadPool::kMinWork, begin_of,
+                [&](std::int64_t thread, std::int64_t begin, std::int64_t end) {
+                    for (std::int64_t i = begin; i < end; ++i) ++runs[static_cast<std::size_t>(i)];
+                    std::int64_t seen = highest_thread.load();
+                    while (seen < thread && !highest_thread.compare_exchange_weak(seen, thread)) {
+                    }
+                });
+            for (const auto& run : runs) EXPECT_EQ(run.load(), 1);
+            EXPECT_LT(highest_thread.load(), num_threads);
+        }
+    }
+}
+
 TEST(ThreadPool, SmallLoopsStayOnTheCaller) {
     ThreadPool threads(4);
     std::vector<std::thread::id> ids;
