@@ -11,18 +11,12 @@
 #include "config/base/result.h"
 #include "engine/model/checkpoint.h"
 #include "engine/model/model.h"
+#include "engine/model/partition.h"
+#include "engine/model/rank_ops.h"
 #include "engine/model/tensor_plan.h"
 #include "kernels/api/backend.h"
 
 namespace turnpike::engine {
-
-// What the division of a model among ranks depends on, beside its tensors.
-struct ServingShape {
-    std::int64_t num_heads = 0;
-    std::int64_t head_unit = 1;            // a rank holds a multiple of so many heads
-    std::int64_t num_kv_heads = 0;         // 1 where all heads share one cache row
-    std::int64_t kv_values_per_token = 0;  // of all main layers
-};
 
 class Blueprint {
   public:
@@ -34,11 +28,11 @@ class Blueprint {
     virtual std::int64_t hidden_size() const = 0;
     // Layers of this index on are extras that a checkpoint may lack or hold more of.
     virtual std::int64_t num_main_layers() const = 0;
-    // The checkpoint has passed its check against tensors(); it is not needed afterwards. The
-    // backend outlives the model. with_draft_layer: only where info().num_draft_layers > 0.
-    // Errors: kCorrupt for values that are not finite.
+    // Loads the share of one rank. The checkpoint has passed its check against tensors(); it is not
+    // needed afterwards. with_draft_layer: only where info().num_draft_layers > 0. Errors: kCorrupt
+    // for values that are not finite.
     virtual Result<std::unique_ptr<Model>> load(const Checkpoint& checkpoint,
-                                                kernels::Backend& backend,
+                                                RankOps ranks,
                                                 bool with_draft_layer) const = 0;
 };
 

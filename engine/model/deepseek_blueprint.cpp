@@ -2,12 +2,18 @@
 #include "engine/model/deepseek_blueprint.h"
 
 #include <numeric>
+#include <utility>
 
 #include "engine/model/deepseek_model.h"
 #include "kernels/api/fp8.h"
 
 namespace turnpike::engine {
 namespace {
+
+// The fewest heads of so many rows that end at a border of FP8 blocks.
+std::int64_t heads_per_block(std::int64_t rows) {
+    return kernels::kFp8Block / std::gcd<std::int64_t>(kernels::kFp8Block, rows);
+}
 
 class DeepseekBlueprint final : public Blueprint {
   public:
@@ -16,12 +22,20 @@ class DeepseekBlueprint final : public Blueprint {
     ModelInfo info() const override { return deepseek_info(config_); }
 
     ServingShape serving_shape() const override {
-        // The FP8 blocks of q_b_proj straddle heads whose width is no multiple of a block's.
+        const kernels::MlaShape& mla = config_.mla;
+        // The FP8 blocks of q_b_proj and kv_b_proj straddle heads whose rows are no multiple of a
+        // block's.
         const std::int64_t unit =
-            config_.is_fp8 ? kernels::kFp8Block /
-                                 std::gcd<std::int64_t>(kernels::kFp8Block, config_.mla.query_dim())
-                           : 1;
-        return {config_.mla.num_heads, unit, 1, config_.num_layers * config_.mla.cache_dim()};
+            std::lcm(heads_per_block(mla.query_dim()), heads_per_block(mla.nope_dim + mla.v_dim));
+        ServingShape shape;
+        shape.num_heads = mla.num_heads;
+        shape.head_unit = config_.is_fp8 ? unit : 1;
+        shape.num_kv_heads = 1;
+        shape.kv_values_per_token = config_.num_layers * mla.cache_dim();
+        shape.head_columns = mla.v_dim;
+        shape.num_experts = config_.router.num_experts;
+        shape.vocab_size = config_.vocab_size;
+        return shape;
     }
 
     std::vector<TensorSpec> tensors() const override { return deepseek_tensors(config_); }
@@ -31,9 +45,9 @@ class DeepseekBlueprint final : public Blueprint {
     std::int64_t num_main_layers() const override { return config_.num_layers; }
 
     Result<std::unique_ptr<Model>> load(const Checkpoint& checkpoint,
-                                        kernels::Backend& backend,
+                                        RankOps ranks,
                                         bool with_draft_layer) const override {
-        return DeepseekModel::load(config_, checkpoint, backend, with_draft_layer);
+        return DeepseekModel::load(config_, checkpoint, std::move(ranks), with_draft_layer);
     }
 
   private:

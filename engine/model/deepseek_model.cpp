@@ -1,6 +1,8 @@
 // DeepseekModel: the forward pass. Loading is in deepseek_load.cpp.
 #include "engine/model/deepseek_model.h"
 
+#include <utility>
+
 #include "config/base/check.h"
 
 namespace turnpike::engine {
@@ -12,6 +14,12 @@ namespace {
 // Of the norms over the query's and the cache's latent: the published code leaves them at this,
 // whatever rms_norm_eps says. DeepSeek-V3 inference/model.py, MLA.__init__.
 constexpr float kLatentEpsilon = 1e-6F;
+
+kernels::MlaShape shape_of(const kernels::MlaShape& whole, Range heads) {
+    kernels::MlaShape shape = whole;
+    shape.num_heads = heads.size();
+    return shape;
+}
 
 }  // namespace
 
@@ -28,12 +36,14 @@ ModelInfo deepseek_info(const DeepseekConfig& config) {
     return info;
 }
 
-DeepseekModel::DeepseekModel(const DeepseekConfig& config, kernels::Backend& backend)
+DeepseekModel::DeepseekModel(const DeepseekConfig& config, RankOps ranks)
     : config_(config),
       info_(deepseek_info(config)),
       rope_frequencies_(kernels::yarn_inverse_frequencies(config.yarn)),
-      backend_(backend),
-      scratch_(backend, kNumUses) {}
+      ranks_(std::move(ranks)),
+      backend_(ranks_.backend()),
+      mla_(shape_of(config.mla, ranks_.partition().heads())),
+      scratch_(backend_, kNumUses) {}
 
 std::unique_ptr<kernels::KvCache> DeepseekModel::make_kv_cache(std::int64_t num_blocks) {
     const std::int64_t num_layers = config_.num_layers + (draft_ != nullptr ? 1 : 0);
@@ -53,18 +63,18 @@ void DeepseekModel::project_queries(const Attention& weights,
     } else {
         backend_.linear(x, *weights.q_b, queries);
     }
-    const kernels::MlaShape& mla = config_.mla;
-    backend_.rope(queries, {mla.num_heads, mla.query_dim(), mla.nope_dim}, rope);
+    backend_.rope(queries, {mla_.num_heads, mla_.query_dim(), mla_.nope_dim}, rope);
 }
 
 void DeepseekModel::attend(const Attention& weights,
-                           const ForwardRows& rows,
+                           const AttentionRows& rows,
                            const kernels::RopeRows& rope,
                            std::int64_t layer,
                            kernels::KvCache& cache,
                            MatrixView x,
                            MatrixView out) {
-    const kernels::MlaShape& mla = config_.mla;
+    const kernels::MlaShape& mla = mla_;
+    if (x.rows == 0) return;
     const MatrixView queries = scratch_.take(kQueries, x.rows, mla.num_heads * mla.query_dim());
     project_queries(weights, x, rope, queries);
 
@@ -86,13 +96,7 @@ void DeepseekModel::attend(const Attention& weights,
         backend_.attend_absorbed(queries, rows.generated_slices, *weights.kv_b, mla, layer, cache,
                                  attended);
     }
-    backend_.linear_split_k(attended, *weights.o, out);
-}
-
-void DeepseekModel::run_dense(const GatedMlp& weights, MatrixView x, MatrixView out) {
-    const MatrixView gate = scratch_.take(kGate, x.rows, weights.width());
-    const MatrixView up = scratch_.take(kUp, x.rows, weights.width());
-    run_mlp(backend_, weights, x, gate, up, out);
+    ranks_.linear_split_k(attended, weights.o, out);
 }
 
 // hidden += experts(x) + shared expert(x).
@@ -102,14 +106,14 @@ void DeepseekModel::run_moe(const Layer& layer, MatrixView x, MatrixView hidden)
     const kernels::Routing routing = backend_.route(logits, *layer.router_bias, config_.router);
     const MatrixView expert_out =
         scratch_.take(kExpertOut, x.rows * routing.num_chosen, config_.hidden_size);
-    backend_.run_experts(x, routing, layer.expert_views, expert_out);
+    ranks_.run_experts(x, routing, layer.expert_views, expert_out);
     const MatrixView shared = scratch_.take(kProjected, x.rows, config_.hidden_size);
-    run_dense(layer.mlp, x, shared);
+    ranks_.run_mlp(layer.mlp, x, shared);
     backend_.combine_experts(expert_out, routing, shared, hidden);
 }
 
 void DeepseekModel::run_layer(const Layer& layer,
-                              const ForwardRows& rows,
+                              const AttentionRows& rows,
                               const kernels::RopeRows& rope,
                               std::int64_t index,
                               kernels::KvCache& cache,
@@ -117,11 +121,12 @@ void DeepseekModel::run_layer(const Layer& layer,
     const MatrixView normed = scratch_.take(kNormed, hidden.rows, hidden.cols);
     const MatrixView projected = scratch_.take(kProjected, hidden.rows, hidden.cols);
     backend_.rms_norm(hidden, *layer.input_norm, config_.rms_epsilon, normed);
-    attend(layer.attention, rows, rope, index, cache, normed, projected);
+    attend(layer.attention, rows, rope, index, cache, rows.of(normed), rows.of(projected));
+    ranks_.gather_rows(rows, projected);
     backend_.add(projected, hidden);
     backend_.rms_norm(hidden, *layer.post_norm, config_.rms_epsilon, normed);
     if (layer.is_moe()) return run_moe(layer, normed, hidden);
-    run_dense(layer.mlp, normed, projected);
+    ranks_.run_mlp(layer.mlp, normed, projected);
     backend_.add(projected, hidden);
 }
 
@@ -132,18 +137,19 @@ MatrixView DeepseekModel::logits_of(MatrixView normed, std::span<const std::int6
     const MatrixView logits = scratch_.take(kLogits, num_wanted, config_.vocab_size);
     if (num_wanted == 0) return logits;
     backend_.gather_rows(normed, rows, last);
-    backend_.linear(last, *head_, logits);
+    ranks_.logits(last, *head_, logits);
     return logits;
 }
 
 MatrixView DeepseekModel::forward(const ForwardRows& rows, kernels::KvCache& cache) {
     num_output_rows_ = static_cast<std::int64_t>(rows.tokens.size());
     CHECK(num_output_rows_ > 0 && rows.positions.size() == rows.tokens.size());
-    const kernels::RopeRows rope = kernels::make_rope_rows(rope_frequencies_, rows.positions);
+    const AttentionRows own = ranks_.attention_rows(rows);
+    const kernels::RopeRows rope = kernels::make_rope_rows(rope_frequencies_, own.positions);
     const MatrixView hidden = scratch_.take(kHidden, num_output_rows_, config_.hidden_size);
-    backend_.embed(rows.tokens, *embedding_, hidden);
+    ranks_.embed(rows.tokens, *embedding_, hidden);
     for (std::int64_t i = 0; i < config_.num_layers; ++i) {
-        run_layer(layers_[static_cast<std::size_t>(i)], rows, rope, i, cache, hidden);
+        run_layer(layers_[static_cast<std::size_t>(i)], own, rope, i, cache, hidden);
     }
     const MatrixView output = scratch_.take(kOutput, num_output_rows_, config_.hidden_size);
     backend_.rms_norm(hidden, *final_norm_, config_.rms_epsilon, output);
@@ -161,13 +167,14 @@ MatrixView DeepseekModel::draft(const DraftRows& draft_rows, kernels::KvCache& c
     const MatrixView output = scratch_.take(kOutput, num_output_rows_, width);
     const MatrixView hidden = scratch_.take(kHidden, num_rows, width);
     const MatrixView joined = scratch_.take(kJoined, num_rows, 2 * width);
-    backend_.embed(rows.tokens, *embedding_, hidden);
+    ranks_.embed(rows.tokens, *embedding_, hidden);
     backend_.rms_norm(hidden, *draft_->embedding_norm, epsilon, joined.col_range(0, width));
     backend_.gather_rows(output, draft_rows.hidden_rows, hidden);
     backend_.rms_norm(hidden, *draft_->hidden_norm, epsilon, joined.col_range(width, width));
     backend_.linear(joined, *draft_->joint, hidden);
-    const kernels::RopeRows rope = kernels::make_rope_rows(rope_frequencies_, rows.positions);
-    run_layer(draft_->layer, rows, rope, config_.num_layers, cache, hidden);
+    const AttentionRows own = ranks_.attention_rows(rows);
+    const kernels::RopeRows rope = kernels::make_rope_rows(rope_frequencies_, own.positions);
+    run_layer(draft_->layer, own, rope, config_.num_layers, cache, hidden);
     const MatrixView normed = scratch_.take(kNormed, num_rows, width);
     backend_.rms_norm(hidden, *draft_->final_norm, epsilon, normed);
     return logits_of(normed, rows.logit_rows);

@@ -10,6 +10,7 @@
 #include "engine/model/checkpoint.h"
 #include "engine/model/deepseek_config.h"
 #include "engine/model/model.h"
+#include "engine/model/rank_ops.h"
 #include "engine/model/scratch.h"
 #include "engine/model/weights.h"
 #include "kernels/api/backend.h"
@@ -20,11 +21,11 @@ ModelInfo deepseek_info(const DeepseekConfig& config);
 
 class DeepseekModel final : public Model {
   public:
-    // The checkpoint has passed its check against this config; it is not needed afterwards. The
-    // backend outlives the model. Errors: kCorrupt for values that are not finite.
+    // Loads the share of one rank. The checkpoint has passed its check against this config; it is
+    // not needed afterwards. Errors: kCorrupt for values that are not finite.
     static Result<std::unique_ptr<Model>> load(const DeepseekConfig& config,
                                                const Checkpoint& checkpoint,
-                                               kernels::Backend& backend,
+                                               RankOps ranks,
                                                bool with_draft_layer);
 
     const ModelInfo& info() const override { return info_; }
@@ -37,21 +38,21 @@ class DeepseekModel final : public Model {
     struct Attention {
         Weight q_a;        // [q_lora_rank, hidden]; null without a q_lora_rank
         Weight q_a_norm;   // [q_lora_rank]; null likewise
-        Weight q_b;        // [heads * query_dim, q_lora_rank or hidden]
+        Weight q_b;        // [own heads * query_dim, q_lora_rank or hidden]
         Weight kv_a;       // [cache_dim, hidden]
         Weight kv_a_norm;  // [latent_dim]
-        Weight kv_b;       // [heads * (nope_dim + v_dim), latent_dim]
-        Weight o;          // [hidden, heads * v_dim]
+        Weight kv_b;       // [own heads * (nope_dim + v_dim), latent_dim]
+        SplitLinear o;     // [hidden, heads * v_dim]
     };
 
     struct Layer {
         Weight input_norm;
         Attention attention;
         Weight post_norm;
-        GatedMlp mlp;        // the dense MLP, or the shared expert
+        SplitMlp mlp;        // the dense MLP, or the shared expert
         Weight router;       // [experts, hidden]; null in a dense layer, as the two below
         Weight router_bias;  // [experts]
-        std::vector<GatedMlp> experts;
+        std::vector<GatedMlp> experts;  // this rank's
         std::vector<kernels::MlpWeights> expert_views;
 
         bool is_moe() const { return router != nullptr; }
@@ -76,8 +77,6 @@ class DeepseekModel final : public Model {
         kKvRows,
         kAttended,
         kProjected,
-        kGate,
-        kUp,
         kRouterLogits,
         kExpertOut,
         kOutput,
@@ -87,7 +86,7 @@ class DeepseekModel final : public Model {
         kNumUses,
     };
 
-    DeepseekModel(const DeepseekConfig& config, kernels::Backend& backend);
+    DeepseekModel(const DeepseekConfig& config, RankOps ranks);
 
     // Loading. Each returns the first error.
     Status load_attention(const Checkpoint& checkpoint, const std::string& prefix, Attention& out);
@@ -101,17 +100,16 @@ class DeepseekModel final : public Model {
                          const kernels::RopeRows& rope,
                          kernels::MatrixView queries);
     void attend(const Attention& weights,
-                const ForwardRows& rows,
+                const AttentionRows& rows,
                 const kernels::RopeRows& rope,
                 std::int64_t layer,
                 kernels::KvCache& cache,
                 kernels::MatrixView x,
                 kernels::MatrixView out);
-    void run_dense(const GatedMlp& weights, kernels::MatrixView x, kernels::MatrixView out);
     void run_moe(const Layer& layer, kernels::MatrixView x, kernels::MatrixView hidden);
     // hidden += attention, then += MLP or experts.
     void run_layer(const Layer& layer,
-                   const ForwardRows& rows,
+                   const AttentionRows& rows,
                    const kernels::RopeRows& rope,
                    std::int64_t index,
                    kernels::KvCache& cache,
@@ -121,11 +119,13 @@ class DeepseekModel final : public Model {
     const DeepseekConfig config_;
     const ModelInfo info_;
     const std::vector<double> rope_frequencies_;
+    RankOps ranks_;
     kernels::Backend& backend_;
-    Weight embedding_;  // [vocab, hidden]
+    const kernels::MlaShape mla_;  // of this rank's heads
+    Weight embedding_;             // [own vocab, hidden]
     std::vector<Layer> layers_;
     Weight final_norm_;                  // [hidden]
-    Weight head_;                        // [vocab, hidden]
+    Weight head_;                        // [own vocab, hidden]
     std::unique_ptr<DraftLayer> draft_;  // null when not loaded
     std::int64_t num_output_rows_ = 0;   // rows of kOutput: of the newest forward()
     Scratch scratch_;

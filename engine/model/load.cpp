@@ -11,8 +11,10 @@
 #include "config/base/limits.h"
 #include "engine/model/blueprint.h"
 #include "engine/model/checkpoint.h"
+#include "engine/model/leading_model.h"
 #include "engine/model/model_runner.h"
 #include "engine/model/opened_model.h"
+#include "engine/model/rank_options.h"
 #include "engine/model/tensor_plan.h"
 #include "kernels/api/cpu.h"
 
@@ -77,7 +79,8 @@ Result<CheckedCheckpoint> open_checked(const std::string& model_dir, bool with_d
 Status check_memory(const CheckedCheckpoint& checked,
                     kernels::CpuIsa isa,
                     std::int64_t kv_tokens,
-                    bool with_draft_layer) {
+                    bool with_draft_layer,
+                    const Partition& partition) {
     const auto memory = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) *
                         static_cast<double>(::sysconf(_SC_PAGESIZE));
     // The draft layer's rows are as wide as a main layer's.
@@ -88,7 +91,12 @@ Status check_memory(const CheckedCheckpoint& checked,
     const double weights = isa == kernels::CpuIsa::kScalar
                                ? static_cast<double>(checked.num_weights) * sizeof(float)
                                : static_cast<double>(checked.num_bytes);
-    const double needed = weights + per_token * static_cast<double>(kv_tokens);
+    // All ranks are on this host. Each has a cache of its key/value heads; of the weights, what
+    // they do not divide is small.
+    const auto num_kv_heads = static_cast<double>(checked.blueprint->serving_shape().num_kv_heads);
+    const double num_caches =
+        static_cast<double>(partition.kv_heads().size() * partition.size()) / num_kv_heads;
+    const double needed = weights + per_token * static_cast<double>(kv_tokens) * num_caches;
     if (needed <= memory) return {};
     constexpr double kGib = 1024.0 * 1024.0 * 1024.0;
     return invalid_argument("the weights and " + std::to_string(kv_tokens) + " KV positions need " +
@@ -112,28 +120,55 @@ Status check_options(const RunnerOptions& options, const ModelInfo& info) {
     return {};
 }
 
-}  // namespace
-
-Result<OpenedModel> open_model(const RunnerOptions& options) {
+Result<OpenedModel> open_share(const RunnerOptions& options) {
     auto checked = open_checked(options.model_dir, options.with_draft_layer);
     if (!checked) return checked.error();
     RETURN_IF_ERROR(check_options(options, checked->blueprint->info()));
     const auto isa = kernels::choose_cpu_isa(options.isa);
     if (!isa) return isa.error();
-    RETURN_IF_ERROR(check_memory(*checked, *isa, options.kv_tokens, options.with_draft_layer));
+    const int num_ranks = options.ranks.size();
+    auto partition = Partition::make(checked->blueprint->serving_shape(), options.ranks.attention,
+                                     options.ranks.rank(), num_ranks);
+    if (!partition) return partition.error();
+    RETURN_IF_ERROR(
+        check_memory(*checked, *isa, options.kv_tokens, options.with_draft_layer, *partition));
     auto backend =
         kernels::make_cpu_backend({kernel_numerics(options.numerics), options.num_threads}, *isa);
     if (!backend) return backend.error();
-    auto model = checked->blueprint->load(checked->checkpoint, **backend, options.with_draft_layer);
+    const int num_pools = partition->num_pools();
+    auto model = checked->blueprint->load(checked->checkpoint,
+                                          RankOps(**backend, std::move(*partition), options.ranks),
+                                          options.with_draft_layer);
     if (!model) return model.error();
+    if (num_ranks > 1 && options.ranks.rank() == 0)
+        model = std::unique_ptr<Model>(
+            std::make_unique<LeadingModel>(std::move(*model), options.ranks));
 
     OpenedModel opened;
     opened.num_blocks = (options.kv_tokens + limits::kKvBlockTokens - 1) / limits::kKvBlockTokens;
+    opened.num_pools = num_pools;
     opened.num_tokens = options.num_tokens > 0 ? options.num_tokens : (*model)->info().vocab_size;
     opened.has_draft_layer = options.with_draft_layer;
     opened.cache = (*model)->make_kv_cache(opened.num_blocks);
     opened.backend = std::move(*backend);
     opened.model = std::move(*model);
+    return opened;
+}
+
+}  // namespace
+
+// A rank that cannot load tells the others, which wait for it.
+Result<OpenedModel> open_model(const RunnerOptions& options) {
+    kernels::Communicator* communicator = options.ranks.communicator;
+    if (communicator == nullptr) return open_share(options);
+    if (communicator->rank() == 0) RETURN_IF_ERROR(send_options(options));
+    auto opened = open_share(options);
+    if (!opened) {
+        communicator->abort("rank " + std::to_string(communicator->rank()) + ": " +
+                            opened.error().message);
+        return opened;
+    }
+    RETURN_IF_ERROR(communicator->barrier());
     return opened;
 }
 
@@ -147,6 +182,15 @@ Status check_checkpoint(const std::string& model_dir) {
     auto checked = open_checked(model_dir, false);
     if (!checked) return checked.error();
     return {};
+}
+
+Status run_rank(const RankLink& link) {
+    CHECK(link.communicator != nullptr && link.rank() > 0);
+    auto options = receive_options(link);
+    if (!options) return options.error();
+    auto opened = open_model(*options);
+    if (!opened) return opened.error();
+    return follow(*opened->model, *opened->cache, *link.communicator);
 }
 
 Result<std::unique_ptr<Runner>> load_runner(const RunnerOptions& options) {

@@ -13,13 +13,14 @@
 #include "config/base/result.h"
 #include "config/schema/model_card.h"
 #include "engine/core/batch.h"
+#include "engine/model/rank_link.h"
 
 namespace turnpike::engine {
 
 struct RunnerOptions {
     std::string model_dir;
     schema::Numerics numerics = schema::Numerics::kW8A16;
-    int num_threads = 1;         // of the CPU backend; results do not depend on it
+    int num_threads = 1;         // of each rank's CPU backend; results do not depend on it
     std::string isa = "auto";    // of the CPU backend: a name of choose_cpu_isa()
     std::int64_t kv_tokens = 0;  // positions that the KV cache holds, rounded up to whole blocks
     // Token ids at and beyond this are padding rows of the head and are never sampled: the
@@ -27,6 +28,8 @@ struct RunnerOptions {
     std::int32_t num_tokens = 0;
     // Loads the model's multi-token-prediction layer too; an error where it has none.
     bool with_draft_layer = false;
+    // The ranks that hold the model together. Rank 0 tells the others its other options.
+    RankLink ranks;
 };
 
 // What config.json says about the model, for a server that must know before or without loading
@@ -51,7 +54,13 @@ Status check_checkpoint(const std::string& model_dir);
 // Loads the weights and reserves the KV cache. Errors as read_model_info.
 // The Runner computes within submit(), so collect() never waits, and max_steps_in_flight() is 1.
 // kTokenInFlight rows are resolved from the sequence's last sample.
+// With several ranks: by rank 0, while the others run_rank(). Under data-parallel attention there
+// is a block pool for each rank, of options.kv_tokens each.
 Result<std::unique_ptr<Runner>> load_runner(const RunnerOptions& options);
+
+// The part of a rank other than 0: loads its share as rank 0 says, and computes with it until its
+// Runner is gone. Errors as load_runner; kUnavailable when another rank is lost.
+Status run_rank(const RankLink& link);
 
 // f32 logits of every position, row-major [tokens.size(), vocab_size], of one sequence from
 // position 0. Rows below num_prompt_rows are computed as prompt rows, the rest as generated rows,

@@ -45,17 +45,9 @@ double weight_bytes(const std::vector<TensorSpec>& tensors, double gpus, bool sp
     return bytes;
 }
 
-std::string heads_obstacle(const ServingShape& shape, std::int64_t gpus) {
-    if (shape.num_heads % (gpus * shape.head_unit) != 0) {
-        return std::to_string(shape.num_heads) + " heads in units of " +
-               std::to_string(shape.head_unit) + " do not divide among " + std::to_string(gpus) +
-               " GPUs";
-    }
-    if (shape.num_kv_heads % gpus != 0 && gpus % shape.num_kv_heads != 0) {
-        return std::to_string(shape.num_kv_heads) + " key/value heads do not divide among " +
-               std::to_string(gpus) + " GPUs";
-    }
-    return "";
+std::string obstacle_of(const ServingShape& shape, AttentionLayout layout, std::int64_t gpus) {
+    const auto partition = Partition::make(shape, layout, 0, static_cast<int>(gpus));
+    return partition ? "" : partition.error().message;
 }
 
 // num_caches: GPUs whose caches hold different sequences.
@@ -75,7 +67,7 @@ LayoutPlan tensor_parallel(const std::vector<TensorSpec>& tensors,
                            const PlanRequest& request) {
     LayoutPlan layout;
     layout.name = "tensor-parallel";
-    layout.obstacle = heads_obstacle(shape, request.num_gpus);
+    layout.obstacle = obstacle_of(shape, AttentionLayout::kTensorParallel, request.num_gpus);
     layout.weight_bytes = weight_bytes(tensors, static_cast<double>(request.num_gpus), true);
     // Ranks beyond the key/value heads hold copies of a cache.
     const std::int64_t parts = std::min(request.num_gpus, shape.num_kv_heads);
@@ -90,6 +82,7 @@ LayoutPlan data_parallel_attention(const std::vector<TensorSpec>& tensors,
                                    const PlanRequest& request) {
     LayoutPlan layout;
     layout.name = "data-parallel attention";
+    layout.obstacle = obstacle_of(shape, AttentionLayout::kDataParallel, request.num_gpus);
     layout.weight_bytes = weight_bytes(tensors, static_cast<double>(request.num_gpus), false);
     layout.kv_bytes_per_token = static_cast<double>(shape.kv_values_per_token) * kKvBytes;
     fill_kv(request, request.num_gpus, layout);

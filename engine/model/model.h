@@ -19,6 +19,8 @@ struct ForwardRows {
     std::vector<kernels::AttentionSlice> prompt_slices;     // naive attention
     std::vector<kernels::AttentionSlice> generated_slices;  // absorbed attention
     std::vector<std::int64_t> logit_rows;                   // rows whose logits are wanted
+    // Rows of each block pool, one pool's after the other's; empty = all are of one pool.
+    std::vector<std::int64_t> pool_rows;
 };
 
 // The rows of one draft step: row i takes the main model's output at hidden_rows[i] of the newest

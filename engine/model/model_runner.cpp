@@ -2,6 +2,7 @@
 #include "engine/model/model_runner.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "config/base/check.h"
@@ -73,6 +74,16 @@ kernels::SampleParams sample_params(const SequenceSlice& slice,
     return params;
 }
 
+// The slices' indexes, those of one pool together, as ForwardRows::pool_rows wants them.
+std::vector<std::size_t> by_pool(const StepBatch& batch) {
+    std::vector<std::size_t> order(batch.slices.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+        return batch.slices[a].pool_index < batch.slices[b].pool_index;
+    });
+    return order;
+}
+
 SampledToken to_sampled_token(SequenceId sequence,
                               std::int32_t position,
                               const kernels::SampledRow& row) {
@@ -110,7 +121,7 @@ std::int64_t StepRows::add_rows(std::span<const TokenId> tokens,
 ModelRunner::ModelRunner(OpenedModel opened) : opened_(std::move(opened)) {}
 
 PoolShape ModelRunner::pool_shape() const {
-    return {1, static_cast<std::int32_t>(opened_.num_blocks)};
+    return {opened_.num_pools, static_cast<std::int32_t>(opened_.num_blocks)};
 }
 
 std::int32_t ModelRunner::vocab_size() const {
@@ -118,7 +129,8 @@ std::int32_t ModelRunner::vocab_size() const {
 }
 
 void ModelRunner::check_slice(const SequenceSlice& slice) const {
-    CHECK(slice.pool_index == 0 && !slice.tokens.empty() && slice.first_position >= 0);
+    CHECK(slice.pool_index >= 0 && slice.pool_index < opened_.num_pools);
+    CHECK(!slice.tokens.empty() && slice.first_position >= 0);
     const std::int64_t end = slice.first_position + static_cast<std::int64_t>(slice.tokens.size());
     CHECK(end <= opened_.model->info().max_positions);
     CHECK(!opened_.has_draft_layer || slice.is_sampled || slice.next_token != kTokenInFlight);
@@ -170,14 +182,18 @@ std::vector<kernels::SampledRow> ModelRunner::run(const StepBatch& batch,
     StepRows step;
     std::vector<kernels::SampleParams> params;
     std::deque<RowLists> lists;  // never moved: params point into it
-    places.reserve(batch.slices.size());
-    for (const SequenceSlice& slice : batch.slices) {
+    places.resize(batch.slices.size());
+    step.rows.pool_rows.resize(static_cast<std::size_t>(opened_.num_pools));
+    for (const std::size_t index : by_pool(batch)) {
+        const SequenceSlice& slice = batch.slices[index];
         check_slice(slice);
-        Place place;
+        Place& place = places[index];
         place.tokens = resolved_tokens(slice);
         place.first_row = static_cast<std::int64_t>(step.rows.tokens.size());
         const std::int64_t last_row = step.add_rows(place.tokens, slice.first_position,
                                                     slice.num_prompt_tokens, slice.block_table);
+        step.rows.pool_rows[static_cast<std::size_t>(slice.pool_index)] +=
+            static_cast<std::int64_t>(place.tokens.size());
         place.first_told = params.size();
         for (const TokenId token : told_tokens(slice)) {
             step.rows.logit_rows.push_back(place.first_row +
@@ -201,7 +217,6 @@ std::vector<kernels::SampledRow> ModelRunner::run(const StepBatch& batch,
                     static_cast<std::int32_t>(static_cast<std::int64_t>(place.tokens.size()) + i)));
         }
         place.num_samples = params.size() - place.first_sample;
-        places.push_back(std::move(place));
     }
     const kernels::MatrixView logits = opened_.model->forward(step.rows, *opened_.cache);
     std::vector<kernels::SampledRow> sampled(params.size());
@@ -237,6 +252,7 @@ void ModelRunner::take_samples(const StepBatch& batch,
         place.end_position = slice.first_position + static_cast<std::int32_t>(first_draft);
         place.last_sample = slice.next_token;
         for (std::size_t j = 0; j < place.num_samples; ++j) {
+            place.last_result = result.samples.size();
             const kernels::SampledRow& row = sampled[place.first_sample + j];
             place.last_sample = last_samples_[slice.sequence] = row.token;
             result.samples.push_back(to_sampled_token(slice.sequence, place.end_position, row));
@@ -256,10 +272,10 @@ void ModelRunner::draft(const StepBatch& batch,
     std::vector<kernels::SampleParams> params;
     std::deque<RowLists> lists;
     std::vector<SampledToken*> wanted;
-    auto sample = result.samples.begin();
-    for (std::size_t i = 0; i < places.size(); ++i) {
-        const SequenceSlice& slice = batch.slices[i];
-        const Place& place = places[i];
+    step.rows.pool_rows.resize(static_cast<std::size_t>(opened_.num_pools));
+    for (const std::size_t index : by_pool(batch)) {
+        const SequenceSlice& slice = batch.slices[index];
+        const Place& place = places[index];
         const auto num_rows = static_cast<std::size_t>(place.end_position - slice.first_position);
         std::vector<TokenId> following(
             place.tokens.begin() + 1, place.tokens.begin() + static_cast<std::ptrdiff_t>(num_rows));
@@ -268,14 +284,14 @@ void ModelRunner::draft(const StepBatch& batch,
             drafts.hidden_rows.push_back(place.first_row + static_cast<std::int64_t>(row));
         const std::int64_t last_row = step.add_rows(following, slice.first_position,
                                                     slice.num_prompt_tokens, slice.block_table);
-        if (!slice.is_sampled) continue;
-        sample += static_cast<std::ptrdiff_t>(place.num_accepted) + 1;
+        step.rows.pool_rows[static_cast<std::size_t>(slice.pool_index)] +=
+            static_cast<std::int64_t>(num_rows);
         if (!slice.wants_draft) continue;
         step.rows.logit_rows.push_back(last_row);
         lists.push_back(row_lists(slice, std::span(following).last(place.num_accepted + 1)));
         params.push_back(sample_params(slice, lists.back(), place.end_position + 1));
         params.back().num_alternatives = 0;
-        wanted.push_back(&*std::prev(sample));
+        wanted.push_back(&result.samples[place.last_result]);
     }
     drafts.rows = std::move(step.rows);
     const kernels::MatrixView logits = opened_.model->draft(drafts, *opened_.cache);

@@ -51,6 +51,7 @@ class ModelRunner final : public Runner {
         std::size_t first_sample = 0;
         std::size_t num_samples = 0;    // one, and one for each draft
         std::size_t num_accepted = 0;   // drafts
+        std::size_t last_result = 0;    // of a sampled slice: index of its last sample
         TokenId last_sample = 0;        // the token after the last row that counts
         std::int32_t end_position = 0;  // its position
     };

@@ -14,7 +14,8 @@ struct OpenedModel {
     std::unique_ptr<kernels::Backend> backend;  // outlives what follows
     std::unique_ptr<Model> model;
     std::unique_ptr<kernels::KvCache> cache;
-    std::int64_t num_blocks = 0;
+    std::int64_t num_blocks = 0;  // of each pool
+    int num_pools = 1;            // one for each rank under data-parallel attention
     std::int64_t num_tokens = 0;  // rows of the head that may be sampled
     bool has_draft_layer = false;
 };

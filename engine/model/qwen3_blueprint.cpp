@@ -40,7 +40,8 @@ class Qwen3Blueprint final : public Blueprint {
 
     ServingShape serving_shape() const override {
         const kernels::GqaShape& shape = config_.attention;
-        return {shape.num_heads, 1, shape.num_kv_heads, config_.num_layers * shape.cache_dim()};
+        return {shape.num_heads, 1, shape.num_kv_heads, config_.num_layers * shape.cache_dim(),
+                shape.head_dim,  0, config_.vocab_size};
     }
 
     std::vector<TensorSpec> tensors() const override {
@@ -60,10 +61,10 @@ class Qwen3Blueprint final : public Blueprint {
     std::int64_t num_main_layers() const override { return config_.num_layers; }
 
     Result<std::unique_ptr<Model>> load(const Checkpoint& checkpoint,
-                                        kernels::Backend& backend,
+                                        RankOps ranks,
                                         bool with_draft_layer) const override {
         CHECK(!with_draft_layer);  // info() has none
-        return Qwen3Model::load(config_, checkpoint, backend);
+        return Qwen3Model::load(config_, checkpoint, std::move(ranks));
     }
 
   private:

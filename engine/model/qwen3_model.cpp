@@ -1,6 +1,7 @@
 // See qwen3_model.h.
 #include "engine/model/qwen3_model.h"
 
+#include <tuple>
 #include <utility>
 
 #include "config/base/check.h"
@@ -8,6 +9,17 @@
 namespace turnpike::engine {
 
 using kernels::MatrixView;
+
+namespace {
+
+kernels::GqaShape shape_of(const kernels::GqaShape& whole, const Partition& partition) {
+    kernels::GqaShape shape = whole;
+    shape.num_heads = partition.heads().size();
+    shape.num_kv_heads = partition.kv_heads().size();
+    return shape;
+}
+
+}  // namespace
 
 ModelInfo qwen3_info(const Qwen3Config& config) {
     ModelInfo info;
@@ -21,36 +33,53 @@ ModelInfo qwen3_info(const Qwen3Config& config) {
     return info;
 }
 
-Qwen3Model::Qwen3Model(const Qwen3Config& config, kernels::Backend& backend)
+Qwen3Model::Qwen3Model(const Qwen3Config& config, RankOps ranks)
     : config_(config),
       info_(qwen3_info(config)),
       rope_frequencies_(kernels::yarn_inverse_frequencies(config.yarn)),
-      backend_(backend),
-      scratch_(backend, kNumUses) {}
+      ranks_(std::move(ranks)),
+      backend_(ranks_.backend()),
+      attention_(shape_of(config.attention, ranks_.partition())),
+      scratch_(backend_, kNumUses) {}
 
 Result<std::unique_ptr<Model>> Qwen3Model::load(const Qwen3Config& config,
                                                 const Checkpoint& checkpoint,
-                                                kernels::Backend& backend) {
-    std::unique_ptr<Qwen3Model> model(new Qwen3Model(config, backend));
+                                                RankOps ranks) {
+    std::unique_ptr<Qwen3Model> model(new Qwen3Model(config, std::move(ranks)));
     RETURN_IF_ERROR(model->load_all(checkpoint));
     return std::unique_ptr<Model>(std::move(model));
 }
 
 Status Qwen3Model::load_layer(const Checkpoint& checkpoint, const std::string& prefix, Layer& out) {
-    const std::pair<const char*, Weight*> weights[] = {
-        {"input_layernorm", &out.input_norm}, {"self_attn.q_proj", &out.q},
-        {"self_attn.k_proj", &out.k},         {"self_attn.v_proj", &out.v},
-        {"self_attn.q_norm", &out.q_norm},    {"self_attn.k_norm", &out.k_norm},
-        {"self_attn.o_proj", &out.o},         {"post_attention_layernorm", &out.post_norm},
+    const std::pair<const char*, Weight*> norms[] = {
+        {"input_layernorm", &out.input_norm},
+        {"self_attn.q_norm", &out.q_norm},
+        {"self_attn.k_norm", &out.k_norm},
+        {"post_attention_layernorm", &out.post_norm},
     };
-    for (const auto& [name, weight] : weights) {
+    for (const auto& [name, weight] : norms) {
         RETURN_IF_ERROR(load_weight(checkpoint, prefix + name + ".weight", backend_, *weight));
     }
-    return load_mlp(checkpoint, prefix + "mlp.", backend_, out.mlp);
+    const Partition& partition = ranks_.partition();
+    const std::tuple<const char*, Range, Weight*> projections[] = {
+        {"self_attn.q_proj", partition.heads(), &out.q},
+        {"self_attn.k_proj", partition.kv_heads(), &out.k},
+        {"self_attn.v_proj", partition.kv_heads(), &out.v},
+    };
+    for (const auto& [name, heads, weight] : projections) {
+        const Range rows{heads.begin * attention_.head_dim, heads.end * attention_.head_dim};
+        RETURN_IF_ERROR(load_rows(checkpoint, prefix + name + ".weight", rows, backend_, *weight));
+    }
+    RETURN_IF_ERROR(load_split(checkpoint, prefix + "self_attn.o_proj.weight",
+                               partition.attention_output(), backend_, out.o));
+    return load_split_mlp(checkpoint, prefix + "mlp.", partition.mlp(config_.intermediate_size),
+                          backend_, out.mlp);
 }
 
 Status Qwen3Model::load_all(const Checkpoint& checkpoint) {
-    RETURN_IF_ERROR(load_weight(checkpoint, "model.embed_tokens.weight", backend_, embedding_));
+    const Range vocab = ranks_.partition().vocab_of(ranks_.partition().rank());
+    RETURN_IF_ERROR(
+        load_rows(checkpoint, "model.embed_tokens.weight", vocab, backend_, embedding_));
     layers_.resize(static_cast<std::size_t>(config_.num_layers));
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const std::string prefix = "model.layers." + std::to_string(i) + ".";
@@ -58,11 +87,11 @@ Status Qwen3Model::load_all(const Checkpoint& checkpoint) {
     }
     RETURN_IF_ERROR(load_weight(checkpoint, "model.norm.weight", backend_, final_norm_));
     if (config_.is_head_tied) return {};
-    return load_weight(checkpoint, "lm_head.weight", backend_, head_);
+    return load_rows(checkpoint, "lm_head.weight", vocab, backend_, head_);
 }
 
 std::unique_ptr<kernels::KvCache> Qwen3Model::make_kv_cache(std::int64_t num_blocks) {
-    return backend_.make_kv_cache({config_.num_layers, num_blocks, config_.attention.cache_dim()});
+    return backend_.make_kv_cache({config_.num_layers, num_blocks, attention_.cache_dim()});
 }
 
 // Each head of each row by itself.
@@ -79,13 +108,14 @@ void Qwen3Model::norm_and_rotate(MatrixView x,
 }
 
 void Qwen3Model::attend(const Layer& layer,
-                        const ForwardRows& rows,
+                        const AttentionRows& rows,
                         const kernels::RopeRows& rope,
                         std::int64_t index,
                         kernels::KvCache& cache,
                         MatrixView x,
                         MatrixView out) {
-    const kernels::GqaShape& shape = config_.attention;
+    const kernels::GqaShape& shape = attention_;
+    if (x.rows == 0) return;
     const MatrixView queries = scratch_.take(kQueries, x.rows, shape.query_width());
     backend_.linear(x, *layer.q, queries);
     norm_and_rotate(queries, shape.num_heads, layer.q_norm, rope);
@@ -104,27 +134,28 @@ void Qwen3Model::attend(const Layer& layer,
     for (const auto* slices : {&rows.prompt_slices, &rows.generated_slices}) {
         backend_.attend_grouped(queries, *slices, shape, index, cache, attended);
     }
-    backend_.linear_split_k(attended, *layer.o, out);
+    ranks_.linear_split_k(attended, layer.o, out);
 }
 
 MatrixView Qwen3Model::forward(const ForwardRows& rows, kernels::KvCache& cache) {
     const auto num_rows = static_cast<std::int64_t>(rows.tokens.size());
     CHECK(num_rows > 0 && rows.positions.size() == rows.tokens.size());
+    const AttentionRows own = ranks_.attention_rows(rows);
     const kernels::RopeRows rope =
-        kernels::make_rope_rows(rope_frequencies_, rows.positions, config_.rope_magnitude);
+        kernels::make_rope_rows(rope_frequencies_, own.positions, config_.rope_magnitude);
     const MatrixView hidden = scratch_.take(kHidden, num_rows, config_.hidden_size);
     const MatrixView normed = scratch_.take(kNormed, num_rows, config_.hidden_size);
     const MatrixView projected = scratch_.take(kProjected, num_rows, config_.hidden_size);
-    const MatrixView gate = scratch_.take(kGate, num_rows, config_.intermediate_size);
-    const MatrixView up = scratch_.take(kUp, num_rows, config_.intermediate_size);
-    backend_.embed(rows.tokens, *embedding_, hidden);
+    ranks_.embed(rows.tokens, *embedding_, hidden);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const Layer& layer = layers_[i];
         backend_.rms_norm(hidden, *layer.input_norm, config_.rms_epsilon, normed);
-        attend(layer, rows, rope, static_cast<std::int64_t>(i), cache, normed, projected);
+        attend(layer, own, rope, static_cast<std::int64_t>(i), cache, own.of(normed),
+               own.of(projected));
+        ranks_.gather_rows(own, projected);
         backend_.add(projected, hidden);
         backend_.rms_norm(hidden, *layer.post_norm, config_.rms_epsilon, normed);
-        run_mlp(backend_, layer.mlp, normed, gate, up, projected);
+        ranks_.run_mlp(layer.mlp, normed, projected);
         backend_.add(projected, hidden);
     }
     const auto num_wanted = static_cast<std::int64_t>(rows.logit_rows.size());
@@ -133,7 +164,7 @@ MatrixView Qwen3Model::forward(const ForwardRows& rows, kernels::KvCache& cache)
     if (num_wanted == 0) return logits;
     backend_.gather_rows(hidden, rows.logit_rows, last);
     backend_.rms_norm(last, *final_norm_, config_.rms_epsilon, last);
-    backend_.linear(last, head_ != nullptr ? *head_ : *embedding_, logits);
+    ranks_.logits(last, head_ != nullptr ? *head_ : *embedding_, logits);
     return logits;
 }
 

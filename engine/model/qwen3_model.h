@@ -10,6 +10,7 @@
 #include "engine/model/checkpoint.h"
 #include "engine/model/model.h"
 #include "engine/model/qwen3_config.h"
+#include "engine/model/rank_ops.h"
 #include "engine/model/scratch.h"
 #include "engine/model/weights.h"
 #include "kernels/api/backend.h"
@@ -20,11 +21,11 @@ ModelInfo qwen3_info(const Qwen3Config& config);
 
 class Qwen3Model final : public Model {
   public:
-    // The checkpoint has passed its check against this config; it is not needed afterwards. The
-    // backend outlives the model. Errors: kCorrupt for values that are not finite.
+    // Loads the share of one rank. The checkpoint has passed its check against this config; it is
+    // not needed afterwards. Errors: kCorrupt for values that are not finite.
     static Result<std::unique_ptr<Model>> load(const Qwen3Config& config,
                                                const Checkpoint& checkpoint,
-                                               kernels::Backend& backend);
+                                               RankOps ranks);
 
     const ModelInfo& info() const override { return info_; }
 
@@ -36,11 +37,11 @@ class Qwen3Model final : public Model {
   private:
     struct Layer {
         Weight input_norm;
-        Weight q, k, v;         // [heads or kv heads * head_dim, hidden]
+        Weight q, k, v;         // [own heads or kv heads * head_dim, hidden]
         Weight q_norm, k_norm;  // [head_dim]
-        Weight o;               // [hidden, heads * head_dim]
+        SplitLinear o;          // [hidden, heads * head_dim]
         Weight post_norm;
-        GatedMlp mlp;
+        SplitMlp mlp;
     };
 
     // Uses of scratch_.
@@ -51,14 +52,12 @@ class Qwen3Model final : public Model {
         kKvRows,
         kAttended,
         kProjected,
-        kGate,
-        kUp,
         kLastHidden,
         kLogits,
         kNumUses,
     };
 
-    Qwen3Model(const Qwen3Config& config, kernels::Backend& backend);
+    Qwen3Model(const Qwen3Config& config, RankOps ranks);
 
     Status load_layer(const Checkpoint& checkpoint, const std::string& prefix, Layer& out);
     Status load_all(const Checkpoint& checkpoint);
@@ -67,7 +66,7 @@ class Qwen3Model final : public Model {
                          const Weight& norm,
                          const kernels::RopeRows& rope);
     void attend(const Layer& layer,
-                const ForwardRows& rows,
+                const AttentionRows& rows,
                 const kernels::RopeRows& rope,
                 std::int64_t index,
                 kernels::KvCache& cache,
@@ -77,11 +76,13 @@ class Qwen3Model final : public Model {
     const Qwen3Config config_;
     const ModelInfo info_;
     const std::vector<double> rope_frequencies_;
+    RankOps ranks_;
     kernels::Backend& backend_;
-    Weight embedding_;  // [vocab, hidden]
+    const kernels::GqaShape attention_;  // of this rank's heads
+    Weight embedding_;                   // [own vocab, hidden]
     std::vector<Layer> layers_;
     Weight final_norm_;  // [hidden]
-    Weight head_;        // [vocab, hidden]; null when the embedding is the head
+    Weight head_;        // [own vocab, hidden]; null when the embedding is the head
     Scratch scratch_;
 };
 

@@ -138,6 +138,8 @@ Status EngineService::load() {
     options.num_threads = settings_.num_threads > 0
                               ? static_cast<int>(settings_.num_threads)
                               : static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
+    options.ranks = ranks_;
+    options.num_threads = std::max(1, options.num_threads / ranks_.size());
     options.isa = settings_.isa;
     options.kv_tokens = settings_.kv_tokens;
     options.num_tokens = std::min(tokenizer->vocab_size(), info->vocab_size);

@@ -46,6 +46,9 @@ class EngineService {
     // The server may ask from now on: whatever needs the model is 503 until load() is done.
     void handle(const net::HttpRequest& request, const std::shared_ptr<net::HttpReply>& reply);
 
+    // The ranks that share the model: before load(), when there are several. They outlive this.
+    void set_ranks(RankLink ranks) { ranks_ = std::move(ranks); }
+
     // Tokenizer and weights. An error is also shown by /health.
     Status load();
 
@@ -87,6 +90,7 @@ class EngineService {
     const EngineSettings settings_;
     const schema::ModelCard card_;
     const std::unique_ptr<MeterFile> meter_;
+    RankLink ranks_;
     const Clock& clock_;
     Log& log_;
     const StuckHandler on_stuck_;

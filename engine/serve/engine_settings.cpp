@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "config/schema/json_settings.h"
+#include "engine/parallel/shm_region.h"
 
 namespace turnpike::engine {
 namespace {
@@ -19,6 +20,7 @@ Status validate(const EngineSettings& settings) {
     constexpr std::int64_t kLargest = std::numeric_limits<std::int64_t>::max();
     constexpr std::int64_t kDaySeconds = 86'400;
     RETURN_IF_ERROR(check_range("num_threads", settings.num_threads, 0, 1024));
+    RETURN_IF_ERROR(check_range("ranks", settings.ranks, 1, kMaxShmRanks));
     RETURN_IF_ERROR(check_range("kv_tokens", settings.kv_tokens, 64, kLargest));
     RETURN_IF_ERROR(check_range("max_running", settings.max_running, 1, 256));
     RETURN_IF_ERROR(check_range("max_step_tokens", settings.max_step_tokens, 1, 65'536));
@@ -39,9 +41,19 @@ Status validate(const EngineSettings& settings) {
     return {};
 }
 
+constexpr const char* kTensor = "tensor";
+constexpr const char* kData = "data";
+
+Result<AttentionLayout> parse_attention(const std::string& name) {
+    if (name == kTensor) return AttentionLayout::kTensorParallel;
+    if (name == kData) return AttentionLayout::kDataParallel;
+    return invalid_argument("'attention' expected \"tensor\" or \"data\", found \"" + name + "\"",
+                            "attention");
+}
+
 }  // namespace
 
-Result<EngineSettings> load_engine_settings(const std::string& path) {
+Result<EngineSettings> load_engine_settings(const std::string& path, std::int64_t num_ranks) {
     auto file = schema::JsonSettings::load(path);
     RETURN_IF_ERROR(file);
     EngineSettings settings;
@@ -52,6 +64,9 @@ Result<EngineSettings> load_engine_settings(const std::string& path) {
     settings.lock_file = file->text("lock_file");
     settings.meter_file = file->text("meter_file");
     settings.num_threads = file->integer("num_threads", 0);
+    settings.ranks = file->integer("ranks", 1);
+    if (num_ranks != 0) settings.ranks = num_ranks;
+    const std::string attention = file->text("attention", kTensor);
     settings.isa = file->text("isa", "auto");
     settings.kv_tokens = file->integer("kv_tokens", 32768);
     settings.max_running = file->integer("max_running", settings.max_running);
@@ -65,11 +80,15 @@ Result<EngineSettings> load_engine_settings(const std::string& path) {
     auto address = net::parse_address(listen);
     RETURN_IF_ERROR(address);
     settings.listen = std::move(*address);
+    auto layout = parse_attention(attention);
+    RETURN_IF_ERROR(layout);
+    settings.attention = *layout;
     RETURN_IF_ERROR(validate(settings));
     return settings;
 }
 
 std::string to_json(const EngineSettings& settings) {
+    const bool is_tensor = settings.attention == AttentionLayout::kTensorParallel;
     return nlohmann::ordered_json{{"model_dir", settings.model_dir},
                                   {"card", settings.card},
                                   {"listen", net::to_string(settings.listen)},
@@ -77,6 +96,8 @@ std::string to_json(const EngineSettings& settings) {
                                   {"lock_file", settings.lock_file},
                                   {"meter_file", settings.meter_file},
                                   {"num_threads", settings.num_threads},
+                                  {"ranks", settings.ranks},
+                                  {"attention", is_tensor ? kTensor : kData},
                                   {"isa", settings.isa},
                                   {"kv_tokens", settings.kv_tokens},
                                   {"max_running", settings.max_running},

@@ -7,6 +7,7 @@
 #include "config/base/ids.h"
 #include "config/base/result.h"
 #include "config/net/address.h"
+#include "engine/model/partition.h"
 
 namespace turnpike::engine {
 
@@ -17,9 +18,11 @@ struct EngineSettings {
     Epoch epoch{1};
     std::string lock_file;
     std::string meter_file;
-    std::int64_t num_threads = 0;  // 0 = all cores
-    std::string isa = "auto";      // instruction set of the CPU kernels
-    std::int64_t kv_tokens = 32768;
+    std::int64_t num_threads = 0;  // of all ranks together; 0 = all cores
+    std::int64_t ranks = 1;        // processes that hold the model together
+    AttentionLayout attention = AttentionLayout::kTensorParallel;  // of several ranks
+    std::string isa = "auto";        // instruction set of the CPU kernels
+    std::int64_t kv_tokens = 32768;  // of each rank's cache
     std::int64_t max_running = 8;
     std::int64_t max_step_tokens = 512;  // rows of one step, of prompts and of answers
     bool has_prefix_cache = true;
@@ -31,7 +34,8 @@ struct EngineSettings {
     std::int64_t keep_alive_seconds = 10;  // of silence on a stream before a comment; 0 = none
 };
 
-Result<EngineSettings> load_engine_settings(const std::string& path);
+// num_ranks: instead of the file's, unless 0.
+Result<EngineSettings> load_engine_settings(const std::string& path, std::int64_t num_ranks = 0);
 
 // The effective settings as JSON.
 std::string to_json(const EngineSettings& settings);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <thread>
 
+#include "engine/serve/replica_ranks.h"
 #include "engine/serve/verbs.h"
 
 namespace turnpike::engine {
@@ -55,6 +56,26 @@ CLI::App* add_plan(CLI::App& app, PlanRequest& request) {
     return plan;
 }
 
+CLI::App* add_serve(CLI::App& app,
+                    std::string& config,
+                    std::int64_t& num_ranks,
+                    bool& only_checks_config) {
+    auto* serve = app.add_subcommand("serve", "serve a model over HTTP");
+    serve->add_option("--config", config, "settings file (JSON)")->required();
+    serve
+        ->add_option("--ranks", num_ranks, "processes that hold the model (default: the settings')")
+        ->check(CLI::PositiveNumber);
+    serve->add_flag("--check-config", only_checks_config, "print the effective settings and exit");
+    return serve;
+}
+
+// What a serving process starts; nobody else's business.
+CLI::App* add_rank(CLI::App& app, int& rank) {
+    auto* verb = app.add_subcommand("rank", "one rank of a replica")->group("");
+    verb->add_option("rank", rank, "its number")->required()->check(CLI::PositiveNumber);
+    return verb;
+}
+
 CLI::App* add_bench(CLI::App& app, BenchRequest& request) {
     auto* bench = app.add_subcommand("bench", "prefill and decode speed, as JSON");
     bench->add_option("-p,--prompt", request.num_prompt, "tokens of a prompt")
@@ -85,15 +106,16 @@ int main(int argc, char** argv) {
     engine::PlanRequest plan_request;
     std::string checksums;
     engine::BenchRequest bench_request;
+    std::int64_t num_ranks = 0;
+    int rank = 0;
     std::string wording;
     std::string kind;
     bool only_checks_config = false;
     bool is_plain = false;
     bool is_json = false;
 
-    auto* serve = app.add_subcommand("serve", "serve a model over HTTP");
-    serve->add_option("--config", config, "settings file (JSON)")->required();
-    serve->add_flag("--check-config", only_checks_config, "print the effective settings and exit");
+    auto* serve = engine::add_serve(app, config, num_ranks, only_checks_config);
+    auto* rank_verb = engine::add_rank(app, rank);
     auto* synth = engine::add_synth(app, synth_request);
     auto* check = app.add_subcommand("check", "check a checkpoint's files against its config");
     check->add_option("--checksums", checksums, "SHA-256 sums of its files, as sha256sum writes");
@@ -121,7 +143,8 @@ int main(int argc, char** argv) {
     }
     CLI11_PARSE(app, argc, argv);
 
-    if (serve->parsed()) return engine::serve(config, only_checks_config);
+    if (serve->parsed()) return engine::serve(config, num_ranks, only_checks_config);
+    if (rank_verb->parsed()) return engine::run_rank_process(rank);
     if (synth->parsed()) return engine::synth(synth_request);
     if (check->parsed()) return engine::check(model, checksums);
     if (plan->parsed()) return engine::plan(model, plan_request);

@@ -9,6 +9,7 @@
 #include "config/base/log.h"
 #include "engine/serve/engine_service.h"
 #include "engine/serve/epoch_lock.h"
+#include "engine/serve/replica_ranks.h"
 #include "engine/serve/verbs.h"
 
 namespace turnpike::engine {
@@ -104,8 +105,8 @@ int fail(const Error& error) {
     return 1;
 }
 
-int serve(const std::string& config_file, bool only_checks_config) {
-    auto settings = load_engine_settings(config_file);
+int serve(const std::string& config_file, std::int64_t num_ranks, bool only_checks_config) {
+    auto settings = load_engine_settings(config_file, num_ranks);
     if (!settings) return fail(settings.error());
     auto card = schema::load_model_card(settings->card);
     if (!card) return fail(card.error());
@@ -120,6 +121,9 @@ int serve(const std::string& config_file, bool only_checks_config) {
     if (!lock) return fail(lock.error());
     auto meter = MeterFile::open(settings->meter_file);
     if (!meter) return fail(meter.error());
+    const auto ranks =
+        ReplicaRanks::start(static_cast<int>(settings->ranks), settings->attention, log);
+    if (!ranks) return fail(ranks.error());
     net::HttpServerOptions options;
     options.address = settings->listen;
     options.num_threads = kNumHttpThreads;
@@ -132,6 +136,7 @@ int serve(const std::string& config_file, bool only_checks_config) {
     };
     EngineService service(std::move(*settings), std::move(*card), std::move(*meter), clock, log,
                           end_process);
+    service.set_ranks((*ranks)->link());
     const auto handler = [&service](const net::HttpRequest& request,
                                     const std::shared_ptr<net::HttpReply>& reply) {
         service.handle(request, reply);

@@ -14,7 +14,8 @@
 
 namespace turnpike::engine {
 
-int serve(const std::string& config_file, bool only_checks_config);
+// num_ranks: instead of the settings', unless 0.
+int serve(const std::string& config_file, std::int64_t num_ranks, bool only_checks_config);
 
 struct SynthRequest {
     std::string config_file;

@@ -83,6 +83,11 @@ struct WeightSource {
     std::int64_t cols = 0;
     // kF8E4M3 only: f32 [ceil(rows / 128), ceil(cols / 128)]; weight = code * scale of its block.
     const std::byte* scales = nullptr;
+    // Rows of the tensor that this is a part of; 0 = it is the whole. They alone decide in what
+    // precision a backend keeps it, so that a part gives the bits of the whole.
+    std::int64_t tensor_rows = 0;
+
+    std::int64_t whole_rows() const { return tensor_rows > 0 ? tensor_rows : rows; }
 };
 
 // A weight in a backend's own layout, made by Backend::prepare*. Give it to no other backend.

@@ -1,6 +1,7 @@
 // Batch invariance: whatever runs beside a request, however its prompt is cut, whether it is
-// preempted, finds its prompt in the cache or is helped by drafts, and on however many threads: its
-// tokens and the logprobs of the whole vocabulary are those of the request alone, bit for bit.
+// preempted, finds its prompt in the cache or is helped by drafts, and on however many threads and
+// ranks, however these share attention: its tokens and the logprobs of the whole vocabulary are
+// those of the request alone on one rank, bit for bit.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include "engine/model/load.h"
 #include "kernels/api/cpu.h"
 #include "tests/support/random.h"
+#include "tests/support/ranked_runner.h"
 #include "tests/support/small_model.h"
 
 namespace turnpike::engine {
@@ -64,6 +66,7 @@ struct Seen {
     std::int64_t num_small_steps = 0;
     std::int64_t num_large_steps = 0;
     std::size_t largest_batch = 0;
+    std::map<std::pair<int, AttentionLayout>, int> num_worlds{};  // by ranks and layout
 
     void take(const StepBatch& batch) {
         std::size_t num_rows = 0;
@@ -154,11 +157,11 @@ std::vector<Request> random_requests(test::SeededRandom& random) {
     return requests;
 }
 
-std::unique_ptr<Runner> open_runner(const std::string& model_dir,
-                                    kernels::CpuIsa isa,
-                                    int num_threads,
-                                    std::int64_t num_blocks,
-                                    bool has_draft_layer) {
+RunnerOptions runner_options(const std::string& model_dir,
+                             kernels::CpuIsa isa,
+                             int num_threads,
+                             std::int64_t num_blocks,
+                             bool has_draft_layer) {
     RunnerOptions options;
     options.model_dir = model_dir;
     options.isa = std::string(kernels::to_string(isa));
@@ -166,9 +169,7 @@ std::unique_ptr<Runner> open_runner(const std::string& model_dir,
     options.kv_tokens = num_blocks * kBlock;
     options.num_tokens = kNumTokens;
     options.with_draft_layer = has_draft_layer;
-    auto runner = load_runner(options);
-    EXPECT_TRUE(runner) << (runner ? "" : runner.error().message);
-    return std::move(*runner);
+    return options;
 }
 
 SchedulerOptions random_options(test::SeededRandom& random, bool has_drafts) {
@@ -195,11 +196,16 @@ class Invariance {
             random_.between(0, 3) == 0 ? kernels::CpuIsa::kScalar : kernels::detect_cpu_isa();
         const bool has_drafts = can_draft_ && random_.between(0, 2) > 0;
         const std::vector<Request> requests = random_requests(random_);
-        const auto crowded = open_runner(
+        RunnerOptions options = runner_options(
             model_.dir(), isa, static_cast<int>(random_.between(1, 2)),
             random_.between(kMaxBlocks, random_.between(0, 1) == 0 ? 14 : 200), has_drafts);
+        const int num_ranks = 1 << std::max<std::int64_t>(0, random_.between(-1, 2));
+        options.ranks.attention = random_.between(0, 1) == 0 ? AttentionLayout::kTensorParallel
+                                                             : AttentionLayout::kDataParallel;
+        ++seen_.num_worlds[{num_ranks, options.ranks.attention}];
+        RankedRunner crowded(options, num_ranks);
         const auto outputs = run(*crowded, random_options(random_, has_drafts), requests, seen_);
-        const auto quiet = open_runner(model_.dir(), isa, 1, kMaxBlocks, false);
+        RankedRunner quiet(runner_options(model_.dir(), isa, 1, kMaxBlocks, false), 1);
         for (Request request : requests) {
             const SequenceId id = request.spec.id;
             request.arrival = 0;
@@ -229,10 +235,22 @@ void expect_busy(const Seen& seen) {
     EXPECT_GT(seen.num_small_steps, 10);
     EXPECT_GT(seen.num_large_steps, 100);
     EXPECT_GT(seen.largest_batch, 24U);
+    for (const int num_ranks : {1, 2, 4}) {
+        for (const auto layout : {AttentionLayout::kTensorParallel, AttentionLayout::kDataParallel})
+            EXPECT_GT(seen.num_worlds.count({num_ranks, layout}), 0U) << num_ranks << " ranks";
+    }
+}
+
+// Heads that four ranks can share.
+nlohmann::json small_deepseek() {
+    nlohmann::json config = small_config();
+    config["num_attention_heads"] = config["num_key_value_heads"] = 8;
+    config["qk_nope_head_dim"] = config["qk_rope_head_dim"] = config["v_head_dim"] = 64;
+    return config;
 }
 
 TEST(EngineInvariance, DeepseekGivesEachRequestWhatItGetsAlone) {
-    Invariance invariance(small_config(), true, 20'261'124);
+    Invariance invariance(small_deepseek(), true, 20'261'124);
     for (int i = 0; i < kNumWorlds && !testing::Test::HasFatalFailure(); ++i)
         invariance.check_world();
     expect_busy(invariance.seen());
@@ -243,7 +261,7 @@ TEST(EngineInvariance, DeepseekGivesEachRequestWhatItGetsAlone) {
 nlohmann::json small_qwen3() {
     return nlohmann::json::parse(R"({
         "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 96,
-        "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2, "head_dim": 32,
+        "num_hidden_layers": 2, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 64,
         "intermediate_size": 160, "vocab_size": 300, "hidden_act": "silu", "rms_norm_eps": 1e-06,
         "rope_theta": 1000000, "max_position_embeddings": 131072,
         "rope_scaling": {"rope_type": "yarn", "factor": 4.0,

@@ -298,14 +298,14 @@ Result<std::unique_ptr<PackedWeight>> pack_weight(const PackContext& context,
     RETURN_IF_ERROR(check_finite(context.threads, source));
     PackedMatrix matrix;
     const bool is_coded = is_coded_source(context, source);
-    if (source.rows == 1 && !is_coded) {
+    if (source.whole_rows() == 1 && !is_coded) {
         std::vector<float> vector;
         for (std::int64_t c = 0; c < source.cols; ++c) vector.push_back(stored_value(source, 0, c));
         return std::make_unique<PackedWeight>(std::move(matrix), std::move(vector));
     }
     Format format = Format::kF32;
     if (source.dtype == DType::kF8E4M3) format = Format::kFp8;
-    if (source.dtype == DType::kBf16 && source.rows > kMaxF32Rows) format = Format::kBf16;
+    if (source.dtype == DType::kBf16 && source.whole_rows() > kMaxF32Rows) format = Format::kBf16;
     const PackSource whole{source, 0, source.rows, source.cols, false};
     Packer{context, whole, matrix}.run(format, is_coded);
     return std::make_unique<PackedWeight>(std::move(matrix), std::vector<float>{});
