@@ -17,11 +17,15 @@ TEST(Address, RoundTrips) {
 
 TEST(Address, RefusesNonsense) {
     for (const char* text :
-         {"", "unix:", "tcp:", "tcp:host", "tcp::80", "tcp:h:65536", "tcp:h:8x", "http://x"}) {
+         {"", "unix:", "tcp:", "tcp:host", "tcp::80", "tcp:h:65536", "tcp:h:8x", "http://x",
+          "tcp:[h]:80", "tcp:[]:80", "tcp:[[::1]]:80", "tcp:[::1:80"}) {
         EXPECT_FALSE(parse_address(text).has_value()) << text;
     }
     const auto long_path = parse_address("unix:/" + std::string(100, 'a'));
     EXPECT_NE(long_path.error().message.find("found 101"), std::string::npos);
+    for (const std::string scheme : {"unix:", "udp:"}) {
+        EXPECT_LT(parse_address(scheme + std::string(5000, 'a')).error().message.size(), 300U);
+    }
 }
 
 TEST(Url, SplitsIntoAddressAndPath) {
