@@ -108,12 +108,15 @@ class Members {
             fail_type(path(name), "a number", *value);
             return {};
         }
-        if (!(number >= low && number <= high) || (excludes_low && number == low)) {
+        const auto rounded = static_cast<float>(number);
+        // 1e-60 is over 0, but not as the float that is sampled with.
+        const bool is_low = excludes_low && static_cast<double>(rounded) <= low;
+        if (!(number >= low && number <= high) || is_low) {
             fail(path(name), "expected a number " + std::string(excludes_low ? "over " : "from ") +
                                  short_text(low) + " to " + short_text(high) + ", found " +
                                  short_text(number));
         }
-        return static_cast<float>(number);
+        return rounded;
     }
 
     const std::optional<Error>& error() const { return error_; }
@@ -341,7 +344,7 @@ Message read_message(Members& message) {
     const auto role = parse_role(name);
     if (!role) {
         message.fail(message.path("role"),
-                     "expected system, user, assistant or tool, found '" + name + "'");
+                     "expected system, user, assistant or tool, found '" + excerpt(name) + "'");
         return result;
     }
     result.role = *role;
@@ -426,7 +429,7 @@ void read_reasoning_format(Members& body, ChatRequest& request) {
         request.reasoning_format = ReasoningFormat::kHidden;
     } else {
         body.fail("reasoning_format",
-                  "expected separate, inline or hidden, found '" + *format + "'");
+                  "expected separate, inline or hidden, found '" + excerpt(*format) + "'");
     }
 }
 
