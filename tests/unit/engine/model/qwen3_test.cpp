@@ -58,6 +58,12 @@ TEST(Qwen3Config, RefusesByKey) {
         {"use_sliding_window", true},
         {"model_type", "qwen2"},
         {"rms_norm_eps", 0},
+        {"rms_norm_eps", 1e300},
+        {"rope_scaling",
+         {{"rope_type", "yarn"},
+          {"factor", 1e300},
+          {"original_max_position_embeddings", 4096},
+          {"attn_factor", 1e308}}},
         {"quantization_config", {{"quant_method", "fp8"}}},
         {"hidden_size", 0},
     };
