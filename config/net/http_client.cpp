@@ -220,7 +220,7 @@ void HttpClient::cancel() {
 
 Result<ParsedUrl> parse_url(std::string_view url) {
     const Error bad = invalid_argument("expected a URL like https://localhost:8443/v1, found '" +
-                                       std::string(url) + "'");
+                                       excerpt(url) + "'");
     ParsedUrl parsed;
     parsed.options.use_tls = url.starts_with("https://");
     if (!parsed.options.use_tls && !url.starts_with("http://")) return bad;

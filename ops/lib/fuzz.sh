@@ -17,7 +17,7 @@ fuzz_target() {
     printf '%-28s %s runs\n' "$name" "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")"
 }
 
-# fuzz_all SECONDS: every target for so long, one on each core.
+# fuzz_all SECONDS: every target for so long, one per core.
 fuzz_all() {
     export -f fuzz_target
     xargs -r -L 1 -P "$(nproc)" bash -c 'fuzz_target "$@"' fuzz "$1" <build/fuzz/fuzz-targets.txt

@@ -1,8 +1,9 @@
-// Request targets and addresses: a query value that was escaped comes back as it was; an address
-// that is accepted reads the same once written.
+// Request targets, addresses and URLs: a query value that was escaped comes back as it was; an
+// address or URL that is accepted reads the same once written.
 #include <string>
 
 #include "config/net/address.h"
+#include "config/net/http_client.h"
 #include "config/net/http_message.h"
 #include "tests/fuzz/target.h"
 
@@ -47,11 +48,27 @@ void check_address(std::string_view text) {
     CHECK(again->port == address->port);
 }
 
+void check_url(std::string_view text) {
+    const auto url = turnpike::net::parse_url(text);
+    if (!url) {
+        turnpike::fuzz::check_error(url.error(), {ErrorCode::kInvalidArgument});
+        return;
+    }
+    CHECK(!url->options.address.host.empty() && !url->options.address.is_unix());
+    CHECK(url->path.empty() || (url->path.front() == '/' && url->path.back() != '/'));
+    const std::string authority = to_string(url->options.address).substr(4);
+    const auto again = turnpike::net::parse_url((url->options.use_tls ? "https://" : "http://") +
+                                                authority + url->path);
+    CHECK(again && again->path == url->path);
+    CHECK(to_string(again->options.address) == to_string(url->options.address));
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     const auto text = turnpike::fuzz::text_of(data, size);
     check_query(text);
     check_address(text);
+    check_url(text);
     return 0;
 }

@@ -14,13 +14,26 @@
 #include "config/base/check.h"
 #include "tests/fuzz/target.h"
 
-// Of the sanitizers' runtime, where one is linked: called ahead of its exit.
-extern "C" void __sanitizer_set_death_callback(void (*callback)()) __attribute__((weak));
+// A sanitizer's report shall end in SIGABRT, as everything else does that a target dies of.
+extern "C" const char* __asan_default_options() {  // NOLINT(bugprone-reserved-identifier)
+    return "abort_on_error=1";
+}
+
+extern "C" const char* __ubsan_default_options() {  // NOLINT(bugprone-reserved-identifier)
+    return "abort_on_error=1:print_stacktrace=1";
+}
 
 namespace turnpike::fuzz {
 namespace {
 
 constexpr long kMaxInputSeconds = 20;
+
+// A sanitizer tells more of a broken access than a handler can, and aborts then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::array kSignals{SIGABRT, SIGVTALRM};
+#else
+constexpr std::array kSignals{SIGABRT, SIGVTALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+#endif
 
 struct Failure {
     std::string path;
@@ -73,7 +86,7 @@ void catch_signals() {
 
     action.sa_handler = on_signal;
     action.sa_flags = SA_ONSTACK;
-    for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGVTALRM}) {
+    for (const int number : kSignals) {
         CHECK(::sigaction(number, &action, nullptr) == 0);
     }
 }
@@ -98,7 +111,6 @@ void save_failures(const std::string& program,
         "\nor with all inputs before it with\n  TURNPIKE_TEST_SEED=" + std::to_string(seed) +
         " <the command of this test>\n";
     catch_signals();
-    if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(save);
 }
 
 void run_input(std::string_view input) {

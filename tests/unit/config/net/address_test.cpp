@@ -36,6 +36,7 @@ TEST(Url, SplitsIntoAddressAndPath) {
     EXPECT_EQ(parse_url("http://example.org").value().options.address.port, 80);
     EXPECT_EQ(to_string(parse_url("https://[::1]:9/x").value().options.address), "tcp:[::1]:9");
     EXPECT_FALSE(parse_url("localhost:8443").has_value());
+    EXPECT_LT(parse_url(std::string(5000, 'u')).error().message.size(), 300U);
 }
 
 }  // namespace
