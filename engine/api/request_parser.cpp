@@ -2,8 +2,7 @@
 // UTF-8.
 #include <simdjson.h>
 
-#include <cmath>
-#include <cstdlib>
+#include <charconv>
 #include <limits>
 #include <utility>
 
@@ -188,16 +187,14 @@ void read_logit_bias(Members& body, CommonRequest& request) {
     if (value->get(biases) != simdjson::SUCCESS)
         return body.fail_type("logit_bias", "an object", *value);
     for (const auto& [key, bias] : biases) {
-        const std::string token(key);
-        char* end = nullptr;
-        const long id = std::strtol(token.c_str(), &end, 10);
+        TokenId id = -1;
         double number = 0;
-        const bool is_id =
-            !token.empty() && *end == '\0' && id >= 0 && id <= std::numeric_limits<TokenId>::max();
+        const auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), id);
+        const bool is_id = problem == std::errc() && end == key.data() + key.size() && id >= 0;
         if (!is_id || bias.get(number) != simdjson::SUCCESS || !(number >= -100 && number <= 100)) {
             return body.fail("logit_bias", "expected token ids with biases from -100 to 100");
         }
-        request.logit_bias[static_cast<TokenId>(id)] = static_cast<float>(number);
+        request.logit_bias[id] = static_cast<float>(number);
     }
 }
 
