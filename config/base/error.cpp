@@ -51,6 +51,13 @@ std::string_view to_string(ErrorCode code) {
     CHECK(false && "unknown ErrorCode");
 }
 
+std::string excerpt(std::string_view text, std::size_t max_bytes) {
+    if (text.size() <= max_bytes) return std::string(text);
+    std::size_t end = max_bytes;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80) --end;
+    return std::string(text.substr(0, end)) + "...";
+}
+
 Error errno_error(std::string_view what) {
     const int code = errno;
     return Error{

@@ -2,6 +2,7 @@
 // become HTTP statuses in exactly one function (engine/api/api_error.h).
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,10 @@ struct Error {
     // The request field at fault, empty when there is none.
     std::string param;
 };
+
+// A stranger's text as a message may quote it: at most max_bytes, cut between UTF-8 sequences, with
+// "..." for the rest.
+std::string excerpt(std::string_view text, std::size_t max_bytes = 80);
 
 // "<message>: <strerror>" with code kIo, from errno as it is on entry.
 Error errno_error(std::string_view what);

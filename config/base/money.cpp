@@ -44,7 +44,7 @@ NanoUsd multiply(NanoUsd per_token, TokenCount num_tokens) {
 Result<NanoUsd> parse_usd(std::string_view text) {
     const Error bad = invalid_argument(
         "expected an amount in USD such as 20 or 0.000003 with at most nine decimals, found '" +
-        std::string(text) + "'");
+        excerpt(text) + "'");
     const bool is_negative = !text.empty() && text.front() == '-';
     std::string_view rest = is_negative ? text.substr(1) : text;
     const std::size_t dot = rest.find('.');

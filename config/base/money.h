@@ -50,6 +50,10 @@ struct Price {
     NanoUsd per_minute_nano_usd;    // per replica and READY minute, for dedicated endpoints
 };
 
+// Of the per-token prices: a million dollars per million tokens, thousands of times any in use.
+// Such prices times the tokens of a usage record are far from overflowing.
+inline constexpr NanoUsd kMaxTokenPrice{1'000'000'000};
+
 struct TokenUsage {
     TokenCount prompt_tokens = 0;      // cached ones included
     TokenCount cached_tokens = 0;      // at most prompt_tokens

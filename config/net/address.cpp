@@ -8,8 +8,8 @@ namespace turnpike::net {
 
 Result<NetAddress> parse_address(std::string_view text) {
     const Error bad = invalid_argument(
-        "expected an address like unix:/run/x.sock or tcp:127.0.0.1:8000, found '" +
-        std::string(text) + "'");
+        "expected an address like unix:/run/x.sock or tcp:127.0.0.1:8000, found '" + excerpt(text) +
+        "'");
     NetAddress address;
     if (text.starts_with("unix:")) {
         address.unix_path = text.substr(5);
@@ -18,7 +18,7 @@ Result<NetAddress> parse_address(std::string_view text) {
             return invalid_argument("expected a Unix socket path of at most " +
                                     std::to_string(limits::kMaxUnixSocketPath) + " bytes, found " +
                                     std::to_string(address.unix_path.size()) + ": " +
-                                    address.unix_path);
+                                    excerpt(address.unix_path));
         }
         return address;
     }
@@ -27,8 +27,10 @@ Result<NetAddress> parse_address(std::string_view text) {
     const std::size_t colon = rest.rfind(':');
     if (colon == std::string_view::npos || colon == 0) return bad;
     std::string_view host = rest.substr(0, colon);
-    if (host.size() > 2 && host.front() == '[' && host.back() == ']')
+    if (host.front() == '[' && host.back() == ']' && host.find(':') != std::string_view::npos)
         host = host.substr(1, host.size() - 2);
+    // Brackets stand around an IPv6 address, once.
+    if (host.empty() || host.find_first_of("[]") != std::string_view::npos) return bad;
     const std::string_view port = rest.substr(colon + 1);
     const auto [end, problem] =
         std::from_chars(port.data(), port.data() + port.size(), address.port);

@@ -20,9 +20,9 @@ using OnData = std::function<bool(std::string_view)>;
 
 // "unix:/run/x.sock" or "unix:/run/x.sock:/v1".
 Result<ParsedUrl> parse_unix_url(std::string_view url) {
-    const std::size_t colon = url.rfind(":/");
-    const bool has_path =
-        colon != std::string_view::npos && colon > std::string_view("unix").size();
+    // The first one after the scheme: a socket's own path holds none.
+    const std::size_t colon = url.find(":/", std::string_view("unix:").size());
+    const bool has_path = colon != std::string_view::npos;
     ParsedUrl parsed;
     auto address = parse_address(url.substr(0, has_path ? colon : url.size()));
     RETURN_IF_ERROR(address);
@@ -139,7 +139,7 @@ void HttpClient::cancel() {
 Result<ParsedUrl> parse_url(std::string_view url) {
     const Error bad = invalid_argument(
         "expected a URL like https://localhost:8443/v1 or unix:/run/x.sock:/v1, found '" +
-        std::string(url) + "'");
+        excerpt(url) + "'");
     if (url.starts_with("unix:")) return parse_unix_url(url);
     ParsedUrl parsed;
     parsed.options.use_tls = url.starts_with("https://");

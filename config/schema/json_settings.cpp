@@ -1,5 +1,6 @@
 #include "config/schema/json_settings.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <utility>
@@ -17,8 +18,9 @@ struct FirstError {
     std::string file_name;
     std::optional<Error> error;
 
-    void report(const std::string& path, const std::string& message) {
+    void report(const std::string& full_path, const std::string& message) {
         if (error) return;
+        const std::string path = excerpt(full_path, 200);
         error = invalid_argument(
             file_name + ": " + (path.empty() ? "" : "'" + path + "' ") + message, path);
     }
@@ -93,6 +95,8 @@ Result<JsonSettings> JsonSettings::parse(std::string_view text, std::string file
         object = json::parse(text, nullptr, /*allow_exceptions=*/true, /*ignore_comments=*/true);
     } catch (const json::parse_error& problem) {
         return invalid_argument(file_name + ": not JSON at byte " + std::to_string(problem.byte));
+    } catch (const json::out_of_range& problem) {  // 1e999
+        return invalid_argument(file_name + ": " + excerpt(problem.what(), 200));
     }
     if (!object.is_object()) {
         return invalid_argument(file_name + ": expected a JSON object, found " +
@@ -117,8 +121,11 @@ std::string JsonSettings::text(std::string_view key, std::optional<std::string> 
 }
 
 std::int64_t JsonSettings::integer(std::string_view key, std::optional<std::int64_t> fallback) {
-    return node_->take<std::int64_t>(key, fallback, "an integer",
-                                     [](const json& value) { return value.is_number_integer(); });
+    return node_->take<std::int64_t>(key, fallback, "an integer", [](const json& value) {
+        constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
+        if (value.is_number_unsigned()) return value.get<std::uint64_t>() <= kMax;
+        return value.is_number_integer();
+    });
 }
 
 double JsonSettings::number(std::string_view key, std::optional<double> fallback) {

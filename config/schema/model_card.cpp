@@ -22,13 +22,16 @@ Result<NanoUsd> per_token_price(std::string_view file_name,
                                 const std::string& text) {
     const auto per_million = parse_usd(text);
     if (!per_million) return card_error(file_name, key, per_million.error().message);
-    if (per_million->value() < 0 || per_million->value() % kTokensPerPrice != 0) {
-        return card_error(file_name, key,
-                          "must be at least 0 and a whole number of nano-dollars per token "
-                          "(a multiple of 0.001 USD per million), found '" +
-                              text + "'");
+    const std::int64_t per_token = per_million->value() / kTokensPerPrice;
+    if (per_million->value() < 0 || per_million->value() % kTokensPerPrice != 0 ||
+        per_token > kMaxTokenPrice.value()) {
+        return card_error(
+            file_name, key,
+            "must be from 0 to 1,000,000 and a whole number of nano-dollars per token "
+            "(a multiple of 0.001 USD per million), found '" +
+                excerpt(text) + "'");
     }
-    return NanoUsd(per_million->value() / kTokensPerPrice);
+    return NanoUsd(per_token);
 }
 
 template <class Enum, std::size_t kCount>
@@ -41,7 +44,7 @@ Result<Enum> parse_enum(std::string_view file_name,
         if (text == name) return value;
         expected += (expected.empty() ? "" : " or ") + std::string(name);
     }
-    return card_error(file_name, key, "expected " + expected + ", found '" + text + "'");
+    return card_error(file_name, key, "expected " + expected + ", found '" + excerpt(text) + "'");
 }
 
 Status validate(const ModelCard& card, std::string_view file_name) {

@@ -45,7 +45,7 @@ Result<Enum> parse(const Names<Enum, kCount>& names, std::string_view text) {
         if (name == text) return value;
         expected += (expected.empty() ? "" : ", ") + std::string(name);
     }
-    return invalid_argument("expected one of " + expected + "; found '" + std::string(text) + "'");
+    return invalid_argument("expected one of " + expected + "; found '" + excerpt(text) + "'");
 }
 
 }  // namespace

@@ -54,6 +54,14 @@ std::int64_t JsonFields::integer(const char* key) {
     return value->get<std::int64_t>();
 }
 
+std::int64_t JsonFields::integer(const char* key, std::int64_t low, std::int64_t high) {
+    const std::int64_t value = integer(key);
+    if (value >= low && value <= high) return value;
+    fail(std::string("'") + key + "' expected " + std::to_string(low) + " to " +
+         std::to_string(high) + ", found " + std::to_string(value));
+    return low;
+}
+
 bool JsonFields::boolean(const char* key) {
     const json* value = find(key, &json::is_boolean, "true or false");
     return value != nullptr && value->get<bool>();

@@ -19,6 +19,8 @@ class JsonFields {
 
     std::string text(const char* key);
     std::int64_t integer(const char* key);
+    // In [low, high]; low when it is not, which is then an error.
+    std::int64_t integer(const char* key, std::int64_t low, std::int64_t high);
     bool boolean(const char* key);
     // null and absent read as empty.
     std::optional<std::string> optional_text(const char* key);

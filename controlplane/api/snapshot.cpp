@@ -1,6 +1,7 @@
 // The codec of snapshots and of their rows; see ops/docs/formats/snapshot.md.
 #include "controlplane/api/snapshot.h"
 
+#include <limits>
 #include <utility>
 
 #include "controlplane/api/json_fields.h"
@@ -71,7 +72,8 @@ Result<KeyRow> read(const json& object, const KeyRow&) {
     row.id = KeyId(fields.text("id"));
     row.org = OrgId(fields.text("org"));
     row.mac_hex = fields.text("mac");
-    row.pepper_version = static_cast<int>(fields.integer("pepper_version"));
+    row.pepper_version =
+        static_cast<int>(fields.integer("pepper_version", 0, std::numeric_limits<int>::max()));
     row.redacted = fields.text("redacted");
     if (const auto expires_at_us = fields.optional_integer("expires_at_us")) {
         row.expires_at = from_unix_us(*expires_at_us);
@@ -84,14 +86,14 @@ Price read_price(const json& object, JsonFields& parent) {
     JsonFields fields(object, "price");
     Price price;
     price.version = fields.integer("version");
-    price.input_nano_usd = NanoUsd(fields.integer("input_nano_usd"));
-    price.cached_input_nano_usd = NanoUsd(fields.integer("cached_input_nano_usd"));
-    price.output_nano_usd = NanoUsd(fields.integer("output_nano_usd"));
-    price.per_minute_nano_usd = NanoUsd(fields.integer("per_minute_nano_usd"));
-    if (price.input_nano_usd < NanoUsd() || price.cached_input_nano_usd < NanoUsd() ||
-        price.output_nano_usd < NanoUsd() || price.per_minute_nano_usd < NanoUsd()) {
-        fields.fail("a price is negative");
-    }
+    const auto per_token = [&](const char* key) {
+        return NanoUsd(fields.integer(key, 0, kMaxTokenPrice.value()));
+    };
+    price.input_nano_usd = per_token("input_nano_usd");
+    price.cached_input_nano_usd = per_token("cached_input_nano_usd");
+    price.output_nano_usd = per_token("output_nano_usd");
+    price.per_minute_nano_usd =
+        NanoUsd(fields.integer("per_minute_nano_usd", 0, std::numeric_limits<std::int64_t>::max()));
     if (const Status status = fields.finish(); !status) parent.fail(status.error().message);
     return price;
 }

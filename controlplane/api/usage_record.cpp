@@ -42,13 +42,10 @@ json to_json(const UsageRecord& record) {
                 {"closed_at_us", to_unix_us(record.closed_at)}};
 }
 
-// Thousands of times the longest context.
-constexpr TokenCount kMaxTokens = 1'000'000'000;
-
 bool is_plausible(const TokenUsage& usage) {
     return usage.cached_tokens >= 0 && usage.cached_tokens <= usage.prompt_tokens &&
            usage.reasoning_tokens >= 0 && usage.reasoning_tokens <= usage.completion_tokens &&
-           usage.prompt_tokens <= kMaxTokens && usage.completion_tokens <= kMaxTokens;
+           usage.prompt_tokens <= kMaxRecordTokens && usage.completion_tokens <= kMaxRecordTokens;
 }
 
 Result<UsageRecord> from_json(const json& object) {
@@ -69,7 +66,7 @@ Result<UsageRecord> from_json(const json& object) {
     } else {
         fields.fail("'outcome' " + outcome.error().message);
     }
-    record.http_status = static_cast<int>(fields.integer("http_status"));
+    record.http_status = static_cast<int>(fields.integer("http_status", 0, 999));
     record.usage.prompt_tokens = fields.integer("prompt_tokens");
     record.usage.cached_tokens = fields.integer("cached_tokens");
     record.usage.completion_tokens = fields.integer("completion_tokens");
@@ -111,7 +108,7 @@ Result<Outcome> parse_outcome(std::string_view text) {
     for (const auto& [value, name] : kOutcomes) {
         if (name == text) return value;
     }
-    return invalid_argument("expected an outcome such as 'completed', found '" + std::string(text) +
+    return invalid_argument("expected an outcome such as 'completed', found '" + excerpt(text) +
                             "'");
 }
 

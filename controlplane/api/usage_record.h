@@ -23,6 +23,10 @@ enum class Outcome {
     kGatewayFailed,  // the gateway died after dispatch; counts come from the engine's meter
 };
 
+// Of a record's prompt or completion: thousands of times the longest context. More is refused, so
+// that no record can overflow the arithmetic of money.
+inline constexpr TokenCount kMaxRecordTokens = 1'000'000'000;
+
 struct UsageRecord {
     RequestId request_id;  // its ULID time decides the month's file
     OrgId org;

@@ -2,8 +2,7 @@
 // UTF-8.
 #include <simdjson.h>
 
-#include <cmath>
-#include <cstdlib>
+#include <charconv>
 #include <limits>
 #include <utility>
 
@@ -108,12 +107,15 @@ class Members {
             fail_type(path(name), "a number", *value);
             return {};
         }
-        if (!(number >= low && number <= high) || (excludes_low && number == low)) {
+        const auto rounded = static_cast<float>(number);
+        // 1e-60 is over 0, but not as the float that is sampled with.
+        const bool is_low = excludes_low && static_cast<double>(rounded) <= low;
+        if (!(number >= low && number <= high) || is_low) {
             fail(path(name), "expected a number " + std::string(excludes_low ? "over " : "from ") +
                                  short_text(low) + " to " + short_text(high) + ", found " +
                                  short_text(number));
         }
-        return static_cast<float>(number);
+        return rounded;
     }
 
     const std::optional<Error>& error() const { return error_; }
@@ -185,16 +187,14 @@ void read_logit_bias(Members& body, CommonRequest& request) {
     if (value->get(biases) != simdjson::SUCCESS)
         return body.fail_type("logit_bias", "an object", *value);
     for (const auto& [key, bias] : biases) {
-        const std::string token(key);
-        char* end = nullptr;
-        const long id = std::strtol(token.c_str(), &end, 10);
+        TokenId id = -1;
         double number = 0;
-        const bool is_id =
-            !token.empty() && *end == '\0' && id >= 0 && id <= std::numeric_limits<TokenId>::max();
+        const auto [end, problem] = std::from_chars(key.data(), key.data() + key.size(), id);
+        const bool is_id = problem == std::errc() && end == key.data() + key.size() && id >= 0;
         if (!is_id || bias.get(number) != simdjson::SUCCESS || !(number >= -100 && number <= 100)) {
             return body.fail("logit_bias", "expected token ids with biases from -100 to 100");
         }
-        request.logit_bias[static_cast<TokenId>(id)] = static_cast<float>(number);
+        request.logit_bias[id] = static_cast<float>(number);
     }
 }
 
@@ -360,7 +360,7 @@ Message read_message(Members& message) {
     const auto role = parse_role(name);
     if (!role) {
         message.fail(message.path("role"),
-                     "expected system, user, assistant or tool, found '" + name + "'");
+                     "expected system, user, assistant or tool, found '" + excerpt(name) + "'");
         return result;
     }
     result.role = *role;
@@ -445,7 +445,7 @@ void read_reasoning_format(Members& body, ChatRequest& request) {
         request.reasoning_format = ReasoningFormat::kHidden;
     } else {
         body.fail("reasoning_format",
-                  "expected separate, inline or hidden, found '" + *format + "'");
+                  "expected separate, inline or hidden, found '" + excerpt(*format) + "'");
     }
 }
 

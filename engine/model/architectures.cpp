@@ -47,7 +47,7 @@ Result<std::unique_ptr<Blueprint>> parse_blueprint(std::string_view json_text,
             }
         }
     }
-    const std::string found = names == json->end() ? "nothing" : names->dump().substr(0, 80);
+    const std::string found = names == json->end() ? "nothing" : excerpt(names->dump());
     return invalid_argument(file_name + ": architectures: this engine runs one of " +
                                 known_names() + ", found " + found,
                             "architectures");

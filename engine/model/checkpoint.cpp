@@ -2,6 +2,7 @@
 #include "engine/model/checkpoint.h"
 
 #include <charconv>
+#include <climits>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -25,8 +26,8 @@ Error corrupt(const std::string& message) {
 
 // A file beside the index, never a path out of the folder.
 bool is_plain_file_name(const std::string& name) {
-    return !name.empty() && name.front() != '.' && name.find('/') == std::string::npos &&
-           name.find('\0') == std::string::npos;
+    return !name.empty() && name.size() <= NAME_MAX && name.front() != '.' &&
+           name.find('/') == std::string::npos && name.find('\0') == std::string::npos;
 }
 
 std::optional<kernels::DType> dtype_of(std::string_view name) {
@@ -112,7 +113,8 @@ Status Checkpoint::add_indexed_files(const std::string& dir, std::string_view in
     std::map<std::string, std::size_t> file_indexes;
     for (const auto& [name, item] : json["weight_map"].items()) {
         if (!item.is_string() || !is_plain_file_name(item.get<std::string>())) {
-            return corrupt(index_path + ": weight_map: " + name + ": expected a file name");
+            return corrupt(index_path + ": weight_map: " + excerpt(name) +
+                           ": expected a file name");
         }
         const auto file_name = item.get<std::string>();
         if (!file_indexes.contains(file_name)) {
@@ -125,7 +127,7 @@ Status Checkpoint::add_indexed_files(const std::string& dir, std::string_view in
         const auto& tensors = files_[file_index].tensors();
         const auto found = tensors.find(name);
         if (found == tensors.end()) {
-            return corrupt(files_[file_index].path() + ": tensor " + name +
+            return corrupt(files_[file_index].path() + ": tensor " + excerpt(name) +
                            ": the index places it here, the file does not hold it");
         }
         places_[name] = {file_index, &found->second};
@@ -158,7 +160,7 @@ Status Checkpoint::check(const std::vector<TensorSpec>& plan,
     }
     for (const auto& [name, place] : places_) {
         if (planned.contains(name) || is_ignorable(name, first_ignored_layer)) continue;
-        return corrupt(files_[place.file_index].path() + ": tensor " + name +
+        return corrupt(files_[place.file_index].path() + ": tensor " + excerpt(name) +
                        ": the config has no place for it");
     }
     return {};

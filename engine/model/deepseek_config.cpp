@@ -25,7 +25,7 @@ void check_architecture(const nlohmann::json& json, JsonReader& reader) {
     const bool is_known = it != json.end() && it->is_array() && it->size() == 1 &&
                           it->front() == kDeepseekArchitecture;
     if (!is_known) {
-        const std::string found = it == json.end() ? "nothing" : it->dump().substr(0, 80);
+        const std::string found = it == json.end() ? "nothing" : excerpt(it->dump());
         reader.fail("architectures", "this engine runs [\"" + std::string(kDeepseekArchitecture) +
                                          "\"], found " + found);
     }
@@ -120,7 +120,7 @@ void read_moe(JsonReader& reader, DeepseekConfig& config) {
     config.router.num_kept_groups = reader.integer("topk_group", 1, config.router.num_experts);
     config.router.num_chosen = reader.integer("num_experts_per_tok", 1, config.router.num_experts);
     config.router.is_normalised = reader.boolean("norm_topk_prob", true);
-    config.router.scale = static_cast<float>(reader.number("routed_scaling_factor"));
+    config.router.scale = reader.positive("routed_scaling_factor");
     check_router(reader, config.router);
 }
 
@@ -136,8 +136,7 @@ void read_sizes(JsonReader& reader, DeepseekConfig& config) {
     const std::int64_t last_token = config.vocab_size - 1;
     config.bos_token = static_cast<TokenId>(reader.integer("bos_token_id", 0, last_token));
     config.eos_token = static_cast<TokenId>(reader.integer("eos_token_id", 0, last_token));
-    config.rms_epsilon = static_cast<float>(reader.number("rms_norm_eps"));
-    if (config.rms_epsilon <= 0.0F) reader.fail("rms_norm_eps", "expected more than 0");
+    config.rms_epsilon = reader.positive("rms_norm_eps");
 }
 
 }  // namespace
@@ -156,9 +155,13 @@ Result<DeepseekConfig> parse_deepseek_config(std::string_view json_text,
     read_attention(reader, config);
     const double mscale = read_positions(reader, config);
     read_moe(reader, config);
-    if (!status) return status.error();
     const double query_dim = static_cast<double>(config.mla.query_dim());
     config.mla.softmax_scale = static_cast<float>(mscale * mscale / std::sqrt(query_dim));
+    if (!std::isfinite(config.mla.softmax_scale) || config.mla.softmax_scale <= 0.0F) {
+        reader.fail("rope_scaling",
+                    "factor and mscale make a softmax scale that is no number over 0");
+    }
+    if (!status) return status.error();
     return config;
 }
 

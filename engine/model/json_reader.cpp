@@ -13,9 +13,8 @@ namespace {
 
 // Short enough for a message, whatever a stranger's file holds.
 std::string shown(const nlohmann::json& value) {
-    std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-    if (text.size() > 80) text = text.substr(0, 77) + "...";
-    return text;
+    const std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+    return excerpt(text);
 }
 
 }  // namespace
@@ -66,6 +65,16 @@ double JsonReader::number(std::string_view key) {
         return 0.0;
     }
     return value->get<double>();
+}
+
+float JsonReader::positive(std::string_view key) {
+    const double wide = number(key);
+    const auto value = static_cast<float>(wide);
+    if (!(value > 0.0F) || !std::isfinite(value)) {
+        fail(key, "expected a number over 0 that fits 32 bits, found " + std::to_string(wide));
+        return 1.0F;
+    }
+    return value;
 }
 
 bool JsonReader::boolean(std::string_view key, bool fallback) {

@@ -20,7 +20,8 @@ class JsonReader {
 
     bool has(std::string_view key) const;  // present and not null
     std::int64_t integer(std::string_view key, std::int64_t min, std::int64_t max);
-    double number(std::string_view key);  // an integer where a float is meant is fine
+    double number(std::string_view key);   // an integer where a float is meant is fine
+    float positive(std::string_view key);  // over 0 and finite, also as a float
     bool boolean(std::string_view key, bool fallback);
     std::string text(std::string_view key);
     std::vector<std::string> texts(std::string_view key);  // an array of them

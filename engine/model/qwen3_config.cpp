@@ -39,8 +39,7 @@ void read_sizes(JsonReader& reader, Qwen3Config& config) {
     config.bos_token = static_cast<TokenId>(reader.integer("bos_token_id", 0, last_token));
     config.eos_token = static_cast<TokenId>(reader.integer("eos_token_id", 0, last_token));
     config.is_head_tied = reader.boolean("tie_word_embeddings", false);
-    config.rms_epsilon = static_cast<float>(reader.number("rms_norm_eps"));
-    if (config.rms_epsilon <= 0.0F) reader.fail("rms_norm_eps", "expected more than 0");
+    config.rms_epsilon = reader.positive("rms_norm_eps");
 }
 
 void read_attention(JsonReader& reader, Qwen3Config& config) {
@@ -75,8 +74,8 @@ void read_positions(JsonReader& reader, Qwen3Config& config) {
     if (!scaling) return;
     read_yarn(*scaling, config.yarn);
     config.rope_magnitude = rope_magnitude(*scaling, config.yarn.factor);
-    if (!(config.rope_magnitude > 0.0)) {
-        scaling->fail("attention_factor", "expected more than 0");
+    if (!(config.rope_magnitude > 0.0) || !std::isfinite(config.rope_magnitude)) {
+        scaling->fail("attention_factor", "expected a number over 0, also as made of factor");
     }
 }
 

@@ -78,7 +78,8 @@ Result<nlohmann::json> parse_json(std::string_view text, const std::string& file
     if (!json.is_object()) return corrupt(file_name, "the header is no JSON object");
     std::sort(names.begin(), names.end());
     const auto twice = std::adjacent_find(names.begin(), names.end());
-    if (twice != names.end()) return corrupt(file_name, "tensor " + *twice + " is given twice");
+    if (twice != names.end())
+        return corrupt(file_name, "tensor " + excerpt(*twice) + " is given twice");
     return json;
 }
 
@@ -93,19 +94,19 @@ Result<StoredTensor> parse_tensor(const nlohmann::json& json,
     StoredTensor tensor;
     tensor.dtype = json["dtype"].get<std::string>();
     std::uint64_t bytes = element_bytes(tensor.dtype);
-    if (bytes == 0) return corrupt(where, "unknown dtype " + tensor.dtype.substr(0, 20));
+    if (bytes == 0) return corrupt(where, "unknown dtype " + excerpt(tensor.dtype, 20));
     if (json["shape"].size() > kMaxDims) return corrupt(where, "more than 8 dimensions");
     for (const auto& item : json["shape"]) {
         const auto dim = unsigned_value(item);
         if (!dim || *dim > INT64_MAX || __builtin_mul_overflow(bytes, *dim, &bytes)) {
-            return corrupt(where, "a dimension is no size: " + item.dump().substr(0, 40));
+            return corrupt(where, "a dimension is no size: " + excerpt(item.dump(), 40));
         }
         tensor.shape.push_back(static_cast<std::int64_t>(*dim));
     }
     const auto begin = unsigned_value(json["data_offsets"][0]);
     const auto end = unsigned_value(json["data_offsets"][1]);
     if (!begin || !end || *begin > *end || *end > data_bytes) {
-        return corrupt(where, "data_offsets " + json["data_offsets"].dump().substr(0, 60) +
+        return corrupt(where, "data_offsets " + excerpt(json["data_offsets"].dump(), 60) +
                                   " do not lie within the file's " + std::to_string(data_bytes) +
                                   " data bytes; is the file complete?");
     }
@@ -130,10 +131,10 @@ Status check_coverage(const SafetensorsHeader& header,
     std::uint64_t covered = 0;
     for (const auto& [tensor, name] : order) {
         if (tensor->begin < covered) {
-            return corrupt(file_name, "tensor " + *name + " overlaps the one before it");
+            return corrupt(file_name, "tensor " + excerpt(*name) + " overlaps the one before it");
         }
         if (tensor->begin > covered) {
-            return corrupt(file_name, "there is a hole before tensor " + *name);
+            return corrupt(file_name, "there is a hole before tensor " + excerpt(*name));
         }
         covered = tensor->end;
     }
@@ -163,7 +164,7 @@ Result<SafetensorsHeader> parse_safetensors_header(std::span<const std::byte> fi
     const std::uint64_t data_bytes = file.size() - header.data_offset;
     for (const auto& [name, item] : json->items()) {
         if (name == "__metadata__") continue;
-        auto tensor = parse_tensor(item, data_bytes, file_name + ": tensor " + name);
+        auto tensor = parse_tensor(item, data_bytes, file_name + ": tensor " + excerpt(name));
         if (!tensor) return tensor.error();
         header.tensors.emplace(name, std::move(*tensor));
     }

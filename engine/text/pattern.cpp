@@ -29,6 +29,7 @@ class Rewriter {
                 open_class();
                 continue;
             }
+            if (!is_in_class_ && c == '(') RETURN_IF_ERROR(check_group());
             if (c == ']') is_in_class_ = false;
             take(1);
         }
@@ -37,13 +38,25 @@ class Rewriter {
 
   private:
     Error unsupported(std::string_view what) const {
-        return invalid_argument("'" + std::string(what) + "' at byte " + std::to_string(at_) +
+        return invalid_argument("'" + excerpt(what) + "' at byte " + std::to_string(at_) +
                                 " of the pattern is not supported");
     }
 
     void take(std::size_t count) {
         out_ += pattern_.substr(at_, count);
         at_ += count;
+    }
+
+    // Groups that mean the same in both engines. Verbs such as (*LIMIT_MATCH=1) are PCRE2's alone,
+    // and a recursion without an end would be found out while matching only.
+    Status check_group() const {
+        const std::string_view rest = pattern_.substr(at_);
+        if (!rest.starts_with("(?") && !rest.starts_with("(*")) return {};
+        for (const std::string_view group :
+             {"(?:", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?i:", "(?i)", "(?-i:", "(?-i)"}) {
+            if (rest.starts_with(group)) return {};
+        }
+        return unsupported(rest.substr(0, 3));
     }
 
     // A bracket right after the opening one, or after its '^', is an ordinary character.

@@ -29,6 +29,7 @@ class PreTokenizer::Stage {
         // A piece is at most one request's text, whose size is bounded; backtracking is not a risk.
         constexpr auto kNoLimit = std::numeric_limits<std::uint32_t>::max();
         CHECK(pcre2_set_match_limit(context_.get(), kNoLimit) == 0);
+        CHECK(pcre2_set_depth_limit(context_.get(), kNoLimit) == 0);
     }
 
     MatchData make_match_data() const {

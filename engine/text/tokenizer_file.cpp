@@ -48,7 +48,7 @@ class Reader {
     }
 
     Error unsupported(const std::string& what) const {
-        return invalid_argument(file_name_ + ": " + what + " is not supported");
+        return invalid_argument(file_name_ + ": " + excerpt(what, 200) + " is not supported");
     }
 
     Error corrupt(const std::string& what) const {
@@ -118,10 +118,20 @@ class Reader {
         return unsupported(std::string("a ") + what + " of type " + type_of(decoder));
     }
 
+    // An added token may stand in the vocabulary too, as the same bytes. Anything else under one id
+    // would decode to other text than was encoded.
     Status place(TokenId id, std::string bytes) {
         const auto index = static_cast<std::size_t>(id);
-        if (index >= data_->bytes_of.size()) data_->bytes_of.resize(index + 1);
+        if (index >= data_->bytes_of.size()) {
+            data_->bytes_of.resize(index + 1);
+            is_placed_.resize(index + 1);
+        }
+        if (is_placed_[index] && data_->bytes_of[index] != bytes) {
+            return corrupt("the id " + std::to_string(id) +
+                           " is given to two tokens, the second '" + excerpt(bytes) + "'");
+        }
         data_->bytes_of[index] = std::move(bytes);
+        is_placed_[index] = true;
         return {};
     }
 
@@ -139,7 +149,7 @@ class Reader {
         for (auto entry = vocabulary.begin(); entry != vocabulary.end(); ++entry) {
             const std::string& text = entry.key();
             const json& id = entry.value();
-            if (!is_id(id)) return corrupt("the id of '" + text + "' is no token id");
+            if (!is_id(id)) return corrupt("the id of '" + excerpt(text) + "' is no token id");
             const auto token = id.get<TokenId>();
             ids_.emplace(text, token);
             // Added tokens stand in the vocabulary too, not in the byte-level alphabet.
@@ -172,6 +182,8 @@ class Reader {
                 const std::string_view text = merge.get_ref<const std::string&>();
                 left = text.substr(0, text.find(' '));
                 right = text.substr(std::min(text.size(), left.size() + 1));
+            } else {
+                return corrupt("a merge that is no pair of tokens");
             }
             merged = left;
             merged += right;
@@ -179,8 +191,8 @@ class Reader {
             const auto right_id = ids_.find(right);
             const auto merged_id = ids_.find(merged);
             if (left_id == ids_.end() || right_id == ids_.end() || merged_id == ids_.end()) {
-                return corrupt("the merge " + merge.dump() +
-                               " names a token that is not in the vocabulary");
+                return corrupt("the merge '" + excerpt(left) + " " + excerpt(right) +
+                               "' names a token that is not in the vocabulary");
             }
             data_->bpe->add_merge(left_id->second, right_id->second, merged_id->second);
         }
@@ -215,6 +227,7 @@ class Reader {
     std::string file_name_;
     std::unique_ptr<Tokenizer::Data> data_;
     std::unordered_map<std::string_view, TokenId> ids_;  // keys of file_
+    std::vector<bool> is_placed_;                        // by token id
 };
 
 }  // namespace

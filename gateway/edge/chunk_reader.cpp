@@ -17,6 +17,11 @@ ChunkView only(Kind kind) {
     return view;
 }
 
+// A bare CR or LF ends a line for some readers: what two could read differently is no chunk.
+bool has_line_end(std::string_view line) {
+    return line.find_first_of("\r\n") != std::string_view::npos;
+}
+
 // After "0\r\n": trailer fields, if any, and an empty line.
 ChunkView read_end(std::string_view bytes, std::size_t line_bytes) {
     std::size_t at = line_bytes;
@@ -27,6 +32,7 @@ ChunkView read_end(std::string_view bytes, std::size_t line_bytes) {
                                                                      : Kind::kNeedMore);
         }
         const bool is_empty_line = line_end == at;
+        if (has_line_end(bytes.substr(at, line_end - at))) return only(Kind::kBad);
         at = line_end + 2;
         if (at - line_bytes > kMaxTrailerBytes) return only(Kind::kBad);
         if (is_empty_line) break;
@@ -43,6 +49,7 @@ ChunkView next_chunk(std::string_view bytes, std::size_t max_payload_bytes) {
     if (line_end == std::string_view::npos) {
         return only(bytes.size() >= kMaxSizeLineBytes ? Kind::kBad : Kind::kNeedMore);
     }
+    if (has_line_end(bytes.substr(0, line_end))) return only(Kind::kBad);
     std::size_t size = 0;
     const char* end = bytes.data() + line_end;
     const auto [rest, problem] = std::from_chars(bytes.data(), end, size, 16);

@@ -1,6 +1,7 @@
 #include "gateway/edge/outbox_entry.h"
 
 #include <array>
+#include <limits>
 
 namespace turnpike::gateway {
 
@@ -72,6 +73,13 @@ class FieldReader {
         return static_cast<std::int64_t>(high << 32U | read_u32(field));
     }
 
+    // Out of range is as wrong as too short: a number must not wrap into another one.
+    std::int64_t integer(std::int64_t low, std::int64_t high) {
+        const std::int64_t value = integer();
+        is_valid_ = is_valid_ && value >= low && value <= high;
+        return is_valid_ ? value : low;
+    }
+
     std::string text() {
         const std::string_view length = take(4);
         return std::string(is_valid_ ? take(read_u32(length)) : std::string_view());
@@ -124,20 +132,18 @@ UsageRecord read_record(FieldReader& fields) {
     record.replica = ReplicaId(fields.text());
     record.epoch = Epoch(fields.integer());
     record.price_version = fields.integer();
-    record.outcome = static_cast<Outcome>(fields.integer());
-    record.http_status = static_cast<int>(fields.integer());
+    constexpr auto kFirst = static_cast<std::int64_t>(Outcome::kCompleted);
+    constexpr auto kLast = static_cast<std::int64_t>(Outcome::kGatewayFailed);
+    record.outcome = static_cast<Outcome>(fields.integer(kFirst, kLast));
+    record.http_status = static_cast<int>(fields.integer(0, 999));
     record.usage.prompt_tokens = fields.integer();
     record.usage.cached_tokens = fields.integer();
     record.usage.completion_tokens = fields.integer();
     record.usage.reasoning_tokens = fields.integer();
-    record.is_provider_reported = fields.integer() != 0;
+    record.is_provider_reported = fields.integer(0, 1) != 0;
     record.opened_at = from_unix_us(fields.integer());
     record.closed_at = from_unix_us(fields.integer());
     return record;
-}
-
-bool is_known(Outcome outcome) {
-    return outcome >= Outcome::kCompleted && outcome <= Outcome::kGatewayFailed;
 }
 
 std::string framed(const std::string& payload) {
@@ -181,11 +187,9 @@ DecodedEntry decode_entry(std::string_view bytes) {
         if (fields.is_finished()) decoded.opened = std::move(entry);
     } else if (payload.front() == kClosedKind) {
         ClosedEntry entry;
-        entry.sequence = fields.integer();
+        entry.sequence = fields.integer(0, std::numeric_limits<std::int64_t>::max() - 1);
         entry.record = read_record(fields);
-        if (fields.is_finished() && is_known(entry.record.outcome)) {
-            decoded.closed = std::move(entry);
-        }
+        if (fields.is_finished()) decoded.closed = std::move(entry);
     }
     if (decoded.opened || decoded.closed) decoded.num_bytes = kFrameBytes + payload_bytes;
     return decoded;

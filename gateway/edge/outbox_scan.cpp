@@ -77,9 +77,12 @@ Result<OutboxCursor> load_cursor(const std::string& dir) {
     if (!text && text.error().code == ErrorCode::kNotFound) return OutboxCursor();
     RETURN_IF_ERROR(text);
     std::istringstream fields(*text);
-    OutboxCursor cursor;
-    fields >> cursor.sequence >> cursor.segment >> cursor.offset;
-    return fields ? cursor : OutboxCursor();
+    std::int64_t sequence = 0;
+    std::int64_t segment = 0;
+    std::int64_t offset = 0;  // with sign: "-1" read as a size would be beyond every segment
+    fields >> sequence >> segment >> offset;
+    if (!fields || sequence < 1 || segment < 0 || offset < 0) return OutboxCursor();
+    return OutboxCursor{sequence, segment, static_cast<std::size_t>(offset)};
 }
 
 Status save_cursor(const std::string& dir, const OutboxCursor& cursor) {

@@ -15,7 +15,8 @@ constexpr std::chrono::seconds kMaxDrainTime = std::chrono::hours(1);
 Result<Durability> parse_durability(const std::string& text) {
     if (text == "process") return Durability::kProcess;
     if (text == "power") return Durability::kPower;
-    return invalid_argument("expected 'process' or 'power', found '" + text + "'", "durability");
+    return invalid_argument("expected 'process' or 'power', found '" + excerpt(text) + "'",
+                            "durability");
 }
 
 Error bad_setting(const char* name, const std::string& message) {
@@ -62,7 +63,8 @@ Status Settings::validate() const {
         const auto address = net::parse_address(text);
         if (!address) return bad_setting("listen", address.error().message);
         if (address->is_unix()) {
-            return bad_setting("listen", "expected tcp:HOST:PORT, found a Unix socket: " + text);
+            return bad_setting("listen",
+                               "expected tcp:HOST:PORT, found a Unix socket: " + excerpt(text));
         }
     }
     const auto address = net::parse_address(controlplane);

@@ -24,7 +24,9 @@ add_library(turnpike_flags INTERFACE)
 target_compile_options(turnpike_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
     # g++ 12 reports false overlaps when it inlines std::string's operator+ (GCC bug 105651).
-    -Wno-restrict)
+    -Wno-restrict
+    # clang does not know every warning that g++ is told to leave out.
+    $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>)
 target_include_directories(turnpike_flags INTERFACE "${CMAKE_SOURCE_DIR}")
 if(TURNPIKE_SANITIZE)
     add_compile_options(-fsanitize=${TURNPIKE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

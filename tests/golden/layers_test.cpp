@@ -83,7 +83,12 @@ class Layers : public testing::TestWithParam<std::string> {
         kernels::WatchingBackend watching(std::move(*backend));
         const auto blueprint = load_blueprint(dir_ + "/config.json");
         const auto checkpoint = Checkpoint::open(dir_);
-        const auto model = (*blueprint)->load(*checkpoint, watching, false);
+        const auto model =
+            (*blueprint)
+                ->load(
+                    *checkpoint,
+                    RankOps(watching, Partition::single((*blueprint)->serving_shape()), RankLink{}),
+                    false);
         EXPECT_TRUE(model) << model.error().message;
         std::vector<BlockId> blocks(golden_.tokens.size() / limits::kKvBlockTokens + 1);
         std::iota(blocks.begin(), blocks.end(), 0);

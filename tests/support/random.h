@@ -18,6 +18,8 @@ class SeededRandom {
 
     std::string replay() const { return "repeat with TURNPIKE_TEST_SEED=" + std::to_string(seed_); }
 
+    std::uint64_t seed() const { return seed_; }
+
     // SplitMix64 (Steele, Lea, Flood 2014): the same numbers with every standard library.
     std::uint64_t next() {
         std::uint64_t z = (state_ += 0x9e3779b97f4a7c15U);

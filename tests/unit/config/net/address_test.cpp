@@ -17,11 +17,15 @@ TEST(Address, RoundTrips) {
 
 TEST(Address, RefusesNonsense) {
     for (const char* text :
-         {"", "unix:", "tcp:", "tcp:host", "tcp::80", "tcp:h:65536", "tcp:h:8x", "http://x"}) {
+         {"", "unix:", "tcp:", "tcp:host", "tcp::80", "tcp:h:65536", "tcp:h:8x", "http://x",
+          "tcp:[h]:80", "tcp:[]:80", "tcp:[[::1]]:80", "tcp:[::1:80"}) {
         EXPECT_FALSE(parse_address(text).has_value()) << text;
     }
     const auto long_path = parse_address("unix:/" + std::string(100, 'a'));
     EXPECT_NE(long_path.error().message.find("found 101"), std::string::npos);
+    for (const std::string scheme : {"unix:", "udp:"}) {
+        EXPECT_LT(parse_address(scheme + std::string(5000, 'a')).error().message.size(), 300U);
+    }
 }
 
 TEST(Url, SplitsIntoAddressAndPath) {
@@ -38,6 +42,8 @@ TEST(Url, SplitsIntoAddressAndPath) {
     EXPECT_EQ(to_string(parse_url("unix:/run/x.sock").value().options.address), "unix:/run/x.sock");
     EXPECT_EQ(parse_url("unix:/run/x.sock").value().path, "");
     EXPECT_FALSE(parse_url("unix:"));
+    EXPECT_EQ(parse_url("unix:/a:/b:/c").value().path, "/b:/c");
+    EXPECT_LT(parse_url(std::string(5000, 'u')).error().message.size(), 300U);
 }
 
 }  // namespace

@@ -57,5 +57,26 @@ TEST(JsonSettings, RefusesWhatIsNoObject) {
     EXPECT_FALSE(JsonSettings::load("/nonexistent/settings.json").has_value());
 }
 
+TEST(JsonSettings, ANumberBeyondADoubleIsAnErrorAndNotAnException) {
+    const auto file = JsonSettings::parse(R"({"n": 1e999})", "test.json");
+    ASSERT_FALSE(file.has_value());
+    EXPECT_EQ(file.error().code, ErrorCode::kInvalidArgument);
+    EXPECT_TRUE(file.error().message.starts_with("test.json: ")) << file.error().message;
+}
+
+TEST(JsonSettings, AnIntegerBeyond64BitsDoesNotWrap) {
+    const auto read = [](JsonSettings& file) { file.integer("n"); };
+    EXPECT_EQ(first_error(R"({"n": 9223372036854775807})", read), "");
+    EXPECT_EQ(first_error(R"({"n": 18446744073709551615})", read),
+              "test.json: 'n' expected an integer, found number");
+}
+
+TEST(JsonSettings, AMessageIsShortWhateverTheKey) {
+    const std::string text = "{\"" + std::string(5000, 'k') + "\": 1}";
+    const std::string message = first_error(text, [](JsonSettings&) {});
+    EXPECT_NE(message.find("is not a known setting"), std::string::npos);
+    EXPECT_LT(message.size(), 300U);
+}
+
 }  // namespace
 }  // namespace turnpike::schema

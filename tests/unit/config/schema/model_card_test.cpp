@@ -59,6 +59,8 @@ TEST(ModelCard, RefusesBadValuesByName) {
              {R"(, "input_usd_per_mtok": "1", "default_temperature": 3)", "default_temperature"},
              {R"(, "input_usd_per_mtok": "1", "surprise": 3)", "surprise"},
              {R"(, "input_usd_per_mtok": "1", "parameters": -1)", "parameters"},
+             // A million such tokens would already overflow what a bill can hold.
+             {R"(, "input_usd_per_mtok": "9000000000")", "input_usd_per_mtok"},
              {"", "input_usd_per_mtok"}}) {
         const auto card = parse_model_card(card_with(extra), "f");
         ASSERT_FALSE(card.has_value()) << extra;

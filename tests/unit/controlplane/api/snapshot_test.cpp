@@ -66,5 +66,17 @@ TEST(Snapshots, DamageIsRefused) {
     EXPECT_FALSE(parse_snapshot(write_snapshot(negative)).has_value());
 }
 
+TEST(Snapshots, NumbersThatDoNotFitAreRefusedAndNotCutDown) {
+    std::string text = write_snapshot(sample());
+    // As an int this would read as 2, the version that is there.
+    text.replace(text.find("\"pepper_version\":2"), 18, "\"pepper_version\":4294967298");
+    EXPECT_EQ(parse_snapshot(text).error().code, ErrorCode::kCorrupt);
+    Snapshot costly = sample();
+    costly.models[0].row->price.output_nano_usd = kMaxTokenPrice;
+    EXPECT_TRUE(parse_snapshot(write_snapshot(costly)).has_value());
+    costly.models[0].row->price.output_nano_usd = NanoUsd(kMaxTokenPrice.value() + 1);
+    EXPECT_FALSE(parse_snapshot(write_snapshot(costly)).has_value());
+}
+
 }  // namespace
 }  // namespace turnpike::controlplane

@@ -80,5 +80,19 @@ TEST(UsageRecords, NonsenseIsRefused) {
     EXPECT_FALSE(parse_usage_batch(R"({"outbox":1,"first_sequence":0,"records":[]})").has_value());
 }
 
+TEST(UsageRecords, AStatusThatDoesNotFitIsRefusedAndNotCutDown) {
+    std::string text = write_usage_record(sample());
+    // As an int this would read as 200.
+    text.replace(text.find("\"http_status\":200"), 17, "\"http_status\":4294967496");
+    EXPECT_EQ(parse_usage_record(text).error().code, ErrorCode::kCorrupt);
+    EXPECT_LT(parse_outcome(std::string(5000, 'o')).error().message.size(), 300U);
+}
+
+TEST(UsageRecords, TheLargestRecordAtTheHighestPriceCanBeBilled) {
+    const Price price{1, kMaxTokenPrice, kMaxTokenPrice, kMaxTokenPrice, NanoUsd()};
+    const TokenUsage usage{kMaxRecordTokens, 1, kMaxRecordTokens, 0};
+    EXPECT_EQ(cost_of(price, usage), NanoUsd(2 * kMaxRecordTokens * kMaxTokenPrice.value()));
+}
+
 }  // namespace
 }  // namespace turnpike::controlplane

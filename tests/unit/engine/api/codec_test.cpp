@@ -101,6 +101,9 @@ TEST(ParseChat, BlamesTheFieldThatIsWrong) {
         {"top_logprobs", "5"},
         {"logit_bias", R"({"x": 1})"},
         {"logit_bias", R"({"1": 101})"},
+        {"logit_bias", R"({" 1": 1})"},
+        {"logit_bias", R"({"+1": 1})"},
+        {"logit_bias", R"({"1\u0000x": 1})"},
         {"messages", "[]"},
         {"messages", R"("hi")"},
         {"tools", "{}"},
@@ -270,6 +273,48 @@ TEST(WriteModelList, HasBothShapes) {
     EXPECT_EQ(list["data"][0]["pricing"]["output"], 7);
     EXPECT_EQ(json::parse(write_model_list(rows, true)).at(0)["id"], "deepseek-ai/DeepSeek-R1");
     EXPECT_EQ(write_model_list({}, true), "[]");
+}
+
+TEST(ParseChat, WhatTheFloatRoundsToZeroIsNotOverZero) {
+    for (const char* field : {"top_p", "repetition_penalty"}) {
+        for (const double tiny : {1e-46, 1e-60, 1e-320}) {
+            json body = chat_body();
+            body[field] = tiny;
+            EXPECT_EQ(blamed(body), field) << tiny;
+        }
+        json body = chat_body();
+        body[field] = 1e-45;  // the least float over 0
+        EXPECT_EQ(blamed(body), "");
+    }
+}
+
+TEST(ParseChat, AMessageQuotesLittle) {
+    const std::string lengthy(5000, 'r');
+    json body = chat_body();
+    body["messages"][0]["role"] = lengthy;
+    EXPECT_LT(parse_chat_request(body.dump()).error().message.size(), 300U);
+    body = chat_body();
+    body["reasoning_format"] = lengthy;
+    EXPECT_LT(parse_chat_request(body.dump()).error().message.size(), 300U);
+}
+
+TEST(ParseAnswer, AnErrorSaysSomething) {
+    EXPECT_EQ(parse_chat_answer(R"({"error":"overloaded"})").error().message, "overloaded");
+    for (const char* text : {R"({"error":{}})", R"({"error":""})", R"({"error":{"message":""}})"}) {
+        ASSERT_FALSE(parse_chat_answer(text).has_value());
+        EXPECT_FALSE(parse_chat_answer(text).error().message.empty());
+    }
+    EXPECT_TRUE(parse_chat_answer(R"({"error":null})").has_value());
+}
+
+TEST(ParseAnswer, CountsThatCannotBeAreNone) {
+    const Answer answer = parse_chat_answer(R"({"choices":[{"index":4294967297}],"usage":{
+        "prompt_tokens":9223372036854775807,"completion_tokens":18446744073709551615,
+        "cached_tokens":-1,"reasoning_tokens":2}})")
+                              .value();
+    EXPECT_EQ(answer.choices.at(0).index, 0);
+    EXPECT_EQ(answer.usage, (TokenUsage{0, 0, 0, 2}));
+    EXPECT_NE(write_chat_answer(answer).find("\"total_tokens\":0"), std::string::npos);
 }
 
 }  // namespace

@@ -32,5 +32,26 @@ TEST(Status, RefusesOtherText) {
     EXPECT_FALSE(parse_meter_totals("[]").has_value());
 }
 
+TEST(Status, CountsAreIntegersOf64BitsOrRefused) {
+    const auto totals = [](const std::string& requests) {
+        return parse_meter_totals(R"({"requests":)" + requests +
+                                  R"(,"open":1,"prompt_tokens":3,"cached_tokens":1,)"
+                                  R"("completion_tokens":2,"reasoning_tokens":1})");
+    };
+    EXPECT_TRUE(totals("9223372036854775807").has_value());
+    for (const char* requests : {"18446744073709551615", "1.5", "1e300", "true"}) {
+        ASSERT_FALSE(totals(requests).has_value()) << requests;
+        EXPECT_EQ(totals(requests).error().code, ErrorCode::kCorrupt);
+    }
+    EXPECT_LT(parse_health("{\"a\":\"" + std::string(5000, 'b')).error().message.size(), 300U);
+}
+
+TEST(Status, AReasonThatQuotesBrokenBytesIsTold) {
+    Health health;
+    health.state = EngineState::kFailed;
+    health.reason = "tensor \xFF";
+    EXPECT_EQ(parse_health(write_health(health)).value().reason, "tensor \xEF\xBF\xBD");
+}
+
 }  // namespace
 }  // namespace turnpike::engine

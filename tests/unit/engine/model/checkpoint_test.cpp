@@ -160,5 +160,19 @@ TEST(Checkpoint, AnEmptyFolderSaysWhatIsExpected) {
     EXPECT_NE(status.error().message.find("model.safetensors.index.json"), std::string::npos);
 }
 
+TEST(Checkpoint, AMessageIsShortWhateverTheIndexNames) {
+    const SmallModel model;
+    const std::string lengthy(5000, 'x');
+    for (const auto& [tensor, file] : {std::pair<std::string, std::string>{lengthy, "../f"},
+                                       std::pair<std::string, std::string>{"t", lengthy}}) {
+        const nlohmann::json index{{"weight_map", {{tensor, file}}}};
+        write_file(model.file("model.safetensors.index.json"), index.dump());
+        const auto checkpoint = Checkpoint::open(model.dir());
+        ASSERT_FALSE(checkpoint);
+        EXPECT_EQ(checkpoint.error().code, ErrorCode::kCorrupt);
+        EXPECT_LT(checkpoint.error().message.size(), 500U);
+    }
+}
+
 }  // namespace
 }  // namespace turnpike::engine

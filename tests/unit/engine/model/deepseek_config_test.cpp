@@ -162,6 +162,10 @@ constexpr Refusal kRefusals[] = {
     {"EosOutsideTheVocabulary", "/eos_token_id", "300", "eos_token_id"},
     {"NoTheta", "/rope_theta", "1", "rope_theta"},
     {"NoEpsilon", "/rms_norm_eps", "0", "rms_norm_eps"},
+    {"EpsilonBeyondFloats", "/rms_norm_eps", "1e300", "rms_norm_eps"},
+    {"EpsilonBelowFloats", "/rms_norm_eps", "1e-60", "rms_norm_eps"},
+    {"ScaleBeyondFloats", "/routed_scaling_factor", "1e300", "routed_scaling_factor"},
+    {"NegativeScale", "/routed_scaling_factor", "-1", "routed_scaling_factor"},
     {"EpsilonIsText", "/rms_norm_eps", R"("1e-6")", "rms_norm_eps"},
     {"NormTopkIsNumber", "/norm_topk_prob", "1", "norm_topk_prob"},
 };
@@ -185,6 +189,14 @@ TEST(DeepseekConfig, AMissingFileIsNotFound) {
     ASSERT_FALSE(config);
     EXPECT_EQ(config.error().code, ErrorCode::kNotFound);
     EXPECT_NE(config.error().message.find("/nonexistent/config.json"), std::string::npos);
+}
+
+TEST(DeepseekConfig, RefusesAnInfiniteSoftmaxScale) {
+    nlohmann::json json = small_config();
+    json["rope_scaling"]["mscale"] = json["rope_scaling"]["mscale_all_dim"] = 1e200;
+    const auto config = parse(json);
+    ASSERT_FALSE(config);
+    EXPECT_EQ(config.error().param, "rope_scaling");
 }
 
 }  // namespace

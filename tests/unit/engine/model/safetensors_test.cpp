@@ -166,5 +166,18 @@ TEST(SafetensorsFile, RefusesWhatIsNoFile) {
     EXPECT_EQ(SafetensorsFile::open(path).error().code, ErrorCode::kCorrupt);
 }
 
+TEST(Safetensors, AMessageIsShortWhateverTheName) {
+    const std::string name(5000, 'n');
+    const std::string tensor = R"(":{"dtype":"U8","shape":[1],"data_offsets":[0,1]})";
+    for (const std::string& header :
+         {"{\"" + name + R"(":{"dtype":"F7","shape":[1],"data_offsets":[0,1]}})",
+          "{\"" + name + tensor + ",\"" + name + tensor + "}",
+          "{\"a" + tensor + ",\"" + name + tensor + "}"}) {
+        const auto parsed = parse(file_with(header, 1));
+        ASSERT_FALSE(parsed);
+        EXPECT_LT(parsed.error().message.size(), 300U);
+    }
+}
+
 }  // namespace
 }  // namespace turnpike::engine

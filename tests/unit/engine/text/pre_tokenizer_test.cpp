@@ -32,7 +32,9 @@ TEST(Pattern, ClassesAreSpelledOut) {
 
 TEST(Pattern, WhatTheEnginesMayReadDifferentlyIsRefused) {
     for (const char* pattern : {R"(\w)", R"(\d+)", R"([\S])", R"([\P{L}])", R"(\p{Lu})",
-                                R"(\p{Han})", "[a[b]]", "[a&&b]", "a\\", R"(\p{L)", R"(\x41)"}) {
+                                R"(\p{Han})", "[a[b]]", "[a&&b]", "a\\", R"(\p{L)", R"(\x41)",
+                                // Matching with these would end in an error.
+                                "(*LIMIT_MATCH=1)a", "(?R)|a", "(a(?1))", "(?m)a", "(?<n>a)"}) {
         const auto result = to_pcre2_pattern(pattern);
         ASSERT_FALSE(result.has_value()) << pattern;
         EXPECT_NE(result.error().message.find("not supported"), std::string::npos);
@@ -62,6 +64,13 @@ TEST(PreTokenizer, LongRunsAreNoTrouble) {
     EXPECT_EQ(split(patterns, std::string(kLength, 'x')).size(), 1U);
     const std::string lines(kLength, '\n');
     EXPECT_EQ(split(patterns, lines).size(), 1U);
+}
+
+TEST(Pattern, GroupsOfBothEnginesStay) {
+    for (const char* pattern : {"(a)", "(?:a)", "(?=a)", "(?!a)", "(?<=a)", "(?<!a)", "(?>a)",
+                                "(?i:a)", "(?i)a", "[(?R)]", "\\(?R"}) {
+        EXPECT_EQ(to_pcre2_pattern(pattern).value(), pattern);
+    }
 }
 
 }  // namespace

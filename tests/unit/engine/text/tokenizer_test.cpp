@@ -188,5 +188,30 @@ TEST(Tokenizer, NormalizedAddedTokensAreFoundInTheNormalForm) {
     }
 }
 
+TEST(Tokenizer, AnIdOfTwoTokensIsRefused) {
+    json file = spec();
+    const std::string b = to_byte_level("b");
+    const std::string a = to_byte_level("a");
+    file["model"]["vocab"][b] = file["model"]["vocab"][a];
+    EXPECT_NE(problem(file).find("is given to two tokens"), std::string::npos) << problem(file);
+    file = spec();
+    // An added token over a byte: "a" would be encoded and "zzz" decoded.
+    file["added_tokens"].push_back({{"id", file["model"]["vocab"][a]}, {"content", "zzz"}});
+    EXPECT_NE(problem(file).find("'zzz'"), std::string::npos) << problem(file);
+    file["added_tokens"].back()["content"] = "a";
+    EXPECT_EQ(problem(file), "");
+}
+
+TEST(Tokenizer, ADeepMergeIsRefusedWithoutDescending) {
+    std::string text = spec().dump();
+    const std::string merges = "\"merges\":[";
+    const std::string deep = std::string(200'000, '[') + std::string(200'000, ']') + ",";
+    text.insert(text.find(merges) + merges.size(), deep);
+    const auto tokenizer = Tokenizer::parse(text, "t.json");
+    ASSERT_FALSE(tokenizer);
+    EXPECT_EQ(tokenizer.error().code, ErrorCode::kCorrupt);
+    EXPECT_LT(tokenizer.error().message.size(), 300U);
+}
+
 }  // namespace
 }  // namespace turnpike::engine::text

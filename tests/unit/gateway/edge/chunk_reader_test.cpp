@@ -40,7 +40,9 @@ TEST(ChunkReader, EveryPrefixWaitsForMore) {
 TEST(ChunkReader, RefusesWhatIsNoChunk) {
     for (const std::string bytes :
          {"\r\n", "x\r\n", "-1\r\n", "5 5\r\nhello\r\n", "5 \r\nhello\r\n", "5\r\nhello--",
-          "5x\r\nhello\r\n", "0x5\r\nhello\r\n"}) {
+          "5x\r\nhello\r\n", "0x5\r\nhello\r\n",
+          // A bare line end, which another reader may take for the end of the line.
+          "5;a\nb\r\nhello\r\n", "5;a\rb\r\nhello\r\n", "0;a\nb\r\n\r\n", "0\r\na: b\nc\r\n\r\n"}) {
         const Kind kind = next_chunk(bytes, 100).kind;
         EXPECT_EQ(kind, Kind::kBad) << bytes;
     }

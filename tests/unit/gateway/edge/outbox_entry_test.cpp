@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace turnpike::gateway {
 namespace {
 
@@ -52,6 +54,20 @@ TEST(OutboxEntry, EveryCutAndEveryFlippedBitIsNoticed) {
         damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << (bit % 8)));
         EXPECT_EQ(decode_entry(damaged).num_bytes, 0U) << bit;
     }
+}
+
+TEST(OutboxEntry, NumbersThatNoRecordHoldsAreNoEntry) {
+    controlplane::UsageRecord odd = record();
+    odd.http_status = 1000;
+    EXPECT_EQ(decode_entry(encode(ClosedEntry{1, odd})).num_bytes, 0U);
+    odd = record();
+    odd.outcome = static_cast<Outcome>(77);  // its name would be asked for: the end of the process
+    EXPECT_EQ(decode_entry(encode(ClosedEntry{1, odd})).num_bytes, 0U);
+    EXPECT_EQ(decode_entry(encode(OpenedEntry{odd, "unix:/r"})).num_bytes, 0U);
+    // The next sequence would overflow.
+    constexpr auto kLast = std::numeric_limits<std::int64_t>::max();
+    EXPECT_EQ(decode_entry(encode(ClosedEntry{kLast, record()})).num_bytes, 0U);
+    EXPECT_NE(decode_entry(encode(ClosedEntry{kLast - 1, record()})).num_bytes, 0U);
 }
 
 }  // namespace
