@@ -472,7 +472,7 @@ bool read_prompts(const array& list, CompletionRequest& request) {
             texts.emplace_back(text);
         } else if (entry.get(ids) == simdjson::SUCCESS) {
             auto tokens = read_token_ids(ids);
-            if (!tokens) return false;
+            if (!tokens || tokens->empty()) return false;
             lists.push_back(*std::move(tokens));
         } else {
             return false;
@@ -504,7 +504,8 @@ void read_prompt(Members& body, CompletionRequest& request) {
         return;
     }
     if (!read_prompts(list, request))
-        return body.fail("prompt", "expected " + std::string(kExpected) + ", all of one kind");
+        return body.fail("prompt",
+                         "expected " + std::string(kExpected) + ", all of one kind, no list empty");
     const auto num_choices = static_cast<std::int64_t>(list.size()) * request.n;
     if (num_choices > limits::kMaxChoices) {
         body.fail("prompt", "expected at most " + std::to_string(limits::kMaxChoices) +

@@ -34,7 +34,9 @@ inline void check_range(const std::optional<float>& value,
 
 inline void check_common(const engine::CommonRequest& request) {
     CHECK(!request.model.empty() && is_utf8(request.model));
-    if (request.max_tokens) CHECK(*request.max_tokens >= 1);
+    if (request.max_tokens) CHECK(*request.max_tokens >= (request.echo ? 0 : 1));
+    CHECK(request.min_tokens >= 0);
+    if (request.max_tokens) CHECK(request.min_tokens <= *request.max_tokens);
     check_range(request.temperature, 0, 2);
     check_range(request.top_p, 0, 1, true);
     check_range(request.min_p, 0, 1);

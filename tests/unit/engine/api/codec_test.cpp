@@ -214,6 +214,13 @@ TEST(ParseCompletion, WhatIsWrittenReadsBack) {
     EXPECT_TRUE(again.echo && again.truncates_max_tokens && again.ignore_eos);
 }
 
+TEST(ParseCompletion, NoListOfTokenIdsIsEmpty) {
+    const auto refused = parse_completion_request(R"({"model":"m","prompt":[[1,2],[]]})");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().param, "prompt");
+    EXPECT_NE(refused.error().message.find("no list empty"), std::string::npos);
+}
+
 TEST(ParseCompletion, TakesTextOrTokenIds) {
     EXPECT_EQ(std::get<std::string>(
                   parse_completion_request(R"({"model":"m","prompt":"p"})").value().prompt),
