@@ -73,7 +73,8 @@ class AbsorbedChunk {
         const std::int64_t head_work = 4 * shape_.latent_dim * shape_.nope_dim;
         run_split(shape_.num_heads, head_work,
                   [this](std::int64_t head, Scratch& scratch) { absorb(head, scratch); });
-        arrange_queries();
+        run_split(num_rows_, 2 * padded_heads_ * shape_.cache_dim(),
+                  [this](std::int64_t row, Scratch&) { arrange_queries(row); });
         const std::int64_t segment_work = 64 * shape_.num_heads * shape_.latent_dim;
         run_split(static_cast<std::int64_t>(segments_.size()), segment_work,
                   [this](std::int64_t index, Scratch& scratch) { sum_segment(index, scratch); });
@@ -134,16 +135,14 @@ class AbsorbedChunk {
         return std::min<std::int64_t>(table_.group_lanes, padded_heads_ - first);
     }
 
-    // Queries as tile weights: heads side by side.
-    void arrange_queries() {
+    // A row's queries as tile weights: heads side by side.
+    void arrange_queries(std::int64_t row) {
         const std::int64_t units = act_units(table_, shape_.cache_dim());
-        for (std::int64_t r = 0; r < num_rows_; ++r) {
-            for (std::int64_t h = 0; h < padded_heads_; h += table_.group_lanes) {
-                const std::int64_t lanes = head_lanes(h);
-                table_.transpose(queries_ + (r * shape_.num_heads + h) * query_units_, query_units_,
-                                 std::min(lanes, shape_.num_heads - h), units,
-                                 weights_ + (r * padded_heads_ + h) * query_units_, lanes);
-            }
+        for (std::int64_t h = 0; h < padded_heads_; h += table_.group_lanes) {
+            const std::int64_t lanes = head_lanes(h);
+            table_.transpose(queries_ + (row * shape_.num_heads + h) * query_units_, query_units_,
+                             std::min(lanes, shape_.num_heads - h), units,
+                             weights_ + (row * padded_heads_ + h) * query_units_, lanes);
         }
     }
 

@@ -200,7 +200,11 @@ class FastBackend final : public Backend {
                          const Routing& routing,
                          MatrixView shared,
                          MatrixView accumulator) override {
-        reference::combine_experts(expert_out, routing, shared, accumulator);
+        threads_.run(routing.rows, (routing.num_chosen + 1) * shared.cols,
+                     [&](std::int64_t begin, std::int64_t end) {
+                         reference::combine_rows(expert_out, routing, shared, accumulator, begin,
+                                                 end);
+                     });
     }
 
     void sample(MatrixView logits,

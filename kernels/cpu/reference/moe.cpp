@@ -143,10 +143,20 @@ void combine_experts(MatrixView expert_out,
                      const Routing& routing,
                      MatrixView shared,
                      MatrixView accumulator) {
+    combine_rows(expert_out, routing, shared, accumulator, 0, routing.rows);
+}
+
+void combine_rows(MatrixView expert_out,
+                  const Routing& routing,
+                  MatrixView shared,
+                  MatrixView accumulator,
+                  std::int64_t begin,
+                  std::int64_t end) {
     CHECK(expert_out.rows == routing.rows * routing.num_chosen);
     CHECK(shared.rows == routing.rows && accumulator.rows == routing.rows);
     CHECK(expert_out.cols == shared.cols && accumulator.cols == shared.cols);
-    for (std::int64_t m = 0; m < routing.rows; ++m) {
+    CHECK(begin >= 0 && end <= routing.rows);
+    for (std::int64_t m = begin; m < end; ++m) {
         const float* always = row_of(shared, m);
         float* to = row_of(accumulator, m);
         for (std::int64_t c = 0; c < shared.cols; ++c) {

@@ -20,5 +20,12 @@ void combine_experts(MatrixView expert_out,
                      const Routing& routing,
                      MatrixView shared,
                      MatrixView accumulator);
+// Of rows [begin, end) alone.
+void combine_rows(MatrixView expert_out,
+                  const Routing& routing,
+                  MatrixView shared,
+                  MatrixView accumulator,
+                  std::int64_t begin,
+                  std::int64_t end);
 
 }  // namespace turnpike::kernels::reference
