@@ -136,9 +136,9 @@ Result<OpenedModel> open_share(const RunnerOptions& options) {
         kernels::make_cpu_backend({kernel_numerics(options.numerics), options.num_threads}, *isa);
     if (!backend) return backend.error();
     const int num_pools = partition->num_pools();
-    auto model = checked->blueprint->load(checked->checkpoint,
-                                          RankOps(**backend, std::move(*partition), options.ranks),
-                                          options.with_draft_layer);
+    auto model =
+        checked->blueprint->load(checked->checkpoint, RankOps(**backend, *partition, options.ranks),
+                                 options.with_draft_layer);
     if (!model) return model.error();
     if (num_ranks > 1 && options.ranks.rank() == 0)
         model = std::unique_ptr<Model>(

@@ -20,9 +20,9 @@ void RankLink::require(const Status& status) const {
     std::abort();
 }
 
-RankOps::RankOps(kernels::Backend& backend, Partition partition, RankLink link)
+RankOps::RankOps(kernels::Backend& backend, const Partition& partition, RankLink link)
     : backend_(&backend),
-      partition_(std::move(partition)),
+      partition_(partition),
       link_(std::move(link)),
       scratch_(backend, kNumUses) {
     CHECK(partition_.size() == link_.size() && partition_.rank() == link_.rank());
@@ -100,6 +100,7 @@ void RankOps::linear_split_k(MatrixView x, const SplitLinear& weight, MatrixView
         column += part.cols();
     }
     std::vector<std::int64_t> counts;
+    counts.reserve(ranges.size());
     for (const Range& range : ranges) counts.push_back(range.size() * out.rows);
     gather(sums, counts);
     copy(sums_of(0), out);

@@ -36,7 +36,7 @@ struct AttentionRows {
 class RankOps {
   public:
     // backend outlives the object. The link is of partition.size() ranks.
-    RankOps(kernels::Backend& backend, Partition partition, RankLink link);
+    RankOps(kernels::Backend& backend, const Partition& partition, RankLink link);
 
     kernels::Backend& backend() const { return *backend_; }
 

@@ -24,6 +24,7 @@ Result<pid_t> spawn(const std::vector<std::string>& command, int memory_fd) {
     // Also clears the flag that would close it, where the numbers are the same.
     posix_spawn_file_actions_adddup2(&actions, memory_fd, kRankMemoryFd);
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (const std::string& argument : command)
         arguments.push_back(const_cast<char*>(argument.c_str()));
     arguments.push_back(nullptr);

@@ -91,6 +91,7 @@ Status ShmCommunicator::wait_for_all_to_join() const {
 
 Status ShmCommunicator::watch_peers() {
     std::vector<int> pids;
+    pids.reserve(static_cast<std::size_t>(size()));
     for (int peer = 0; peer < size(); ++peer) pids.push_back(region_.place(peer).pid.load());
     auto watch = PeerWatch::start(pids, [this, pids, is_told = false](std::size_t peer) mutable {
         const int index = static_cast<int>(peer);

@@ -2,6 +2,7 @@
 #include "engine/parallel/shm_region.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -10,6 +11,7 @@
 #include <algorithm>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "config/base/check.h"
 
@@ -20,6 +22,8 @@ constexpr std::uint64_t kMagic = 0x31736B6E61725454;  // "TTranks1"
 constexpr std::size_t kPage = 4096;
 constexpr std::uint32_t kWriting = 1;
 constexpr std::uint32_t kFailed = 2;
+// How often a reader steps aside for who writes the reason, which takes well under a microsecond.
+constexpr int kMaxYields = 1000;
 
 static_assert(std::atomic<std::uint32_t>::is_always_lock_free);
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
@@ -105,12 +109,20 @@ void ShmRegion::fail(const std::string& reason) const {
 }
 
 Status ShmRegion::status() const {
-    const std::uint32_t failure = header().failure.load();
+    std::uint32_t failure = header().failure.load();
     if (failure == 0) return {};
-    // Who was killed while writing left what it had.
-    const char* reason = header().reason;
-    const std::string text(reason, ::strnlen(reason, sizeof header().reason));
-    return Error{ErrorCode::kUnavailable, text.empty() ? "a rank failed" : text, {}};
+    for (int i = 0; failure == kWriting && i < kMaxYields; ++i) {
+        ::sched_yield();
+        failure = header().failure.load();
+    }
+    // Who was killed while writing leaves no reason that could be read.
+    std::string text;
+    if (failure == kFailed) {
+        const char* reason = header().reason;
+        text.assign(reason, ::strnlen(reason, sizeof header().reason));
+    }
+    if (text.empty()) text = "a rank failed";
+    return Error{ErrorCode::kUnavailable, std::move(text), {}};
 }
 
 }  // namespace turnpike::engine

@@ -77,6 +77,11 @@ function(turnpike_commit_header target)
         COMMAND ${CMAKE_COMMAND} -D SOURCE=${CMAKE_SOURCE_DIR} -D OUT=${root}/${folder}/commit.h
             -P ${CMAKE_SOURCE_DIR}/ops/cmake/commit.cmake)
     add_dependencies(${target} ${target}_commit)
+    # What has to be there before a source is compiled, or looked at by clang-tidy.
+    if(NOT TARGET generated_headers)
+        add_custom_target(generated_headers)
+    endif()
+    add_dependencies(generated_headers ${target}_commit)
     target_include_directories(${target} PRIVATE "${root}")
 endfunction()
 

@@ -92,6 +92,7 @@ std::vector<std::string> read_corpus(const std::string& dir) {
     }
     std::sort(paths.begin(), paths.end());
     std::vector<std::string> inputs;
+    inputs.reserve(paths.size());
     for (const std::string& path : paths) inputs.push_back(must_read(path));
     return inputs;
 }

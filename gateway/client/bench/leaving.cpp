@@ -7,7 +7,7 @@ namespace turnpike::gateway::client::bench {
 namespace {
 
 constexpr double kBeforeFirstByte = 0.25;
-constexpr double kLongestWait_s = 0.05;
+constexpr double kLongestWaitS = 0.05;
 
 }  // namespace
 
@@ -25,7 +25,7 @@ std::vector<std::optional<Leave>> plan_leaving(const std::vector<std::int64_t>& 
         if (whether >= options.probability) {
             plan.emplace_back();
         } else if (!options.is_stream || when < kBeforeFirstByte) {
-            plan.push_back(Leave{0, how_far * kLongestWait_s});
+            plan.push_back(Leave{0, how_far * kLongestWaitS});
         } else {
             const auto range = static_cast<double>(std::max<std::int64_t>(most - 1, 1));
             plan.push_back(Leave{1 + static_cast<std::int64_t>(how_far * range), {}});

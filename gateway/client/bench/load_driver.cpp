@@ -12,9 +12,9 @@ using net::IoNeed;
 namespace {
 
 constexpr std::size_t kReadBytes = 64 * 1024;
-constexpr double kRedialPause_s = 0.001;
-constexpr double kSweepPeriod_s = 0.25;
-constexpr double kProgressPeriod_s = 0.2;
+constexpr double kRedialPauseS = 0.001;
+constexpr double kSweepPeriodS = 0.25;
+constexpr double kProgressPeriodS = 0.2;
 
 }  // namespace
 
@@ -127,7 +127,7 @@ void LoadDriver::connect(Active& active) {
     auto stream = dialer_.dial();
     if (!stream && stream.error().code == ErrorCode::kUnavailable)
         return timers_.push(
-            {run_clock_->now_s() + kRedialPause_s, active.index, TimerKind::kRedial});
+            {run_clock_->now_s() + kRedialPauseS, active.index, TimerKind::kRedial});
     if (!stream) {
         active.exchange.fail(FailureKind::kConnect, stream.error().message, run_clock_->now_s());
         return end(active.index);
@@ -201,7 +201,7 @@ void LoadDriver::fire_timers() {
 void LoadDriver::sweep() {
     const double now_s = run_clock_->now_s();
     if (now_s < next_sweep_s_) return;
-    next_sweep_s_ = now_s + kSweepPeriod_s;
+    next_sweep_s_ = now_s + kSweepPeriodS;
     const double limit_s = std::chrono::duration<double>(options_.silence_limit).count();
     for (std::size_t i = 0; i < num_started_; ++i) {
         if (active_[i] == nullptr || now_s - active_[i]->last_activity_s < limit_s) continue;
@@ -213,7 +213,7 @@ void LoadDriver::sweep() {
 void LoadDriver::tell_progress() {
     progress_.now_s = run_clock_->now_s();
     if (progress_.now_s < next_progress_s_) return;
-    next_progress_s_ = progress_.now_s + kProgressPeriod_s;
+    next_progress_s_ = progress_.now_s + kProgressPeriodS;
     on_progress_(progress_);
 }
 

@@ -47,6 +47,7 @@ Result<std::vector<Prompt>> from_file(const Flags& flags) {
 
 std::vector<Prompt> repeated(const std::vector<Prompt>& prompts, std::size_t count) {
     std::vector<Prompt> all;
+    all.reserve(count);
     for (std::size_t i = 0; i < count; ++i) all.push_back(prompts[i % prompts.size()]);
     return all;
 }
@@ -80,6 +81,7 @@ void plan_moments(const Flags& flags,
                   const std::vector<Prompt>& prompts,
                   std::vector<LoadRequest>& requests) {
     std::vector<std::int64_t> max_tokens;
+    max_tokens.reserve(prompts.size());
     for (const Prompt& prompt : prompts) max_tokens.push_back(prompt.max_tokens);
     const auto times = arrivals(requests.size(),
                                 {flags.request_rate, flags.burstiness, seed_of(flags, kArrivals)});

@@ -91,6 +91,7 @@ class Bench {
 nlohmann::ordered_json measure(const Case& wanted, std::int32_t num_sequences, int num_steps) {
     Bench bench(wanted, num_sequences, num_steps);
     std::vector<double> times_us;
+    times_us.reserve(static_cast<std::size_t>(num_steps));
     for (int i = 0; i < num_steps; ++i) times_us.push_back(bench.step() * 1e6);
     std::sort(times_us.begin(), times_us.end());
     const auto at = [&](double share) {
