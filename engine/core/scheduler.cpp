@@ -39,7 +39,7 @@ Status Scheduler::add(SequenceSpec spec) {
     }
     Sequences arrived;
     arrived.emplace_back(std::move(spec), next_arrival_++, hasher_,
-                         options_.num_speculative_tokens > 0);
+                         options_.num_speculative_tokens > 0, DraftGate(options_.has_draft_gate));
     CHECK(by_id_.emplace(arrived.front().spec().id, arrived.begin()).second);
     insert_ranked(arrived, arrived.begin(), waiting_);
     return {};
@@ -61,7 +61,7 @@ StepBatch Scheduler::plan() {
     const auto plan_rows = [&](Sequence& sequence) {
         const bool has_draft = is_speculating && grow_for_draft(sequence);
         SequenceSlice slice = has_draft ? sequence.plan_draft() : sequence.plan_rows(budget);
-        slice.wants_draft = is_speculating && slice.is_sampled && sequence.can_use_draft();
+        slice.wants_draft = is_speculating && slice.is_sampled && sequence.asks_for_draft();
         const auto num_rows = static_cast<std::int64_t>(slice.tokens.size());
         budget -= num_rows;
         rows.push_back({slice.sequence, num_rows, slice.num_draft_tokens, slice.is_sampled});
@@ -73,7 +73,7 @@ StepBatch Scheduler::plan() {
     // Who generates goes first: a long prompt must not hold up the others' next tokens.
     for (Sequence* const sequence : sequences) {
         const bool is_chunk = sequence->num_unplanned() > 1;
-        if (is_chunk || !sequence->has_next_row(!is_speculating)) continue;
+        if (is_chunk || !sequence->has_next_row(is_speculating)) continue;
         if (grow(*sequence)) plan_rows(*sequence);
     }
     // These have had their blocks since they began, so nobody is preempted any more.

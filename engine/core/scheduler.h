@@ -10,8 +10,8 @@
 //
 // Speculation: while few sequences run, a generated row is followed by a draft of the next token.
 // The step checks it, and gives two tokens when it is right. Nobody is preempted for a draft's
-// room. While it is on, a sequence is in one step at a time: what comes next is known only at its
-// end.
+// room. A sequence whose drafts are refused is asked for one only now and then (DraftGate). One
+// that drafts is in one step at a time: what comes next is known only at its end.
 #pragma once
 
 #include <cstdint>
@@ -37,6 +37,7 @@ struct SchedulerOptions {
     bool has_prefix_cache = true;
     std::int32_t num_speculative_tokens = 0;  // drafts of a generating sequence in a step: 0 or 1
     std::int32_t max_speculating = 8;         // no drafts while more sequences run
+    bool has_draft_gate = true;               // fewer drafts of a sequence whose drafts are refused
     BlockHasher::Key cache_key{};             // random, of this process
 };
 

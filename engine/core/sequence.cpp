@@ -18,18 +18,21 @@ constexpr std::int64_t kMaxToldRows = 64;
 Sequence::Sequence(SequenceSpec spec,
                    std::int64_t arrival,
                    const BlockHasher& hasher,
-                   bool has_draft_cache)
+                   bool has_draft_cache,
+                   DraftGate draft_gate)
     : spec_(std::move(spec)),
       arrival_(arrival),
       num_lookahead_(has_draft_cache ? 1 : 0),
+      draft_gate_(draft_gate),
       chain_{hasher.root(spec_.cache_salt)} {
     if (spec_.sampling.has_penalties()) history_.add_prompt(spec_.prompt);
 }
 
-bool Sequence::has_next_row(bool may_run_ahead) const {
+bool Sequence::has_next_row(bool is_speculating) const {
     // How many tokens a step with a draft gives, and so which row is next, is known at its end.
     if (!is_running_ || is_leaving() || is_draft_planned_) return false;
-    if (!may_run_ahead && num_sampling_ > 0) return false;
+    const bool needs_newest = is_draft_asked_ || draft_gate_.is_due();
+    if (is_speculating && num_sampling_ > 0 && needs_newest) return false;
     const auto num_generated = static_cast<std::int64_t>(generated_.size());
     if (num_generated + num_sampling_ >= spec_.max_tokens) return false;
     return num_unplanned() > 0 || num_sampling_ > num_planned_ - num_known();
@@ -44,11 +47,16 @@ bool Sequence::has_draft() const {
            num_generated + 2 <= spec_.max_tokens;
 }
 
+// Whether max_tokens leaves room for a draft after the tokens of the planned steps.
 bool Sequence::can_use_draft() const {
     // Beyond all that the planned steps may give: the draft's token and the one sampled after it.
     const auto num_generated = static_cast<std::int64_t>(generated_.size());
     const int num_drafts_planned = is_draft_planned_ ? 1 : 0;
     return num_generated + num_sampling_ + num_drafts_planned + 2 <= spec_.max_tokens;
+}
+
+bool Sequence::asks_for_draft() {
+    return is_draft_asked_ = can_use_draft() && draft_gate_.take_step();
 }
 
 std::int64_t Sequence::num_next_rows(std::int64_t budget) const {
@@ -132,7 +140,7 @@ std::vector<TokenEvent> Sequence::complete_rows(const PlannedRows& rows,
     num_sampling_ -= num_certain;
     // The rows of refused drafts are planned again, with the right tokens.
     const std::int32_t num_refused = rows.num_draft_tokens - num_accepted;
-    if (rows.num_draft_tokens > 0) is_draft_planned_ = false;
+    learn_from_drafts(rows, num_accepted);
     num_planned_ -= num_refused;
     num_done_ += rows.num_rows - num_refused;
     std::vector<TokenEvent> events;
@@ -148,8 +156,21 @@ std::vector<TokenEvent> Sequence::complete_rows(const PlannedRows& rows,
         if (!is_ended_) events.push_back(take_sample(sample));
     }
     // Of no use when a later step already samples that token.
-    if (num_samples > 0 && num_sampling_ == 0) draft_ = samples.back().draft;
+    if (num_samples > 0 && num_sampling_ == 0) {
+        is_draft_asked_ = false;
+        draft_ = samples.back().draft;
+        // A probe is asked for by a step that checks none: this one was asked for before the gate
+        // closed, and checking it would cost the next step a row.
+        if (rows.num_draft_tokens > 0 && !draft_gate_.is_open()) draft_.reset();
+    }
     return events;
+}
+
+void Sequence::learn_from_drafts(const PlannedRows& rows, std::int32_t num_accepted) {
+    if (rows.num_draft_tokens == 0) return;
+    is_draft_planned_ = false;
+    for (std::int32_t i = 0; i < rows.num_draft_tokens && i <= num_accepted; ++i)
+        draft_gate_.learn(i < num_accepted);
 }
 
 TokenEvent Sequence::take_sample(const SampledToken& sample) {

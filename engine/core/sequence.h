@@ -12,6 +12,7 @@
 #include "engine/api/response.h"
 #include "engine/core/batch.h"
 #include "engine/core/block_hash.h"
+#include "engine/core/draft_gate.h"
 #include "engine/core/token_history.h"
 
 namespace turnpike::engine {
@@ -56,11 +57,13 @@ struct TokenEvent {
 class Sequence {
   public:
     // `arrival`: a number that grows from sequence to sequence. `has_draft_cache`: its blocks hold
-    // the draft layer's rows too, which depend on one token beyond the block.
+    // the draft layer's rows too, which depend on one token beyond the block. `draft_gate`: of its
+    // drafts.
     Sequence(SequenceSpec spec,
              std::int64_t arrival,
              const BlockHasher& hasher,
-             bool has_draft_cache);
+             bool has_draft_cache,
+             DraftGate draft_gate);
 
     const SequenceSpec& spec() const { return spec_; }
 
@@ -78,19 +81,20 @@ class Sequence {
 
     std::int64_t num_planned() const { return num_planned_; }
 
-    // Whether a next row can be planned: one whose token is known, or is being sampled. Without
-    // `may_run_ahead` a token that is being sampled is waited for, as its draft is known only then.
-    bool has_next_row(bool may_run_ahead = true) const;
+    // Whether a next row can be planned: one whose token is known, or is being sampled. While
+    // speculating, a token that is being sampled is waited for when a draft was asked for with it,
+    // as that is known only then, or is to be asked for in the next step, which needs the token.
+    bool has_next_row(bool is_speculating = false) const;
     // Whether the next row can be followed by a draft.
     bool has_draft() const;
-
-    // Whether max_tokens leaves room for a draft after the tokens of the planned steps.
-    bool can_use_draft() const;
 
     // Plans up to `budget` rows; has_next_row() and the blocks for them hold.
     SequenceSlice plan_rows(std::int64_t budget);
     // The same, for one row and the draft after it; has_draft() and the blocks for two rows hold.
     SequenceSlice plan_draft();
+    // Of the slice just planned, a sampled one: whether to ask for a draft. Not when the sequence's
+    // drafts are not worth their time, nor when max_tokens leaves no room for one.
+    bool asks_for_draft();
     // Blocks that are missing before that many rows can be planned.
     std::int32_t num_blocks_missing(std::int64_t num_rows) const;
     // The rows of the oldest planned step are done and gave these samples. Returns the events;
@@ -144,6 +148,8 @@ class Sequence {
 
   private:
     TokenId token_at(std::int64_t position) const;
+    bool can_use_draft() const;
+    void learn_from_drafts(const PlannedRows& rows, std::int32_t num_accepted);
     std::int64_t num_next_rows(std::int64_t budget) const;
     SequenceSlice plan_slice(std::int64_t num_rows);
     TokenEvent take_sample(const SampledToken& sample);
@@ -156,6 +162,7 @@ class Sequence {
     std::vector<TokenId> generated_;
     std::int64_t num_told_ = 1;  // leading prompt tokens whose logprob is known or does not exist
     TokenHistory history_;       // kept when penalties need it
+    DraftGate draft_gate_;
     std::vector<BlockHash> chain_;  // [0]: the root; [i + 1]: block i
 
     // Of the present run.
@@ -167,6 +174,7 @@ class Sequence {
     std::int32_t num_sampling_ = 0;    // planned steps that sample
     std::optional<TokenId> draft_;     // of the token after the known ones
     bool is_draft_planned_ = false;    // a step in flight holds a draft
+    bool is_draft_asked_ = false;      // the newest step was asked for a draft and is in flight
     std::int32_t num_steps_in_flight_ = 0;
     std::int32_t num_cached_tokens_ = 0;  // of the first run
     bool has_run_ = false;

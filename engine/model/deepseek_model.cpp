@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/base/check.h"
+#include "engine/model/row_choice.h"
 
 namespace turnpike::engine {
 
@@ -66,6 +67,24 @@ void DeepseekModel::project_queries(const Attention& weights,
     backend_.rope(queries, {mla_.num_heads, mla_.query_dim(), mla_.nope_dim}, rope);
 }
 
+// A cache row: the latent after its norm, then the one rotated key that all heads share.
+void DeepseekModel::write_keys(const Attention& weights,
+                               const AttentionRows& rows,
+                               const kernels::RopeRows& rope,
+                               std::int64_t layer,
+                               kernels::KvCache& cache,
+                               MatrixView x) {
+    const kernels::MlaShape& mla = mla_;
+    if (x.rows == 0) return;
+    const MatrixView kv = scratch_.take(kKvRows, x.rows, mla.cache_dim());
+    backend_.linear(x, *weights.kv_a, kv);
+    const MatrixView latent = kv.col_range(0, mla.latent_dim);
+    backend_.rms_norm(latent, *weights.kv_a_norm, kLatentEpsilon, latent);
+    backend_.rope(kv, {1, mla.cache_dim(), mla.latent_dim}, rope);
+    backend_.write_kv(kv, rows.prompt_slices, layer, cache);
+    backend_.write_kv(kv, rows.generated_slices, layer, cache);
+}
+
 void DeepseekModel::attend(const Attention& weights,
                            const AttentionRows& rows,
                            const kernels::RopeRows& rope,
@@ -77,16 +96,6 @@ void DeepseekModel::attend(const Attention& weights,
     if (x.rows == 0) return;
     const MatrixView queries = scratch_.take(kQueries, x.rows, mla.num_heads * mla.query_dim());
     project_queries(weights, x, rope, queries);
-
-    // A cache row: the latent after its norm, then the one rotated key that all heads share.
-    const MatrixView kv = scratch_.take(kKvRows, x.rows, mla.cache_dim());
-    backend_.linear(x, *weights.kv_a, kv);
-    const MatrixView latent = kv.col_range(0, mla.latent_dim);
-    backend_.rms_norm(latent, *weights.kv_a_norm, kLatentEpsilon, latent);
-    backend_.rope(kv, {1, mla.cache_dim(), mla.latent_dim}, rope);
-    backend_.write_kv(kv, rows.prompt_slices, layer, cache);
-    backend_.write_kv(kv, rows.generated_slices, layer, cache);
-
     const MatrixView attended = scratch_.take(kAttended, x.rows, mla.num_heads * mla.v_dim);
     if (!rows.prompt_slices.empty()) {
         backend_.attend_naive(queries, rows.prompt_slices, *weights.kv_b, mla, layer, cache,
@@ -119,8 +128,19 @@ void DeepseekModel::run_layer(const Layer& layer,
                               kernels::KvCache& cache,
                               MatrixView hidden) {
     const MatrixView normed = scratch_.take(kNormed, hidden.rows, hidden.cols);
-    const MatrixView projected = scratch_.take(kProjected, hidden.rows, hidden.cols);
     backend_.rms_norm(hidden, *layer.input_norm, config_.rms_epsilon, normed);
+    write_keys(layer.attention, rows, rope, index, cache, rows.of(normed));
+    finish_layer(layer, rows, rope, index, cache, normed, hidden);
+}
+
+void DeepseekModel::finish_layer(const Layer& layer,
+                                 const AttentionRows& rows,
+                                 const kernels::RopeRows& rope,
+                                 std::int64_t index,
+                                 kernels::KvCache& cache,
+                                 MatrixView normed,
+                                 MatrixView hidden) {
+    const MatrixView projected = scratch_.take(kProjected, hidden.rows, hidden.cols);
     attend(layer.attention, rows, rope, index, cache, rows.of(normed), rows.of(projected));
     ranks_.gather_rows(rows, projected);
     backend_.add(projected, hidden);
@@ -157,27 +177,49 @@ MatrixView DeepseekModel::forward(const ForwardRows& rows, kernels::KvCache& cac
 }
 
 // The hidden state is taken after the main model's final norm, as deployed systems feed it.
+void DeepseekModel::join(const DraftRows& draft_rows, MatrixView joint) {
+    const std::int64_t width = config_.hidden_size;
+    const float epsilon = config_.rms_epsilon;
+    const MatrixView output = scratch_.take(kOutput, num_output_rows_, width);
+    const MatrixView joined = scratch_.take(kJoined, joint.rows, 2 * width);
+    ranks_.embed(draft_rows.rows.tokens, *embedding_, joint);
+    backend_.rms_norm(joint, *draft_->embedding_norm, epsilon, joined.col_range(0, width));
+    backend_.gather_rows(output, draft_rows.hidden_rows, joint);
+    backend_.rms_norm(joint, *draft_->hidden_norm, epsilon, joined.col_range(width, width));
+    backend_.linear(joined, *draft_->joint, joint);
+}
+
+// What later rows need of a row is its keys alone, and these depend on the layer's input: there is
+// one draft layer. So every row has its keys written, a small part of the layer's weights, and only
+// the rows whose logits are wanted go on to attention, experts and head.
 MatrixView DeepseekModel::draft(const DraftRows& draft_rows, kernels::KvCache& cache) {
     CHECK(draft_ != nullptr);
     const ForwardRows& rows = draft_rows.rows;
     const auto num_rows = static_cast<std::int64_t>(rows.tokens.size());
+    const auto num_wanted = static_cast<std::int64_t>(rows.logit_rows.size());
     CHECK(num_rows > 0 && rows.positions.size() == rows.tokens.size());
     const std::int64_t width = config_.hidden_size;
-    const float epsilon = config_.rms_epsilon;
-    const MatrixView output = scratch_.take(kOutput, num_output_rows_, width);
-    const MatrixView hidden = scratch_.take(kHidden, num_rows, width);
-    const MatrixView joined = scratch_.take(kJoined, num_rows, 2 * width);
-    ranks_.embed(rows.tokens, *embedding_, hidden);
-    backend_.rms_norm(hidden, *draft_->embedding_norm, epsilon, joined.col_range(0, width));
-    backend_.gather_rows(output, draft_rows.hidden_rows, hidden);
-    backend_.rms_norm(hidden, *draft_->hidden_norm, epsilon, joined.col_range(width, width));
-    backend_.linear(joined, *draft_->joint, hidden);
-    const AttentionRows own = ranks_.attention_rows(rows);
-    const kernels::RopeRows rope = kernels::make_rope_rows(rope_frequencies_, own.positions);
-    run_layer(draft_->layer, own, rope, config_.num_layers, cache, hidden);
+    const Layer& layer = draft_->layer;
+    const MatrixView joint = scratch_.take(kHidden, num_rows, width);
+    join(draft_rows, joint);
     const MatrixView normed = scratch_.take(kNormed, num_rows, width);
-    backend_.rms_norm(hidden, *draft_->final_norm, epsilon, normed);
-    return logits_of(normed, rows.logit_rows);
+    backend_.rms_norm(joint, *layer.input_norm, config_.rms_epsilon, normed);
+    const AttentionRows own = ranks_.attention_rows(rows);
+    write_keys(layer.attention, own, kernels::make_rope_rows(rope_frequencies_, own.positions),
+               config_.num_layers, cache, own.of(normed));
+    const MatrixView logits = scratch_.take(kLogits, num_wanted, config_.vocab_size);
+    if (num_wanted == 0) return logits;
+
+    const AttentionRows chosen = ranks_.attention_rows(choose_rows(rows, rows.logit_rows));
+    const MatrixView x = scratch_.take(kDraftNormed, num_wanted, width);
+    const MatrixView hidden = scratch_.take(kDraftHidden, num_wanted, width);
+    backend_.gather_rows(normed, rows.logit_rows, x);
+    backend_.gather_rows(joint, rows.logit_rows, hidden);
+    finish_layer(layer, chosen, kernels::make_rope_rows(rope_frequencies_, chosen.positions),
+                 config_.num_layers, cache, x, hidden);
+    backend_.rms_norm(hidden, *draft_->final_norm, config_.rms_epsilon, x);
+    ranks_.logits(x, *head_, logits);
+    return logits;
 }
 
 }  // namespace turnpike::engine

@@ -81,6 +81,8 @@ class DeepseekModel final : public Model {
         kExpertOut,
         kOutput,
         kJoined,
+        kDraftNormed,
+        kDraftHidden,
         kLastHidden,
         kLogits,
         kNumUses,
@@ -99,6 +101,14 @@ class DeepseekModel final : public Model {
                          kernels::MatrixView x,
                          const kernels::RopeRows& rope,
                          kernels::MatrixView queries);
+    // x: the rows' input of the layer, after its norm.
+    void write_keys(const Attention& weights,
+                    const AttentionRows& rows,
+                    const kernels::RopeRows& rope,
+                    std::int64_t layer,
+                    kernels::KvCache& cache,
+                    kernels::MatrixView x);
+    // The rows' own keys have been written.
     void attend(const Attention& weights,
                 const AttentionRows& rows,
                 const kernels::RopeRows& rope,
@@ -114,6 +124,16 @@ class DeepseekModel final : public Model {
                    std::int64_t index,
                    kernels::KvCache& cache,
                    kernels::MatrixView hidden);
+    // The same from where the rows' keys have been written; normed: hidden after the input's norm.
+    void finish_layer(const Layer& layer,
+                      const AttentionRows& rows,
+                      const kernels::RopeRows& rope,
+                      std::int64_t index,
+                      kernels::KvCache& cache,
+                      kernels::MatrixView normed,
+                      kernels::MatrixView hidden);
+    // The draft layer's input of each row.
+    void join(const DraftRows& rows, kernels::MatrixView joint);
     kernels::MatrixView logits_of(kernels::MatrixView normed, std::span<const std::int64_t> rows);
 
     const DeepseekConfig config_;

@@ -38,9 +38,11 @@ class Model {
     // Writes the rows' keys and values to the cache. Returns the logits [logit_rows.size(),
     // vocab_size] of the wanted rows, in the backend's memory, valid until the next call.
     virtual kernels::MatrixView forward(const ForwardRows& rows, kernels::KvCache& cache) = 0;
-    // Multi-token prediction: the logits of the token after the following one. Writes the draft
-    // layer's own keys and values; every earlier position of the sequence has been drafted before.
-    // Only for a model loaded with its draft layer; valid until the next call.
+    // Multi-token prediction: the logits of the token after the following one, at the wanted rows,
+    // ascending ones. Writes the draft layer's own keys and values of every row; those of every
+    // earlier position of the sequence have been written before. Without a wanted row that is all
+    // it does, at a small part of the layer's cost. Only for a model loaded with its draft layer;
+    // valid until the next call.
     virtual kernels::MatrixView draft(const DraftRows& rows, kernels::KvCache& cache) = 0;
 };
 

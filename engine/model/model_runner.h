@@ -1,9 +1,10 @@
 // ModelRunner: a loaded model as the scheduler's Runner. Computes within submit().
 //
-// Drafts: with the draft layer loaded, every row that the model takes goes through that layer too,
-// with the token that follows it, so that the layer's keys and values are there whenever a draft is
-// wanted. A draft is picked with the noise that will pick the token (Gumbel-max with common random
-// numbers), which is what makes the two agree as often as they can.
+// Drafts: with the draft layer loaded, that layer's keys and values are written for every row that
+// the model takes, with the token that follows it, so that they are there whenever a draft is
+// wanted. The rest of the layer runs over the rows that one is wanted of. A draft is picked with
+// the noise that will pick the token (Gumbel-max with common random numbers), which is what makes
+// the two agree as often as they can.
 #pragma once
 
 #include <deque>
