@@ -33,12 +33,12 @@ void check(const std::string& path, std::string_view text, Load load, Write writ
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const test::TempDir dir;
-    static const std::string path = dir.file("s.json");
+    static const test::TempDir kDir;
+    static const std::string kPath = kDir.file("s.json");
     const auto text = fuzz::text_of(data, size);
-    check(path, text, gateway::load_settings, gateway::write_settings);
+    check(kPath, text, gateway::load_settings, gateway::write_settings);
     check(
-        path, text, [](const std::string& file) { return engine::load_engine_settings(file); },
+        kPath, text, [](const std::string& file) { return engine::load_engine_settings(file); },
         [](const engine::EngineSettings& settings) { return engine::to_json(settings); });
     return 0;
 }

@@ -73,7 +73,7 @@ void check_tokens(const Tokenizer& tokenizer, const std::vector<PromptPiece>& pi
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const Tokenizer tokenizer = make_tokenizer();
+    static const Tokenizer kTokenizer = make_tokenizer();
     Bytes input(turnpike::fuzz::text_of(data, size));
     const std::uint8_t options = input.byte();
     std::vector<Tool> tools;
@@ -94,6 +94,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         CHECK(text.find(message.content) != std::string::npos);
     }
     CHECK(text.size() <= 2048 + 256 * messages.size() + 3 * size);
-    check_tokens(tokenizer, pieces);
+    check_tokens(kTokenizer, pieces);
     return 0;
 }

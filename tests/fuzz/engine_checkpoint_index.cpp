@@ -54,9 +54,9 @@ turnpike::engine::TensorSpec required(const std::string& name) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const Folder folder;
-    write_file(folder.index(), turnpike::fuzz::text_of(data, size));
-    const auto checkpoint = Checkpoint::open(folder.path());
+    static const Folder kFolder;
+    write_file(kFolder.index(), turnpike::fuzz::text_of(data, size));
+    const auto checkpoint = Checkpoint::open(kFolder.path());
     if (!checkpoint) {
         // kIo: the index names a file that is not there.
         turnpike::fuzz::check_error(checkpoint.error(), {ErrorCode::kCorrupt, ErrorCode::kIo});

@@ -60,7 +60,8 @@ void check_ids(const Tokenizer& tokenizer, std::string_view bytes) {
     std::vector<TokenId> tokens;
     for (std::size_t i = 0; i + 1 < bytes.size(); i += 2) {
         const int low = static_cast<unsigned char>(bytes[i]);
-        const int high = static_cast<signed char>(bytes[i + 1]);
+        const int byte = static_cast<unsigned char>(bytes[i + 1]);
+        const int high = byte < 128 ? byte : byte - 256;  // ids below 0 too
         tokens.push_back(static_cast<TokenId>(high * 16 + low));
     }
     CHECK(mended(tokenizer, tokens) == mended_at_once(tokenizer, tokenizer.decode(tokens)));
@@ -69,10 +70,10 @@ void check_ids(const Tokenizer& tokenizer, std::string_view bytes) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const Tokenizer tokenizer = make_tokenizer();
+    static const Tokenizer kTokenizer = make_tokenizer();
     const auto text = turnpike::fuzz::text_of(data, size);
-    check_text(tokenizer, text, SpecialTokens::kPlain);
-    check_text(tokenizer, text, SpecialTokens::kMatch);
-    check_ids(tokenizer, text);
+    check_text(kTokenizer, text, SpecialTokens::kPlain);
+    check_text(kTokenizer, text, SpecialTokens::kMatch);
+    check_ids(kTokenizer, text);
     return 0;
 }

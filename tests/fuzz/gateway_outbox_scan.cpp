@@ -63,19 +63,19 @@ void check_cursor(const std::string& dir) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    static const test::TempDir folder;
-    static const std::string dir = folder.path().string();
-    static const SystemClock clock;
+    static const test::TempDir kFolder;
+    static const std::string kDir = kFolder.path().string();
+    static const SystemClock kClock;
     // Torn ends are warned of, once per input: that is not what a run is for.
-    static Log log(clock, "fuzz", LogLevel::kError);
+    static Log log(kClock, "fuzz", LogLevel::kError);
     Bytes input(fuzz::text_of(data, size));
     const std::string cursor(input.piece());
     const std::string older = entries(input);
     const std::string newer = entries(input) + std::string(input.rest());
-    write_file(segment_path(dir, 1), older);
-    write_file(segment_path(dir, 2), newer);
-    write_file(dir + "/cursor", cursor);
-    check_scan(dir, log);
-    check_cursor(dir);
+    write_file(segment_path(kDir, 1), older);
+    write_file(segment_path(kDir, 2), newer);
+    write_file(kDir + "/cursor", cursor);
+    check_scan(kDir, log);
+    check_cursor(kDir);
     return 0;
 }

@@ -151,7 +151,10 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
     // choices[].text, choices[].{delta,message}.{content,reasoning,...}, tool calls' arguments.
     void take_choice(std::string& value) {
         const Name within = at(2);
-        if (depth_ == 3 && within == Name::kFinishReason) event.finish_reason = std::move(value);
+        if (depth_ == 3 && within == Name::kFinishReason) {
+            event.finish_reason = std::move(value);
+            return;
+        }
         if (value.empty()) return;
         const bool is_message = within == Name::kDelta || within == Name::kMessage;
         const Name name = last();

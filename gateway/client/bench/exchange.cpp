@@ -49,7 +49,7 @@ void Exchange::leave(double now_s) {
     end(Outcome::kDisconnected, now_s);
 }
 
-void Exchange::fail(FailureKind kind, std::string message, double now_s) {
+void Exchange::fail(FailureKind kind, const std::string& message, double now_s) {
     if (is_ended_) return;
     record_.failure = kind;
     record_.message = message.substr(0, kMaxMessageBytes);

@@ -56,7 +56,7 @@ class Exchange {
 
     // Ends it from outside.
     void leave(double now_s);
-    void fail(FailureKind kind, std::string message, double now_s);
+    void fail(FailureKind kind, const std::string& message, double now_s);
 
     bool is_ended() const { return is_ended_; }
 

@@ -118,8 +118,8 @@ struct Bench {
             for (const std::int64_t num_rows : {1, 2, 4, 8, 64}) {
                 const double cached = time(format, kCachedBytes, num_rows);
                 const double stored = time(format, kStoredBytes, num_rows);
-                const double flops = 2.0 * static_cast<double>(num_rows * kCachedBytes /
-                                                               bytes_per_weight_of(format));
+                const std::int64_t num_weights = kCachedBytes / bytes_per_weight_of(format);
+                const double flops = 2.0 * static_cast<double>(num_rows * num_weights);
                 std::printf("  %-5s %2lld rows: L2 %5.1f GB/s, memory %5.1f GB/s, %.2f of peak\n",
                             name, static_cast<long long>(num_rows),
                             static_cast<double>(kCachedBytes) / cached / 1e9,
