@@ -71,7 +71,7 @@ class SpoiledRunner final : public Runner {
     std::optional<int> percent_right_;
 };
 
-struct Answer {
+struct TimedAnswer {
     std::vector<TokenId> tokens;
     double seconds = 0;  // from the prompt's step on, that not counted
     int num_steps = 0;   // in them
@@ -82,7 +82,7 @@ struct Answer {
     double token_s() const { return seconds / static_cast<double>(tokens.size() - 1); }
 };
 
-Answer generate(Runner& runner, SchedulerOptions options, std::uint64_t seed) {
+TimedAnswer generate(Runner& runner, SchedulerOptions options, std::uint64_t seed) {
     options.max_running = 1;
     Scheduler scheduler(options, runner.pool_shape());
     SequenceSpec spec;
@@ -93,7 +93,7 @@ Answer generate(Runner& runner, SchedulerOptions options, std::uint64_t seed) {
     spec.sampling.temperature = 1.0F;
     spec.sampling.seed = seed;
     CHECK(scheduler.add(std::move(spec)).has_value());
-    Answer answer;
+    TimedAnswer answer;
     auto start = std::chrono::steady_clock::now();
     for (int step = 0; !scheduler.is_idle(); ++step) {
         runner.submit(scheduler.plan());
@@ -134,7 +134,7 @@ struct Series {
     std::int64_t num_drafts = 0;
     std::int64_t num_accepted = 0;
 
-    void take(const Answer& plain, const Answer& answer) {
+    void take(const TimedAnswer& plain, const TimedAnswer& answer) {
         plain_ms.push_back(plain.step_s() * 1e3);
         step_ms.push_back(answer.step_s() * 1e3);
         step_ratios.push_back(answer.step_s() / plain.step_s());
@@ -175,10 +175,10 @@ int main(int argc, char** argv) {
     std::vector<Series> series(cases.size());
     for (int round = 0; round < num_rounds; ++round) {
         const auto seed = static_cast<std::uint64_t>(round);
-        const Answer plain = generate(*plain_runner, {}, seed);
+        const TimedAnswer plain = generate(*plain_runner, {}, seed);
         for (std::size_t i = 0; i < cases.size(); ++i) {
             runner.expect(plain.tokens, cases[i].percent_right);
-            const Answer answer = generate(
+            const TimedAnswer answer = generate(
                 runner, {.num_speculative_tokens = 1, .has_draft_gate = cases[i].has_draft_gate},
                 seed);
             CHECK(answer.tokens == plain.tokens);

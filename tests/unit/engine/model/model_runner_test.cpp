@@ -339,7 +339,8 @@ TEST_F(ModelRunnerTest, BiasAndMaskDecideTheToken) {
     Request request = sampled_request();
     request.sampling.logit_bias[211] = 100.0F;
     EXPECT_EQ(step(*runner, {request.slice({5}, 0, true)}).samples.at(0).token, 211);
-    SequenceSlice slice = sampled_request().slice({5}, 0, true);
+    const Request masked = sampled_request();
+    SequenceSlice slice = masked.slice({5}, 0, true);
     slice.allowed_tokens.assign(10, 0);
     slice.allowed_tokens[123 / 32] = 1U << (123 % 32);
     EXPECT_EQ(step(*runner, {slice}).samples.at(0).token, 123);
