@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "config/base/ids.h"
@@ -26,6 +27,10 @@ struct SeenToken {
 
 // Consecutive rows of one sequence in one step: a chunk of its prompt, or its newest token and
 // drafts of those that follow it.
+//
+// What grows with the sequence's life or its request is not copied into every step: pointers and
+// spans are views of the scheduler's own. `seen` holds until the next collect(), which may change
+// it while a later step is in flight; the others hold until the step's result is collected.
 struct SequenceSlice {
     SequenceId sequence = 0;
     std::int32_t pool_index = 0;      // which block pool (data-parallel rank) holds its KV
@@ -49,10 +54,11 @@ struct SequenceSlice {
     // num_prompt_tokens - 1 rows of a sequence have one.
     bool tells_prompt = false;
     std::int32_t choice_index = 0;  // noise of the sampler: (sampling.seed, choice_index, position)
-    SamplingParams sampling;
+    const SamplingParams* sampling = nullptr;     // never null from the scheduler
+    std::span<const TokenId> forbidden_tokens{};  // that must not be sampled, whatever their bias
     // Of a sampled slice with penalties: the distinct tokens of prompt and output that were known
     // when the step was planned. The runner adds a token in flight.
-    std::vector<SeenToken> seen;
+    std::span<const SeenToken> seen{};
     // Bit t % 32 of word t / 32 says whether token t may be sampled; empty = every token.
     std::vector<std::uint32_t> allowed_tokens;
 };
@@ -86,7 +92,8 @@ struct PoolShape {
     std::int32_t blocks_per_pool = 0;
 };
 
-// Runs steps in the order of submission. submit() may return before the work is done; collect()
+// Runs steps in the order of submission. submit() may return before the work is done, but has read
+// what the slices point to by then; collect()
 // waits for the oldest submitted step. At most limits::kMaxStepsInFlight are outstanding. Both are
 // called by the step thread only. A device fault aborts the process.
 class Runner {

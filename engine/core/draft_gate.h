@@ -9,8 +9,8 @@
 // layer was trained for are accepted at 0.8 and more; where they are not, hardly any is.
 //
 // Open: every step is asked for a draft. The estimate of `a` moves by an eighth of each draft's
-// surprise, so that it closes after four refused drafts at the start, and hardly ever by chance at
-// a = 0.85. Closed: one step in 8, then 16, then 32 is asked, as a probe; one probe in 32 costs
+// surprise, so that four refused drafts in a row close it: once in 2,000 steps at a = 0.85, for
+// nine steps. Closed: one step in 8, then 16, then 32 is asked, as a probe; one probe in 32 costs
 // c / 32, less than 3 %. An accepted probe is followed by another at once, and two of them open it.
 #pragma once
 

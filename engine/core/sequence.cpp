@@ -1,7 +1,6 @@
 #include "engine/core/sequence.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "config/base/check.h"
 #include "config/base/limits.h"
@@ -100,7 +99,7 @@ SequenceSlice Sequence::plan_slice(std::int64_t num_rows) {
     slice.first_position = static_cast<std::int32_t>(num_planned_);
     slice.num_prompt_tokens = static_cast<std::int32_t>(num_prompt());
     slice.choice_index = spec_.choice_index;
-    slice.sampling = spec_.sampling;
+    slice.sampling = &spec_.sampling;
     slice.tokens.reserve(static_cast<std::size_t>(num_rows) + 1);
     for (std::int64_t i = 0; i < num_rows; ++i) slice.tokens.push_back(token_at(num_planned_ + i));
     slice.tells_prompt = tells_prompt();
@@ -110,8 +109,8 @@ SequenceSlice Sequence::plan_slice(std::int64_t num_rows) {
     if (!slice.is_sampled) slice.next_token = token_at(num_planned_);
     slice.block_table.assign(blocks_.begin(),
                              blocks_.begin() + BlockPool::blocks_for(num_planned_));
-    if (slice.is_sampled && slice.sampling.has_penalties()) slice.seen = history_.seen();
-    if (slice.is_sampled) forbid_stop_tokens(slice);
+    if (slice.is_sampled && spec_.sampling.has_penalties()) slice.seen = history_.seen();
+    if (slice.is_sampled && forbids_stop_tokens()) slice.forbidden_tokens = spec_.stop_tokens;
     ++num_steps_in_flight_;
     return slice;
 }
@@ -122,10 +121,8 @@ bool Sequence::tells_prompt() const {
            num_planned_ < num_prompt() - 1;
 }
 
-void Sequence::forbid_stop_tokens(SequenceSlice& slice) const {
-    if (num_planned_ - num_prompt() >= spec_.min_tokens) return;
-    for (const TokenId token : spec_.stop_tokens)
-        slice.sampling.logit_bias[token] = -std::numeric_limits<float>::infinity();
+bool Sequence::forbids_stop_tokens() const {
+    return num_planned_ - num_prompt() < spec_.min_tokens;
 }
 
 std::vector<TokenEvent> Sequence::complete_rows(const PlannedRows& rows,

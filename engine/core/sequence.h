@@ -154,7 +154,7 @@ class Sequence {
     SequenceSlice plan_slice(std::int64_t num_rows);
     TokenEvent take_sample(const SampledToken& sample);
     bool tells_prompt() const;
-    void forbid_stop_tokens(SequenceSlice& slice) const;
+    bool forbids_stop_tokens() const;
 
     SequenceSpec spec_;
     std::int64_t arrival_;

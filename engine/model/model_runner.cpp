@@ -2,6 +2,7 @@
 #include "engine/model/model_runner.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -28,9 +29,19 @@ std::vector<std::uint32_t> only(TokenId token, std::int64_t num_tokens) {
 // `newer`: tokens of the sequence that slice.seen does not have, and that are before the row's.
 RowLists row_lists(const SequenceSlice& slice, std::span<const TokenId> newer) {
     RowLists lists;
-    lists.bias.reserve(slice.sampling.logit_bias.size());
-    for (const auto& [token, bias] : slice.sampling.logit_bias) lists.bias.push_back({token, bias});
-    if (!slice.sampling.has_penalties()) return lists;
+    const auto& forbidden = slice.forbidden_tokens;
+    lists.bias.reserve(slice.sampling->logit_bias.size() + forbidden.size());
+    // Each token once: what is forbidden stays so whatever its bias.
+    const auto add_bias = [&](TokenId token, float bias) {
+        const auto is_token = [&](const auto& entry) { return entry.token == token; };
+        const auto end = lists.bias.begin() +
+                         static_cast<std::ptrdiff_t>(std::min(lists.bias.size(), forbidden.size()));
+        if (std::find_if(lists.bias.begin(), end, is_token) == end)
+            lists.bias.push_back({token, bias});
+    };
+    for (const TokenId token : forbidden) add_bias(token, -std::numeric_limits<float>::infinity());
+    for (const auto& [token, bias] : slice.sampling->logit_bias) add_bias(token, bias);
+    if (!slice.sampling->has_penalties()) return lists;
     lists.seen.reserve(slice.seen.size() + newer.size());
     for (const SeenToken& seen : slice.seen) lists.seen.push_back({seen.token, seen.num_generated});
     for (const TokenId token : newer) {
@@ -55,7 +66,7 @@ std::span<const TokenId> newer_tokens(const SequenceSlice& slice, std::span<cons
 kernels::SampleParams sample_params(const SequenceSlice& slice,
                                     const RowLists& lists,
                                     std::int32_t position) {
-    const SamplingParams& wanted = slice.sampling;
+    const SamplingParams& wanted = *slice.sampling;
     kernels::SampleParams params;
     params.temperature = wanted.temperature;
     params.top_p = wanted.top_p;
@@ -131,6 +142,7 @@ std::int32_t ModelRunner::vocab_size() const {
 void ModelRunner::check_slice(const SequenceSlice& slice) const {
     CHECK(slice.pool_index >= 0 && slice.pool_index < opened_.num_pools);
     CHECK(!slice.tokens.empty() && slice.first_position >= 0);
+    CHECK(slice.sampling != nullptr || !(slice.is_sampled || slice.tells_prompt));
     const std::int64_t end = slice.first_position + static_cast<std::int64_t>(slice.tokens.size());
     CHECK(end <= opened_.model->info().max_positions);
     CHECK(!opened_.has_draft_layer || slice.is_sampled || slice.next_token != kTokenInFlight);
@@ -202,7 +214,7 @@ std::vector<kernels::SampledRow> ModelRunner::run(const StepBatch& batch,
             params.emplace_back();
             params.back().temperature = 0.0F;
             params.back().allowed = lists.back().allowed;
-            params.back().num_alternatives = slice.sampling.num_alternatives;
+            params.back().num_alternatives = slice.sampling->num_alternatives;
         }
         place.first_sample = params.size();
         const std::span<const TokenId> newer = newer_tokens(slice, place.tokens);

@@ -181,6 +181,7 @@ SchedulerOptions random_options(test::SeededRandom& random, bool has_drafts) {
     options.has_prefix_cache = random.between(0, 3) > 0;
     options.num_speculative_tokens = has_drafts ? 1 : 0;
     options.max_speculating = static_cast<std::int32_t>(random.between(1, 64));
+    options.has_draft_gate = options.max_speculating % 2 == 0;  // with it, steps without drafts too
     options.cache_key = {1, 2};
     return options;
 }

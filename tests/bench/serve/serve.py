@@ -14,7 +14,7 @@ import time
 
 SOURCE = pathlib.Path(__file__).resolve().parents[3]
 CARD = SOURCE / "config/files/models/tiny-random.json"
-LINE = "{:<62} {:>12} {:>10}  {}"
+LINE = "{:<70} {:>12} {:>10}  {}"
 READY_S = 120
 HTTP_STREAMS = 64
 PREFIX_TOKENS = 2000
@@ -81,7 +81,7 @@ def batch():
     one, many = (statistics.median(column) for column in zip(*rates))
     ratio = statistics.median(many / one for one, many in rates)
     show("16 sequences decode: their tokens/s over one sequence's", f"{ratio:.2f}x", ">= 4", f"{many:.0f} and {one:.0f} tokens/s")
-    result = steps("batch", MODEL)
+    result = figures("bench_steps", MODEL, THREADS)
     show("  the same without the server", f"{16 / result['ratio']:.2f}x", "",
          f"steps of {result['second_step_ms']:.2f} and {result['first_step_ms']:.2f} ms")
 
@@ -100,20 +100,22 @@ def prefix():
          f"{statistics.median(cold):.0f} and {statistics.median(warm):.0f} ms")
 
 
-def steps(what, model):
-    command = [BIN / "bench_steps", what, model, str(THREADS)]
+def figures(program, *arguments):
+    command = [BIN / program, *[str(argument) for argument in arguments]]
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def speculation():
-    result = steps("speculation", MTP_MODEL)
-    show("a speculating step over a plain one, one sequence", f"{result['ratio']:.3f}x", "<= 1.15",
-         f"{result['second_step_ms']:.2f} and {result['first_step_ms']:.2f} ms; "
-         f"{result['accepted']} of {result['drafts']} accepted")
+    """A step's time from the first token of an answer to its last, drafts that are tried at its start included."""
+    for row in figures("bench_speculation", MTP_MODEL, THREADS):
+        show(f"a speculating step over a plain one, {row['case']}", f"{row['step_ratio']:.3f}x",
+             "<= 1.15" if row["case"] == "nothing accepted" else "",
+             f"{row['step_ms']:.2f} and {row['plain_step_ms']:.2f} ms; {row['accepted']} of {row['drafts']} accepted; "
+             f"tokens/s {row['speed_ratio']:.2f}x")
 
 
 def scheduler():
-    for row in json.loads(subprocess.run([BIN / "bench_scheduler"], check=True, stdout=subprocess.PIPE).stdout):
+    for row in figures("bench_scheduler"):
         show(f"the scheduler's own step, {row['sequences']} sequences, {row['case']}", f"{row['median_us']:.0f} us", "< 200",
              f"p99 {row['p99_us']:.0f} us")
 

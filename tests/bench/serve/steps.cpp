@@ -1,6 +1,6 @@
-// Times the engine's step without a server, two engines in turns: sixteen sequences beside one, or
-// (of a model with a draft layer) one that speculates beside one that does not. Writes JSON.
-// bench_steps batch|speculation <model folder> <threads> [rounds]
+// Times the engine's step without a server, two engines in turns: sixteen sequences beside one.
+// Writes JSON.
+// bench_steps <model folder> <threads> [rounds]
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -25,7 +25,6 @@ struct EngineOptions {
     std::string model_dir;
     int num_threads = 1;
     std::int32_t num_sequences = 1;
-    bool speculates = false;
 };
 
 class Engine {
@@ -59,15 +58,12 @@ class Engine {
         return times_s[kStepsOfARound / 2];
     }
 
-    const SchedulerCounters& counters() const { return scheduler_.counters(); }
-
   private:
     static std::unique_ptr<Runner> load(const EngineOptions& wanted) {
         RunnerOptions options;
         options.model_dir = wanted.model_dir;
         options.num_threads = wanted.num_threads;
         options.kv_tokens = kKvTokens * wanted.num_sequences;
-        options.with_draft_layer = wanted.speculates;
         auto runner = load_runner(options);
         if (!runner) std::cerr << runner.error().message << "\n";
         CHECK(runner.has_value());
@@ -77,7 +73,6 @@ class Engine {
     static SchedulerOptions scheduling(const EngineOptions& wanted) {
         SchedulerOptions options;
         options.max_running = wanted.num_sequences;
-        options.num_speculative_tokens = wanted.speculates ? 1 : 0;
         return options;
     }
 
@@ -102,9 +97,7 @@ nlohmann::ordered_json compare(Engine& first, Engine& second, int num_rounds) {
     }
     return {{"first_step_ms", median(first_ms)},
             {"second_step_ms", median(second_ms)},
-            {"ratio", median(ratios)},
-            {"drafts", second.counters().num_draft_tokens},
-            {"accepted", second.counters().num_accepted_tokens}};
+            {"ratio", median(ratios)}};
 }
 
 }  // namespace
@@ -112,15 +105,13 @@ nlohmann::ordered_json compare(Engine& first, Engine& second, int num_rounds) {
 
 int main(int argc, char** argv) {
     using namespace turnpike::engine;
-    const std::string what = argc > 1 ? argv[1] : "";
-    if (argc < 4 || (what != "batch" && what != "speculation")) {
-        std::cerr << "usage: bench_steps batch|speculation <model folder> <threads> [rounds]\n";
+    if (argc < 3) {
+        std::cerr << "usage: bench_steps <model folder> <threads> [rounds]\n";
         return 2;
     }
-    EngineOptions options{argv[2], std::atoi(argv[3]), 1, false};
+    EngineOptions options{argv[1], std::atoi(argv[2]), 1};
     Engine one(options);
-    options.num_sequences = what == "batch" ? kBatch : 1;
-    options.speculates = what == "speculation";
+    options.num_sequences = kBatch;
     Engine other(options);
-    std::cout << compare(one, other, argc > 4 ? std::atoi(argv[4]) : 9).dump(2) << "\n";
+    std::cout << compare(one, other, argc > 3 ? std::atoi(argv[3]) : 9).dump(2) << "\n";
 }

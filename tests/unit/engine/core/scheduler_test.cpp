@@ -224,15 +224,15 @@ TEST(Scheduler, PenaltiesBringTheTokensSoFar) {
     using Seen = std::vector<std::pair<TokenId, std::int32_t>>;
     const auto seen_after = [&](TokenId token) {
         const StepBatch batch = scheduler.plan();
-        EXPECT_TRUE(batch.slices.at(1).seen.empty());  // without penalties nothing is copied
+        EXPECT_TRUE(batch.slices.at(1).seen.empty());  // without penalties nothing is kept
+        Seen seen;
+        for (const SeenToken& entry : batch.slices.at(0).seen)
+            seen.emplace_back(entry.token, entry.num_generated);
         const SampledToken sample{1, 0, token, -0.5F, {{9, -0.25F}}};
         const auto events =
             scheduler.collect({batch.step, {sample, SampledToken{2, 0, 5, 0.0F, {}}}});
         EXPECT_EQ(events.at(0).logprob, -0.5F);
         EXPECT_EQ(events.at(0).alternatives.at(0).token, 9);
-        Seen seen;
-        for (const SeenToken& entry : batch.slices.at(0).seen)
-            seen.emplace_back(entry.token, entry.num_generated);
         return seen;
     };
     EXPECT_EQ(seen_after(4), (Seen{{3, 0}, {4, 0}}));

@@ -2,6 +2,7 @@
 // and that they cost nobody a block.
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <optional>
 
 #include "config/base/limits.h"
@@ -160,6 +161,68 @@ TEST(Speculation, ManyRunningSequencesSwitchItOff) {
     EXPECT_TRUE(alone.slices[0].wants_draft);
     scheduler.collect(answer(alone, {50}, 51));
     EXPECT_EQ(scheduler.plan().slices.at(0).num_draft_tokens, 1);
+}
+
+// Runs alone until the end, two steps in flight where the scheduler gives two. Each draft is right
+// or not as `is_right` says of the position it is for. Returns the slices of generated rows.
+std::vector<SequenceSlice> run_to_end(Scheduler& scheduler, bool (*is_right)(std::int32_t)) {
+    std::vector<SequenceSlice> slices;
+    std::deque<StepBatch> in_flight;
+    while (!scheduler.is_idle()) {
+        while (in_flight.size() < 2) {
+            StepBatch batch = scheduler.plan();
+            if (batch.slices.empty()) break;
+            slices.push_back(batch.slices.at(0));
+            in_flight.push_back(std::move(batch));
+        }
+        const StepBatch batch = std::move(in_flight.front());
+        in_flight.pop_front();
+        const SequenceSlice& slice = batch.slices[0];
+        const bool is_hit = slice.num_draft_tokens == 1 && slice.tokens.back() == 50;
+        const std::int32_t next_draft_at = slice.first_position +
+                                           static_cast<std::int32_t>(slice.tokens.size()) -
+                                           slice.num_draft_tokens + (is_hit ? 1 : 0) + 1;
+        scheduler.collect(answer(batch, {50, 50}, is_right(next_draft_at) ? 50 : 99));
+    }
+    return slices;
+}
+
+TEST(Speculation, RefusedDraftsAreAskedForNowAndThen) {
+    Scheduler scheduler(options_of(4), {1, 8});
+    ASSERT_TRUE(scheduler.add(spec_of(1, 4, 200)).has_value());
+    const auto slices = run_to_end(scheduler, [](std::int32_t) { return false; });
+    // Four until it closes; then those of steps 12, 29, 62, 95, 128, 161 and 194.
+    EXPECT_EQ(scheduler.counters().num_drafts, 4 + 7);
+    EXPECT_EQ(scheduler.counters().num_accepted_tokens, 0);
+    std::int64_t num_asked = 0;
+    std::int64_t num_ahead = 0;
+    for (const SequenceSlice& slice : slices) {
+        num_asked += slice.wants_draft ? 1 : 0;
+        num_ahead += slice.tokens.back() == kTokenInFlight ? 1 : 0;
+        EXPECT_FALSE(slice.wants_draft && slice.tokens.back() == kTokenInFlight);
+    }
+    EXPECT_LE(num_asked, scheduler.counters().num_drafts + 1);
+    // Without a draft it is in two steps at a time, as it is without speculation.
+    EXPECT_GT(num_ahead, 150);
+}
+
+TEST(Speculation, RightDraftsBringItBack) {
+    Scheduler scheduler(options_of(4), {1, 16});
+    ASSERT_TRUE(scheduler.add(spec_of(1, 4, 400)).has_value());
+    const auto slices = run_to_end(scheduler, [](std::int32_t at) { return at > 200; });
+    std::int64_t num_late = 0;
+    for (const SequenceSlice& slice : slices) num_late += slice.first_position > 240 ? 1 : 0;
+    EXPECT_LT(num_late, (404 - 240) / 2 + 4);  // two tokens a step
+    EXPECT_GT(scheduler.counters().num_accepted_tokens, 75);
+}
+
+TEST(Speculation, WithoutAGateEveryStepDrafts) {
+    SchedulerOptions options = options_of(4);
+    options.has_draft_gate = false;
+    Scheduler scheduler(options, {1, 8});
+    ASSERT_TRUE(scheduler.add(spec_of(1, 4, 100)).has_value());
+    run_to_end(scheduler, [](std::int32_t) { return false; });
+    EXPECT_GE(scheduler.counters().num_drafts, 95);  // but for the ends
 }
 
 TEST(Speculation, ASequenceIsInOneStepAtATime) {

@@ -255,7 +255,7 @@ INSTANTIATE_TEST_SUITE_P(DepthAndDrafts,
 TEST_P(SpeculativeStepLoopTest, TokensAreThoseWithoutDrafts) {
     const Load load = run(3, 30, SIZE_MAX);
     EXPECT_EQ(load.generated_tokens, 3 * 30);
-    EXPECT_GT(load.num_drafts, 20);
+    EXPECT_GT(load.num_drafts, 3 * 4);  // refused ones only are soon not asked for
     EXPECT_EQ(load.draft_tokens, load.num_drafts);
     const int wrong_each = std::get<1>(GetParam());
     EXPECT_EQ(load.accepted_tokens > 0, wrong_each > 1);

@@ -44,7 +44,7 @@ struct Request {
         slice.block_table = blocks;
         slice.is_sampled = is_sampled;
         slice.choice_index = choice_index;
-        slice.sampling = sampling;
+        slice.sampling = &sampling;  // of a request that outlives the step
         return slice;
     }
 };
@@ -191,6 +191,44 @@ TEST_F(ModelRunnerTest, DraftsAreTheDraftLayersOwn) {
     check(at(next + 1), 2);
 }
 
+// Steps that want no draft write the draft layer's keys all the same: the next draft is what it
+// would have been.
+TEST_F(ModelRunnerTest, RowsWithoutADraftLeaveNoHole) {
+    const auto runner = make_runner(1, true);
+    Request request;
+    request.sampling.temperature = 0.0F;
+    std::vector<TokenId> tokens = request.prompt();
+    for (const SampledToken& sample : run_alone(*make_runner(), request))
+        tokens.push_back(sample.token);
+    const auto drafts = drafts_of(model_dir(), tokens, kPromptTokens);
+    const auto at = [&](std::int32_t position) {
+        return tokens[static_cast<std::size_t>(position)];
+    };
+    EXPECT_FALSE(step(*runner, {request.slice(request.prompt(), 0, true)}).samples.at(0).draft);
+    for (std::int32_t position = kPromptTokens; position < kPromptTokens + 4; ++position) {
+        SequenceSlice slice = request.slice({at(position)}, position, true);
+        slice.wants_draft = position == kPromptTokens + 3;
+        const SampledToken sample = step(*runner, {slice}).samples.at(0);
+        EXPECT_EQ(sample.token, at(position + 1));
+        ASSERT_EQ(sample.draft.has_value(), slice.wants_draft);
+        if (sample.draft) {
+            EXPECT_EQ(*sample.draft, drafts.at(static_cast<std::size_t>(position)));
+        }
+    }
+}
+
+TEST_F(ModelRunnerTest, ForbiddenTokensAreNotSampledWhateverTheirBias) {
+    const auto runner = make_runner();
+    Request request;
+    request.sampling.temperature = 0.0F;
+    request.sampling.logit_bias = {{7, 100.0F}, {9, 90.0F}};
+    SequenceSlice slice = request.slice(request.prompt(), 0, true);
+    EXPECT_EQ(step(*runner, {slice}).samples.at(0).token, 7);
+    const std::vector<TokenId> forbidden = {7, 11, 7};
+    slice.forbidden_tokens = forbidden;
+    EXPECT_EQ(step(*runner, {slice}).samples.at(0).token, 9);
+}
+
 TEST_F(ModelRunnerTest, SamplesFollowThePrompt) {
     const auto runner = make_runner();
     const auto samples = run_alone(*runner, sampled_request());
@@ -301,7 +339,8 @@ TEST_F(ModelRunnerTest, BiasAndMaskDecideTheToken) {
     Request request = sampled_request();
     request.sampling.logit_bias[211] = 100.0F;
     EXPECT_EQ(step(*runner, {request.slice({5}, 0, true)}).samples.at(0).token, 211);
-    SequenceSlice slice = sampled_request().slice({5}, 0, true);
+    const Request masked = sampled_request();
+    SequenceSlice slice = masked.slice({5}, 0, true);
     slice.allowed_tokens.assign(10, 0);
     slice.allowed_tokens[123 / 32] = 1U << (123 % 32);
     EXPECT_EQ(step(*runner, {slice}).samples.at(0).token, 123);
@@ -368,9 +407,9 @@ TEST_F(ModelRunnerTest, PenaltiesCountTheTokenInFlight) {
     request.sampling.temperature = 0.0F;
     request.sampling.frequency_penalty = 2.0F;
     request.sampling.repetition_penalty = 30.0F;
-    const auto first = [&](std::vector<SeenToken> seen) {
+    const auto first = [&](const std::vector<SeenToken>& seen) {
         SequenceSlice slice = request.slice(request.prompt(), 0, true);
-        slice.seen = std::move(seen);
+        slice.seen = seen;
         return step(*runner, {slice}).samples.at(0);
     };
     const TokenId best = first({}).token;
@@ -379,14 +418,15 @@ TEST_F(ModelRunnerTest, PenaltiesCountTheTokenInFlight) {
          {std::vector<SeenToken>{}, std::vector<SeenToken>{{best, 2}, {7, 0}}}) {
         const TokenId newest = first(seen).token;
         SequenceSlice known = request.slice({newest}, kPromptTokens, true);
-        known.seen = seen;
-        const auto entry = std::find_if(known.seen.begin(), known.seen.end(),
+        std::vector<SeenToken> with_newest = seen;
+        const auto entry = std::find_if(with_newest.begin(), with_newest.end(),
                                         [&](const auto& each) { return each.token == newest; });
-        if (entry == known.seen.end()) {
-            known.seen.push_back({newest, 1});
+        if (entry == with_newest.end()) {
+            with_newest.push_back({newest, 1});
         } else {
             ++entry->num_generated;
         }
+        known.seen = with_newest;
         SequenceSlice in_flight = request.slice({kTokenInFlight}, kPromptTokens, true);
         in_flight.seen = seen;
         const SampledToken expected = step(*runner, {known}).samples.at(0);
