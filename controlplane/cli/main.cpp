@@ -29,6 +29,7 @@ struct Options {
     std::string id;
     std::string dir = ".turnpike";
     Credit credit;
+    std::string reason;
     NewEndpoint endpoint;
     std::int64_t limit = 20;
     int wait_s = 0;
@@ -52,7 +53,10 @@ class Verbs {
     CLI::App* verb(CLI::App& parent, const char* name, const char* help, Action action) {
         CLI::App* sub = parent.add_subcommand(name, help);
         sub->add_flag("--json", options_.output.is_json, "print the API's JSON");
-        sub->callback([this, action = std::move(action)] { chosen_ = action; });
+        // A noun that is a verb too is called after its subcommand.
+        sub->callback([this, action = std::move(action)] {
+            if (!chosen_) chosen_ = action;
+        });
         return sub;
     }
 
@@ -86,14 +90,40 @@ class Verbs {
              [](auto& admin, const Options& o) { return revoke_key(admin, o.id, o.output); })
             ->add_option("id", options_.id, "see `turnpike key list`")
             ->required();
-        auto* add = verb(
-            noun("credit", "prepaid credit"), "add", "add credit",
-            [](auto& admin, const Options& o) { return add_credit(admin, o.credit, o.output); });
-        add->add_option("amount", options_.credit.amount_usd, "USD, such as 20 or 0.5")->required();
-        add->add_option("--org", options_.credit.org, "organisation, by id or name")->required();
-        add->add_option("--note", options_.credit.note, "for the ledger");
-        add->add_option("--idempotency-key", options_.credit.idempotency_key,
-                        "repeating it adds nothing");
+        credit();
+    }
+
+    void credit() {
+        CLI::App& credit = noun("credit", "prepaid credit");
+        const auto with_amount = [this](CLI::App* sub, const char* help, bool needs_reason) {
+            sub->add_option("amount", options_.credit.amount_usd, help)->required();
+            sub->add_option("--org", options_.credit.org, "organisation, by id or name")
+                ->required();
+            sub->add_option("--reason,--note", options_.credit.note, "for the ledger and the audit")
+                ->required(needs_reason);
+            sub->add_option("--idempotency-key", options_.credit.idempotency_key,
+                            "repeating it changes nothing");
+        };
+        const auto book = [](const char* kind) -> Action {
+            return [kind](AdminClient& admin, const Options& o) {
+                Credit wanted = o.credit;
+                wanted.kind = kind;
+                return add_credit(admin, wanted, o.output);
+            };
+        };
+        with_amount(verb(credit, "add", "book money that came in", book("add")),
+                    "USD, such as 20 or 0.5", false);
+        with_amount(verb(credit, "refund", "book credit that was paid back", book("refund")),
+                    "USD, at most the balance", true);
+        with_amount(verb(credit, "adjust", "correct a balance, or give goodwill", book("adjust")),
+                    "USD; -0.5 takes, after `--`", true);
+        auto* reverse = verb(credit, "reverse", "undo a ledger transaction by its opposite",
+                             [](auto& admin, const Options& o) {
+                                 return reverse_transaction(admin, o.id, o.reason, o.output);
+                             });
+        reverse->add_option("transaction", options_.id, "such as credit:org_…:key")->required();
+        reverse->add_option("--reason", options_.reason, "for the ledger and the audit")
+            ->required();
     }
 
     void endpoints() {
@@ -165,9 +195,17 @@ class Verbs {
         usage->add_option("--limit", options_.limit, "rows, at most 1000 (20)")
             ->type_name("N")
             ->check(CLI::Range(1, 1000));
-        verb(app_, "billing", "balances, and whether usage and ledger agree",
-             [](auto& admin, const Options& o) { return show_billing(admin, o.org, o.output); })
-            ->add_option("--org", options_.org, "organisation, by id or name");
+        billing();
+    }
+
+    void billing() {
+        auto* billing = verb(
+            app_, "billing", "balances, and whether usage and ledger agree",
+            [](auto& admin, const Options& o) { return show_billing(admin, o.org, o.output); });
+        billing->add_option("--org", options_.org, "organisation, by id or name");
+        billing->require_subcommand(0, 1);
+        verb(*billing, "verify", "compute the ledger's hash chain again; 1 when it is broken",
+             [](auto& admin, const Options& o) { return verify_ledger(admin, o.output); });
     }
 
     CLI::App& app_;

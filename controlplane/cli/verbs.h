@@ -20,6 +20,7 @@ int list_keys(AdminClient& admin, const std::string& org, Output output);
 int revoke_key(AdminClient& admin, const std::string& id, Output output);
 
 struct Credit {
+    std::string kind = "add";  // or "refund", "adjust"
     std::string org;
     std::string amount_usd;
     std::string note;
@@ -27,6 +28,14 @@ struct Credit {
 };
 
 int add_credit(AdminClient& admin, const Credit& credit, Output output);
+
+// Writes the opposite of a ledger transaction.
+int reverse_transaction(AdminClient& admin,
+                        const std::string& transaction,
+                        const std::string& reason,
+                        Output output);
+// kFailed when the ledger's chain is broken.
+int verify_ledger(AdminClient& admin, Output output);
 
 int list_hardware(AdminClient& admin, Output output);
 int list_models(AdminClient& admin, Output output);

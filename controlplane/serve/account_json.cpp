@@ -107,4 +107,17 @@ json to_json(const BillingStatement& statement) {
     return object;
 }
 
+json to_json(const CreditResult& result) {
+    json object = {{"transaction", result.transaction}};
+    put_money(object, "balance", result.balance_nano_usd);
+    return object;
+}
+
+json to_json(const ChainReport& report) {
+    return {{"links", report.num_links},
+            {"head", report.head},
+            {"whole", !report.fault.has_value()},
+            {"fault", report.fault ? json(*report.fault) : json(nullptr)}};
+}
+
 }  // namespace turnpike::controlplane

@@ -4,8 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "controlplane/store/credit.h"
 #include "controlplane/store/keys.h"
 #include "controlplane/store/ledger.h"
+#include "controlplane/store/ledger_chain.h"
 #include "controlplane/store/organisations.h"
 #include "controlplane/store/usage.h"
 
@@ -15,5 +17,7 @@ nlohmann::json to_json(const Organisation& organisation);
 nlohmann::json to_json(const ApiKey& key);
 nlohmann::json to_json(const UsageListing& listing);
 nlohmann::json to_json(const BillingStatement& statement);
+nlohmann::json to_json(const CreditResult& result);
+nlohmann::json to_json(const ChainReport& report);
 
 }  // namespace turnpike::controlplane

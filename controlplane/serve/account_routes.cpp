@@ -6,6 +6,7 @@
 
 #include "controlplane/serve/account_json.h"
 #include "controlplane/serve/body.h"
+#include "controlplane/store/credit.h"
 #include "controlplane/store/models.h"
 
 namespace turnpike::controlplane {
@@ -71,17 +72,35 @@ Result<json> add_credit_route(Store& store, const std::string& text, WallTime no
     const std::string amount_usd = body->text("amount_usd");
     const std::string note = body->text("note", "");
     const std::string idempotency_key = body->text("idempotency_key", "");
+    const std::string kind_name = body->text("kind", "add");
     RETURN_IF_ERROR(body->finish());
+    const auto kind = parse_credit_kind(kind_name);
+    RETURN_IF_ERROR(kind);
     const auto organisation = find_organisation(store, org);
     RETURN_IF_ERROR(organisation);
     const auto amount = parse_usd(amount_usd);
     if (!amount) return invalid_argument(amount.error().message, "amount_usd");
-    const Credit credit{organisation->id, *amount, note, idempotency_key};
+    const Credit credit{organisation->id, *amount, note, idempotency_key, *kind};
     const auto result = add_credit(store, credit, now);
     RETURN_IF_ERROR(result);
-    return json{{"transaction", result->transaction},
-                {"balance_usd", format_usd(result->balance_nano_usd)},
-                {"balance_nano_usd", result->balance_nano_usd.value()}};
+    return to_json(*result);
+}
+
+Result<json> reverse_route(Store& store, const std::string& text, WallTime now) {
+    auto body = Body::parse(text);
+    RETURN_IF_ERROR(body);
+    const std::string transaction = body->text("transaction");
+    const std::string reason = body->text("reason");
+    RETURN_IF_ERROR(body->finish());
+    const auto result = reverse_transaction(store, transaction, reason, now);
+    RETURN_IF_ERROR(result);
+    return to_json(*result);
+}
+
+Result<json> chain_route(const Store& store) {
+    const auto report = verify_chain(store);
+    RETURN_IF_ERROR(report);
+    return to_json(*report);
 }
 
 Result<std::int64_t> limit_of_query(const net::HttpRequest& request) {
@@ -177,6 +196,13 @@ void add_account_routes(Router& router,
                });
     router.add("POST", "/admin/v1/credit", [&](const HttpRequest& request, const PathArguments&) {
         return answer(add_credit_route(store, request.body, clock.wall_now()));
+    });
+    router.add("POST", "/admin/v1/reversals",
+               [&](const HttpRequest& request, const PathArguments&) {
+                   return answer(reverse_route(store, request.body, clock.wall_now()));
+               });
+    router.add("GET", "/admin/v1/chain", [&](const HttpRequest&, const PathArguments&) {
+        return answer(chain_route(store));
     });
     router.add("GET", "/admin/v1/usage", [&](const HttpRequest& request, const PathArguments&) {
         return answer(usage_route(store, request));

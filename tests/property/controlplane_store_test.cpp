@@ -12,6 +12,7 @@
 #include <set>
 
 #include "config/crypto/identifiers.h"
+#include "controlplane/store/credit.h"
 #include "controlplane/store/endpoints.h"
 #include "controlplane/store/keys.h"
 #include "controlplane/store/ledger.h"
