@@ -4,13 +4,8 @@
 #include <string>
 
 namespace turnpike::controlplane {
-namespace {
 
 using nlohmann::json;
-
-json optional_time(const std::optional<WallTime>& time) {
-    return time ? json(format_rfc3339(*time)) : json(nullptr);
-}
 
 void put_money(json& object, const std::string& name, NanoUsd amount) {
     object[name + "_usd"] = format_usd(amount);
@@ -22,6 +17,12 @@ void put_tokens(json& object, const TokenUsage& usage) {
     object["cached_tokens"] = usage.cached_tokens;
     object["completion_tokens"] = usage.completion_tokens;
     object["reasoning_tokens"] = usage.reasoning_tokens;
+}
+
+namespace {
+
+json optional_time(const std::optional<WallTime>& time) {
+    return time ? json(format_rfc3339(*time)) : json(nullptr);
 }
 
 json written_off(std::int64_t num_requests, const TokenUsage& usage) {

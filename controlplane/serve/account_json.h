@@ -3,6 +3,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "controlplane/store/credit.h"
 #include "controlplane/store/keys.h"
@@ -12,6 +13,10 @@
 #include "controlplane/store/usage.h"
 
 namespace turnpike::controlplane {
+
+// `name`_usd and `name`_nano_usd.
+void put_money(nlohmann::json& object, const std::string& name, NanoUsd amount);
+void put_tokens(nlohmann::json& object, const TokenUsage& usage);
 
 nlohmann::json to_json(const Organisation& organisation);
 nlohmann::json to_json(const ApiKey& key);

@@ -18,6 +18,7 @@
 #include "controlplane/store/organisations.h"
 #include "controlplane/store/poster.h"
 #include "controlplane/store/publish.h"
+#include "controlplane/store/quarantine.h"
 #include "controlplane/store/usage_writer.h"
 
 namespace turnpike::controlplane {
@@ -137,6 +138,11 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
     accounts.check_organisation = [self](const OrgId& org) -> Status {
         RETURN_IF_ERROR(find_organisation(*self, org.value()));
         return {};
+    };
+    accounts.quarantine = [self](const std::vector<QuarantinedRecord>& records) -> Status {
+        return self->write_quietly([&](Database& control) {
+            return write_quarantine(control, records, self->impl_->clock.wall_now());
+        });
     };
     accounts.post = [self](Database& file, const std::string& month) -> Result<std::int64_t> {
         Result<std::int64_t> num_posted = std::int64_t{0};
