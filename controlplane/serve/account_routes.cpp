@@ -8,6 +8,7 @@
 #include "controlplane/serve/body.h"
 #include "controlplane/store/credit.h"
 #include "controlplane/store/models.h"
+#include "controlplane/store/quarantine.h"
 
 namespace turnpike::controlplane {
 namespace {
@@ -135,8 +136,8 @@ Result<json> billing_route(const Store& store, const net::HttpRequest& request) 
     return to_json(*statement);
 }
 
-Result<json> models_route(const Store& store) {
-    const auto models = list_models(store);
+Result<json> models_route(const Store& store, WallTime now) {
+    const auto models = list_models(store, now);
     RETURN_IF_ERROR(models);
     json data = json::array();
     for (const ModelRow& row : *models) data.push_back(json::parse(write_row(row)));
@@ -159,7 +160,12 @@ Result<json> revoke_key_route(Store& store, const std::string& id, WallTime now)
 Result<json> health_route(const Store& store) {
     const auto organisations = list_organisations(store);
     RETURN_IF_ERROR(organisations);
-    return json{{"status", "ok"}, {"store", store.store_id()}, {"revision", store.revision()}};
+    const auto num_quarantined = count_quarantine(store);
+    RETURN_IF_ERROR(num_quarantined);
+    return json{{"status", "ok"},
+                {"store", store.store_id()},
+                {"revision", store.revision()},
+                {"quarantined", *num_quarantined}};
 }
 
 }  // namespace
@@ -211,7 +217,7 @@ void add_account_routes(Router& router,
         return answer(billing_route(store, request));
     });
     router.add("GET", "/admin/v1/models", [&](const HttpRequest&, const PathArguments&) {
-        return answer(models_route(store));
+        return answer(models_route(store, clock.wall_now()));
     });
     router.add("GET", "/healthz", [&](const HttpRequest&, const PathArguments&) {
         return answer(health_route(store));
