@@ -29,14 +29,6 @@ struct Credit {
 
 int add_credit(AdminClient& admin, const Credit& credit, Output output);
 
-// Writes the opposite of a ledger transaction.
-int reverse_transaction(AdminClient& admin,
-                        const std::string& transaction,
-                        const std::string& reason,
-                        Output output);
-// kFailed when the ledger's chain is broken.
-int verify_ledger(AdminClient& admin, Output output);
-
 int list_hardware(AdminClient& admin, Output output);
 int list_models(AdminClient& admin, Output output);
 int show_usage(AdminClient& admin, const std::string& org, std::int64_t limit, Output output);
