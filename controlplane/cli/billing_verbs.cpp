@@ -181,6 +181,21 @@ int export_usage(AdminClient& admin, const std::string& org, const std::string& 
     return kOk;
 }
 
+int show_days(AdminClient& admin, const std::string& org, Output output) {
+    const std::string query = org.empty() ? "" : "?org=" + encode_component(org);
+    return show(admin.call("GET", "/admin/v1/rollups" + query), output, [](const json& answer) {
+        Table table({"DAY", "ORGANISATION", "MODEL", "BILLED", ">REQUESTS", ">INPUT", ">CACHED",
+                     ">OUTPUT", ">USD"});
+        for (const json& row : rows_of(answer, "data")) {
+            table.add({cell(row, "day"), cell(row, "org"), cell(row, "model"),
+                       row.value("billed", false) ? "yes" : "no", cell(row, "num_requests"),
+                       cell(row, "prompt_tokens"), cell(row, "cached_tokens"),
+                       cell(row, "completion_tokens"), cell(row, "cost_usd")});
+        }
+        print(table);
+    });
+}
+
 int list_quarantine(AdminClient& admin, Output output) {
     return show(admin.call("GET", "/admin/v1/quarantine"), output, [](const json& answer) {
         Table table({"REQUEST", "ORGANISATION", ">PROMPT", ">OUTPUT", "RECEIVED", "REASON"});

@@ -43,6 +43,9 @@ int show_invoice(AdminClient& admin,
 // Every request of an organisation in a month, as CSV.
 int export_usage(AdminClient& admin, const std::string& org, const std::string& month);
 
+// Sums per UTC day and model; `org` empty: of everybody.
+int show_days(AdminClient& admin, const std::string& org, Output output);
+
 int list_quarantine(AdminClient& admin, Output output);
 
 // `price_version` empty: the one that the record names.

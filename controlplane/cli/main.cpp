@@ -201,6 +201,9 @@ class Verbs {
             verb(*usage, "export", "every request of a month, as CSV",
                  [](auto& admin, const Options& o) { return export_usage(admin, o.org, o.month); });
         with_month(exported);
+        verb(*usage, "days", "sums per UTC day and model", [](auto& admin, const Options& o) {
+            return show_days(admin, o.org, o.output);
+        })->add_option("--org", options_.org, "organisation, by id or name");
         usage->add_option("--org", options_.org, "organisation, by id or name");
         usage->add_option("--limit", options_.limit, "rows, at most 1000 (20)")
             ->type_name("N")

@@ -10,7 +10,7 @@ import json
 import time
 import unittest
 
-from stack import R1, ChatStream, DEADLINE_S, SystemTest, wait_until
+from stack import R1, ChatStream, DEADLINE_S, SystemTest, UnixConnection, wait_until
 
 ASK = {"usage": {"include": True}}
 
@@ -123,6 +123,26 @@ class BillingTest(SystemTest):
         self.assertEqual(self.stack.chat(max_tokens=2)[0], 200)
         self.stack.wait_controlplane()
         self.assertEqual(self.get("/v1/whoami")[0], 200)
+
+
+class MisfitTest(SystemTest):
+    def test_what_an_engine_did_without_a_gateway_is_found(self):
+        self.assertEqual(self.stack.chat(max_tokens=3)[0], 200)
+        def whole():
+            return self.stack.run_cli("billing", "reconcile", check=False).returncode == 0
+        wait_until("the books reconcile", whole)
+        (replica, path), = self.stack.engines().items()
+        body = json.dumps({"model": "turnpike/tiny-random", "max_tokens": 3,
+                           "messages": [{"role": "user", "content": "Hello"}]})
+        with contextlib.closing(UnixConnection(path)) as connection:
+            connection.request("POST", "/v1/chat/completions", body,
+                               {"content-type": "application/json"})
+            self.assertEqual(connection.getresponse().status, 200)
+        done = self.stack.run_cli("billing", "reconcile", "--json", check=False)
+        self.assertEqual(done.returncode, 1)
+        (misfit,) = json.loads(done.stdout)["misfits"]
+        self.assertEqual(misfit["check"], "engine")
+        self.assertIn(f"replica {replica}: the engine counted", misfit["what"])
 
 
 if __name__ == "__main__":
