@@ -43,6 +43,10 @@ json to_json(const ModelRow& row) {
                 {"created_at_us", to_unix_us(row.created_at)},
                 {"price", to_json(row.price)}};
     if (row.owner) object["owner"] = row.owner->value();
+    for (const DatedPrice& dated : row.upcoming) {
+        object["upcoming"].push_back(
+            json{{"from_at_us", to_unix_us(dated.from)}, {"price", to_json(dated.price)}});
+    }
     return object;
 }
 
@@ -98,6 +102,21 @@ Price read_price(const json& object, JsonFields& parent) {
     return price;
 }
 
+// Rows of older control planes have none.
+std::vector<DatedPrice> read_upcoming(const json& object, JsonFields& parent) {
+    std::vector<DatedPrice> upcoming;
+    const auto found = object.find("upcoming");
+    if (found == object.end()) return upcoming;
+    if (!found->is_array()) parent.fail("'upcoming': expected an array");
+    for (const json& entry : *found) {
+        JsonFields fields(entry, "upcoming price");
+        const WallTime from = from_unix_us(fields.integer("from_at_us"));
+        upcoming.push_back({from, read_price(fields.object("price"), fields)});
+        if (const Status status = fields.finish(); !status) parent.fail(status.error().message);
+    }
+    return upcoming;
+}
+
 Result<ModelRow> read(const json& object, const ModelRow&) {
     JsonFields fields(object, "model row");
     ModelRow row;
@@ -110,6 +129,7 @@ Result<ModelRow> read(const json& object, const ModelRow&) {
     row.context_length = fields.integer("context_length");
     row.created_at = from_unix_us(fields.integer("created_at_us"));
     row.price = read_price(fields.object("price"), fields);
+    row.upcoming = read_upcoming(object, fields);
     RETURN_IF_ERROR(fields.finish());
     return row;
 }
@@ -162,6 +182,14 @@ Status read_changes(const json& array, std::vector<Change<Row>>& changes) {
 }
 
 }  // namespace
+
+const Price& price_at(const ModelRow& model, WallTime now) {
+    const Price* price = &model.price;
+    for (const DatedPrice& dated : model.upcoming) {
+        if (dated.from <= now) price = &dated.price;
+    }
+    return *price;
+}
 
 std::string write_snapshot(const Snapshot& snapshot) {
     return write_json({{"store", snapshot.store_id},

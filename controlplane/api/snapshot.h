@@ -33,6 +33,12 @@ struct KeyRow {
     std::optional<WallTime> expires_at;
 };
 
+// A price version and when it comes into force.
+struct DatedPrice {
+    WallTime from;
+    Price price;
+};
+
 // A name that clients may put into `model`.
 struct ModelRow {
     std::string name;
@@ -43,8 +49,12 @@ struct ModelRow {
     std::string organization;  // who made the model
     std::int64_t context_length = 0;
     WallTime created_at;
-    Price price;  // of this name, fixed at admission
+    Price price;                       // of this name, when the row was published
+    std::vector<DatedPrice> upcoming;  // by time; each replaces the one before
 };
+
+// The version in force: what a request that is admitted now costs. It lives as long as `model`.
+const Price& price_at(const ModelRow& model, WallTime now);
 
 struct ReplicaRow {
     ReplicaId id;

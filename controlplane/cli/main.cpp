@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 
+#include "controlplane/cli/billing_verbs.h"
 #include "controlplane/cli/exit_code.h"
 #include "controlplane/cli/health.h"
 #include "controlplane/cli/supervisor.h"
@@ -29,6 +30,11 @@ struct Options {
     std::string id;
     std::string dir = ".turnpike";
     Credit credit;
+    NewPrice price;
+    std::string reason;
+    std::string month;
+    std::int64_t price_version = 0;
+    bool is_csv = false;
     NewEndpoint endpoint;
     std::int64_t limit = 20;
     int wait_s = 0;
@@ -52,7 +58,10 @@ class Verbs {
     CLI::App* verb(CLI::App& parent, const char* name, const char* help, Action action) {
         CLI::App* sub = parent.add_subcommand(name, help);
         sub->add_flag("--json", options_.output.is_json, "print the API's JSON");
-        sub->callback([this, action = std::move(action)] { chosen_ = action; });
+        // A noun that is a verb too is called after its subcommand.
+        sub->callback([this, action = std::move(action)] {
+            if (!chosen_) chosen_ = action;
+        });
         return sub;
     }
 
@@ -86,14 +95,40 @@ class Verbs {
              [](auto& admin, const Options& o) { return revoke_key(admin, o.id, o.output); })
             ->add_option("id", options_.id, "see `turnpike key list`")
             ->required();
-        auto* add = verb(
-            noun("credit", "prepaid credit"), "add", "add credit",
-            [](auto& admin, const Options& o) { return add_credit(admin, o.credit, o.output); });
-        add->add_option("amount", options_.credit.amount_usd, "USD, such as 20 or 0.5")->required();
-        add->add_option("--org", options_.credit.org, "organisation, by id or name")->required();
-        add->add_option("--note", options_.credit.note, "for the ledger");
-        add->add_option("--idempotency-key", options_.credit.idempotency_key,
-                        "repeating it adds nothing");
+        credit();
+    }
+
+    void credit() {
+        CLI::App& credit = noun("credit", "prepaid credit");
+        const auto with_amount = [this](CLI::App* sub, const char* help, bool needs_reason) {
+            sub->add_option("amount", options_.credit.amount_usd, help)->required();
+            sub->add_option("--org", options_.credit.org, "organisation, by id or name")
+                ->required();
+            sub->add_option("--reason,--note", options_.credit.note, "for the ledger and the audit")
+                ->required(needs_reason);
+            sub->add_option("--idempotency-key", options_.credit.idempotency_key,
+                            "repeating it changes nothing");
+        };
+        const auto book = [](const char* kind) -> Action {
+            return [kind](AdminClient& admin, const Options& o) {
+                Credit wanted = o.credit;
+                wanted.kind = kind;
+                return add_credit(admin, wanted, o.output);
+            };
+        };
+        with_amount(verb(credit, "add", "book money that came in", book("add")),
+                    "USD, such as 20 or 0.5", false);
+        with_amount(verb(credit, "refund", "book credit that was paid back", book("refund")),
+                    "USD, at most the balance", true);
+        with_amount(verb(credit, "adjust", "correct a balance, or give goodwill", book("adjust")),
+                    "USD; -0.5 takes, after `--`", true);
+        auto* reverse = verb(credit, "reverse", "undo a ledger transaction by its opposite",
+                             [](auto& admin, const Options& o) {
+                                 return reverse_transaction(admin, o.id, o.reason, o.output);
+                             });
+        reverse->add_option("transaction", options_.id, "such as credit:org_…:key")->required();
+        reverse->add_option("--reason", options_.reason, "for the ledger and the audit")
+            ->required();
     }
 
     void endpoints() {
@@ -161,13 +196,74 @@ class Verbs {
                            [](auto& admin, const Options& o) {
                                return show_usage(admin, o.org, o.limit, o.output);
                            });
+        usage->require_subcommand(0, 1);
+        auto* exported =
+            verb(*usage, "export", "every request of a month, as CSV",
+                 [](auto& admin, const Options& o) { return export_usage(admin, o.org, o.month); });
+        with_month(exported);
+        verb(*usage, "days", "sums per UTC day and model", [](auto& admin, const Options& o) {
+            return show_days(admin, o.org, o.output);
+        })->add_option("--org", options_.org, "organisation, by id or name");
         usage->add_option("--org", options_.org, "organisation, by id or name");
         usage->add_option("--limit", options_.limit, "rows, at most 1000 (20)")
             ->type_name("N")
             ->check(CLI::Range(1, 1000));
-        verb(app_, "billing", "balances, and whether usage and ledger agree",
-             [](auto& admin, const Options& o) { return show_billing(admin, o.org, o.output); })
-            ->add_option("--org", options_.org, "organisation, by id or name");
+        billing();
+        prices();
+    }
+
+    CLI::App* with_month(CLI::App* sub) {
+        sub->add_option("--org", options_.org, "organisation, by id or name")->required();
+        sub->add_option("--month", options_.month, "such as 2026-11 (UTC)")->required();
+        return sub;
+    }
+
+    void prices() {
+        CLI::App& prices = noun("prices", "price versions of model names");
+        verb(prices, "list", "list them; the last before now holds",
+             [](auto& admin, const Options& o) { return list_prices(admin, o.name, o.output); })
+            ->add_option("--name", options_.name, "of one model name");
+        auto* set =
+            verb(prices, "set", "a new version from a date on; what has passed keeps its price",
+                 [](auto& admin, const Options& o) { return set_price(admin, o.price, o.output); });
+        NewPrice& price = options_.price;
+        set->add_option("name", price.name, "see `turnpike models`")->required();
+        set->add_option("--input", price.input, "USD per million tokens")->required();
+        set->add_option("--output", price.output, "USD per million tokens")->required();
+        set->add_option("--cached-input", price.cached_input,
+                        "USD per million tokens found in the prefix cache (as --input)");
+        set->add_option("--per-minute", price.per_minute, "USD per replica's minute (0)");
+        set->add_option("--from", price.from, "2026-12-01 or 2026-12-01T06:30:00Z, UTC (now)");
+    }
+
+    void billing() {
+        auto* billing = verb(
+            app_, "billing", "balances, and whether usage and ledger agree",
+            [](auto& admin, const Options& o) { return show_billing(admin, o.org, o.output); });
+        billing->add_option("--org", options_.org, "organisation, by id or name");
+        billing->require_subcommand(0, 1);
+        auto* invoice =
+            verb(*billing, "invoice", "the invoice of a month", [](auto& admin, const Options& o) {
+                return show_invoice(admin, o.org, o.month, o.is_csv, o.output);
+            });
+        with_month(invoice)->add_flag("--csv", options_.is_csv, "print CSV");
+        verb(*billing, "reconcile",
+             "prove engines = usage = ledger; 1 and the first row that does not fit",
+             [](auto& admin, const Options& o) { return reconcile(admin, o.output); });
+        verb(*billing, "quarantine", "usage records that cannot be priced",
+             [](auto& admin, const Options& o) { return list_quarantine(admin, o.output); });
+        auto* release = verb(*billing, "release", "deliver a record in quarantine again",
+                             [](auto& admin, const Options& o) {
+                                 const std::string version =
+                                     o.price_version > 0 ? std::to_string(o.price_version) : "";
+                                 return release_record(admin, o.id, version, o.output);
+                             });
+        release->add_option("request", options_.id, "see `turnpike billing quarantine`")
+            ->required();
+        release->add_option("--price-version", options_.price_version,
+                            "price it by this one: see `turnpike prices list`");
+        verb(*billing, "verify", "compute the ledger's hash chain again; 1 when it is broken",
+             [](auto& admin, const Options& o) { return verify_ledger(admin, o.output); });
     }
 
     CLI::App& app_;

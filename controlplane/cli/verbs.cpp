@@ -111,7 +111,8 @@ int revoke_key(AdminClient& admin, const std::string& id, Output output) {
 int add_credit(AdminClient& admin, const Credit& credit, Output output) {
     const std::string key =
         credit.idempotency_key.empty() ? crypto::new_uuid4() : credit.idempotency_key;
-    const json body{{"org", credit.org},
+    const json body{{"kind", credit.kind},
+                    {"org", credit.org},
                     {"amount_usd", credit.amount_usd},
                     {"note", credit.note},
                     {"idempotency_key", key}};

@@ -20,6 +20,7 @@ int list_keys(AdminClient& admin, const std::string& org, Output output);
 int revoke_key(AdminClient& admin, const std::string& id, Output output);
 
 struct Credit {
+    std::string kind = "add";  // or "refund", "adjust"
     std::string org;
     std::string amount_usd;
     std::string note;

@@ -4,13 +4,8 @@
 #include <string>
 
 namespace turnpike::controlplane {
-namespace {
 
 using nlohmann::json;
-
-json optional_time(const std::optional<WallTime>& time) {
-    return time ? json(format_rfc3339(*time)) : json(nullptr);
-}
 
 void put_money(json& object, const std::string& name, NanoUsd amount) {
     object[name + "_usd"] = format_usd(amount);
@@ -22,6 +17,12 @@ void put_tokens(json& object, const TokenUsage& usage) {
     object["cached_tokens"] = usage.cached_tokens;
     object["completion_tokens"] = usage.completion_tokens;
     object["reasoning_tokens"] = usage.reasoning_tokens;
+}
+
+namespace {
+
+json optional_time(const std::optional<WallTime>& time) {
+    return time ? json(format_rfc3339(*time)) : json(nullptr);
 }
 
 json written_off(std::int64_t num_requests, const TokenUsage& usage) {
@@ -105,6 +106,19 @@ json to_json(const BillingStatement& statement) {
     put_money(object, "usage_cost", statement.usage_cost_nano_usd);
     put_money(object, "ledger_sum", statement.ledger_sum_nano_usd);
     return object;
+}
+
+json to_json(const CreditResult& result) {
+    json object = {{"transaction", result.transaction}};
+    put_money(object, "balance", result.balance_nano_usd);
+    return object;
+}
+
+json to_json(const ChainReport& report) {
+    return {{"links", report.num_links},
+            {"head", report.head},
+            {"whole", !report.fault.has_value()},
+            {"fault", report.fault ? json(*report.fault) : json(nullptr)}};
 }
 
 }  // namespace turnpike::controlplane

@@ -6,7 +6,9 @@
 
 #include "controlplane/serve/account_json.h"
 #include "controlplane/serve/body.h"
+#include "controlplane/store/credit.h"
 #include "controlplane/store/models.h"
+#include "controlplane/store/quarantine.h"
 
 namespace turnpike::controlplane {
 namespace {
@@ -71,17 +73,35 @@ Result<json> add_credit_route(Store& store, const std::string& text, WallTime no
     const std::string amount_usd = body->text("amount_usd");
     const std::string note = body->text("note", "");
     const std::string idempotency_key = body->text("idempotency_key", "");
+    const std::string kind_name = body->text("kind", "add");
     RETURN_IF_ERROR(body->finish());
+    const auto kind = parse_credit_kind(kind_name);
+    RETURN_IF_ERROR(kind);
     const auto organisation = find_organisation(store, org);
     RETURN_IF_ERROR(organisation);
     const auto amount = parse_usd(amount_usd);
     if (!amount) return invalid_argument(amount.error().message, "amount_usd");
-    const Credit credit{organisation->id, *amount, note, idempotency_key};
+    const Credit credit{organisation->id, *amount, note, idempotency_key, *kind};
     const auto result = add_credit(store, credit, now);
     RETURN_IF_ERROR(result);
-    return json{{"transaction", result->transaction},
-                {"balance_usd", format_usd(result->balance_nano_usd)},
-                {"balance_nano_usd", result->balance_nano_usd.value()}};
+    return to_json(*result);
+}
+
+Result<json> reverse_route(Store& store, const std::string& text, WallTime now) {
+    auto body = Body::parse(text);
+    RETURN_IF_ERROR(body);
+    const std::string transaction = body->text("transaction");
+    const std::string reason = body->text("reason");
+    RETURN_IF_ERROR(body->finish());
+    const auto result = reverse_transaction(store, transaction, reason, now);
+    RETURN_IF_ERROR(result);
+    return to_json(*result);
+}
+
+Result<json> chain_route(const Store& store) {
+    const auto report = verify_chain(store);
+    RETURN_IF_ERROR(report);
+    return to_json(*report);
 }
 
 Result<std::int64_t> limit_of_query(const net::HttpRequest& request) {
@@ -116,8 +136,8 @@ Result<json> billing_route(const Store& store, const net::HttpRequest& request) 
     return to_json(*statement);
 }
 
-Result<json> models_route(const Store& store) {
-    const auto models = list_models(store);
+Result<json> models_route(const Store& store, WallTime now) {
+    const auto models = list_models(store, now);
     RETURN_IF_ERROR(models);
     json data = json::array();
     for (const ModelRow& row : *models) data.push_back(json::parse(write_row(row)));
@@ -140,7 +160,12 @@ Result<json> revoke_key_route(Store& store, const std::string& id, WallTime now)
 Result<json> health_route(const Store& store) {
     const auto organisations = list_organisations(store);
     RETURN_IF_ERROR(organisations);
-    return json{{"status", "ok"}, {"store", store.store_id()}, {"revision", store.revision()}};
+    const auto num_quarantined = count_quarantine(store);
+    RETURN_IF_ERROR(num_quarantined);
+    return json{{"status", "ok"},
+                {"store", store.store_id()},
+                {"revision", store.revision()},
+                {"quarantined", *num_quarantined}};
 }
 
 }  // namespace
@@ -178,6 +203,13 @@ void add_account_routes(Router& router,
     router.add("POST", "/admin/v1/credit", [&](const HttpRequest& request, const PathArguments&) {
         return answer(add_credit_route(store, request.body, clock.wall_now()));
     });
+    router.add("POST", "/admin/v1/reversals",
+               [&](const HttpRequest& request, const PathArguments&) {
+                   return answer(reverse_route(store, request.body, clock.wall_now()));
+               });
+    router.add("GET", "/admin/v1/chain", [&](const HttpRequest&, const PathArguments&) {
+        return answer(chain_route(store));
+    });
     router.add("GET", "/admin/v1/usage", [&](const HttpRequest& request, const PathArguments&) {
         return answer(usage_route(store, request));
     });
@@ -185,7 +217,7 @@ void add_account_routes(Router& router,
         return answer(billing_route(store, request));
     });
     router.add("GET", "/admin/v1/models", [&](const HttpRequest&, const PathArguments&) {
-        return answer(models_route(store));
+        return answer(models_route(store, clock.wall_now()));
     });
     router.add("GET", "/healthz", [&](const HttpRequest&, const PathArguments&) {
         return answer(health_route(store));

@@ -20,6 +20,10 @@ const json* Body::find(const char* name) const {
     return it == object_.end() || it->is_null() ? nullptr : &*it;
 }
 
+bool Body::has(const char* name) const {
+    return find(name) != nullptr;
+}
+
 void Body::fail(const char* name, const std::string& expected) {
     if (!error_)
         error_ = invalid_argument("'" + std::string(name) + "': expected " + expected, name);

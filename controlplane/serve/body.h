@@ -18,6 +18,7 @@ class Body {
     static Result<Body> parse(std::string_view text);
     explicit Body(nlohmann::json object);
 
+    bool has(const char* name) const;                          // neither absent nor null
     std::string text(const char* name);                        // required, not empty
     std::string text(const char* name, std::string fallback);  // absent and null: fallback
     std::int64_t count(const char* name);                      // required, 0 to 2^53

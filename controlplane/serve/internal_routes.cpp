@@ -29,7 +29,9 @@ Error as_refusal(Error error) {
 
 net::HttpResponse usage_response(const Result<IngestResult>& result) {
     if (!result) return error_response(as_refusal(result.error()));
-    return json_response(200, dump({{"new", result->num_new}, {"repeated", result->num_repeated}}));
+    return json_response(200, dump({{"new", result->num_new},
+                                    {"repeated", result->num_repeated},
+                                    {"quarantined", result->num_quarantined}}));
 }
 
 void ingest(Store& store,

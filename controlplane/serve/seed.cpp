@@ -81,7 +81,7 @@ Status remove_others(Store& store,
                      const std::set<EndpointId>& pools,
                      const std::set<std::string>& names,
                      WallTime now) {
-    const Result<std::vector<ModelRow>> published = list_models(store);
+    const Result<std::vector<ModelRow>> published = list_models(store, now);
     if (!published) return published.error();
     for (const ModelRow& row : *published) {
         if (!row.owner && !names.contains(row.name))

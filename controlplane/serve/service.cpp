@@ -12,10 +12,14 @@
 #include "controlplane/run/loop.h"
 #include "controlplane/run/process_driver.h"
 #include "controlplane/serve/account_routes.h"
+#include "controlplane/serve/billing_routes.h"
 #include "controlplane/serve/endpoint_routes.h"
 #include "controlplane/serve/init.h"
 #include "controlplane/serve/internal_routes.h"
 #include "controlplane/serve/load_reports.h"
+#include "controlplane/serve/operator_access.h"
+#include "controlplane/serve/public_routes.h"
+#include "controlplane/serve/reconcile_routes.h"
 #include "controlplane/serve/router.h"
 #include "controlplane/serve/seed.h"
 #include "controlplane/serve/snapshot_poller.h"
@@ -30,6 +34,8 @@ using namespace std::chrono_literals;
 constexpr auto kHealthTimeout = 1s;
 // Long polls are all that may still be open, and a gateway asks again.
 constexpr auto kDrainTimeout = 1s;
+// A customer's query may read months of usage; usage and snapshots go on beside it.
+constexpr int kInternalThreads = 4;
 
 // Lets the driver, which is made first and ends last, wake the loop while there is one.
 class WakeRelay {
@@ -75,12 +81,14 @@ ReconcileLoopOptions loop_options(const ControlplaneSettings& settings) {
 }
 
 Result<std::unique_ptr<net::HttpServer>> listen(const net::NetAddress& address,
-                                                const Router& router,
+                                                int num_threads,
+                                                net::HttpHandler handler,
                                                 Log& log) {
     net::HttpServerOptions options;
     options.address = address;
+    options.num_threads = num_threads;
     options.drain_timeout = kDrainTimeout;
-    return net::HttpServer::start(std::move(options), router.handler(), log);
+    return net::HttpServer::start(std::move(options), std::move(handler), log);
 }
 
 }  // namespace
@@ -106,13 +114,29 @@ Status serve(const ControlplaneSettings& settings,
     LoadReports loads;
     Router admin;
     add_account_routes(admin, **store, *peppers, clock);
+    add_billing_routes(admin, **store, clock);
+    add_reconcile_routes(admin, **store);
+    add_public_routes(admin, **store, clock, caller_of_operator(**store));
     add_endpoint_routes(admin, {**store, **driver, loop, settings, clock});
     Router internal;
     add_internal_routes(internal, **store, poller, loads, clock);
-    const auto admin_server = listen(settings.listen_admin, admin, log);
+    add_public_routes(internal, **store, clock, caller_of_gateway());
+    const auto admin_server = listen(settings.listen_admin, 1, admin.handler(), log);
     if (!admin_server) return admin_server.error();
-    const auto internal_server = listen(settings.listen_internal, internal, log);
+    const auto internal_server =
+        listen(settings.listen_internal, kInternalThreads, internal.handler(), log);
     if (!internal_server) return internal_server.error();
+    OperatorKeys operator_keys;
+    std::unique_ptr<net::HttpServer> operator_server;
+    if (settings.listen_operators) {
+        auto keys = OperatorKeys::load(settings.operator_keys_file);
+        if (!keys) return keys.error();
+        operator_keys = std::move(*keys);
+        auto server =
+            listen(*settings.listen_operators, 1, operator_handler(admin, operator_keys, log), log);
+        if (!server) return server.error();
+        operator_server = std::move(*server);
+    }
     loop.start();
     log.info("controlplane_started", {{"admin", net::to_string(settings.listen_admin)},
                                       {"internal", net::to_string(settings.listen_internal)}});
@@ -120,6 +144,7 @@ Status serve(const ControlplaneSettings& settings,
     poller.stop();
     (*internal_server)->stop();
     (*admin_server)->stop();
+    if (operator_server != nullptr) operator_server->stop();
     return {};
 }
 

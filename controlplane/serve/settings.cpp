@@ -223,6 +223,32 @@ ordered_json array_of(const Rows& rows) {
 
 }  // namespace
 
+namespace {
+
+// Without TLS of its own it listens where only this host can reach it.
+Status read_operators(const std::string& listen,
+                      const std::string& keys_file,
+                      ControlplaneSettings& settings) {
+    if (listen.empty() != keys_file.empty())
+        return invalid_argument(
+            "expected listen_operators and operator_keys_file together, found one");
+    if (listen.empty()) return {};
+    const auto address = parse_listen(listen, "listen_operators");
+    RETURN_IF_ERROR(address);
+    const bool is_local =
+        address->is_unix() || address->host == "127.0.0.1" || address->host == "::1";
+    if (!is_local)
+        return invalid_argument(
+            "listen_operators: expected a Unix socket, 127.0.0.1 or ::1 (put a "
+            "TLS proxy before it), found '" +
+            listen + "'");
+    settings.listen_operators = *address;
+    settings.operator_keys_file = absolute(keys_file);
+    return {};
+}
+
+}  // namespace
+
 const ModelSettings* ControlplaneSettings::find_model(std::string_view name) const {
     for (const ModelSettings& model : models) {
         if (model.card.id == name) return &model;
@@ -249,6 +275,8 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     settings.data_dir = absolute(file->text("data_dir"));
     const std::string internal = file->text("listen_internal");
     const std::string admin = file->text("listen_admin");
+    const std::string operators = file->text("listen_operators", "");
+    const std::string operator_keys = file->text("operator_keys_file", "");
     settings.pepper_file = absolute(file->text("pepper_file"));
     settings.cards_dir = absolute(file->text("cards_dir"));
     settings.run_dir = absolute(file->text("run_dir"));
@@ -263,6 +291,7 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     if (!listen_internal) return listen_internal.error();
     Result<net::NetAddress> listen_admin = parse_listen(admin, "listen_admin");
     if (!listen_admin) return listen_admin.error();
+    RETURN_IF_ERROR(read_operators(operators, operator_keys, settings));
     settings.listen_internal = *std::move(listen_internal);
     settings.listen_admin = *std::move(listen_admin);
     for (const RawModel& raw : models) {
@@ -275,18 +304,22 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
 }
 
 std::string write_settings(const ControlplaneSettings& settings) {
-    const ordered_json json{{"data_dir", settings.data_dir},
-                            {"listen_internal", net::to_string(settings.listen_internal)},
-                            {"listen_admin", net::to_string(settings.listen_admin)},
-                            {"pepper_file", settings.pepper_file},
-                            {"cards_dir", settings.cards_dir},
-                            {"run_dir", settings.run_dir},
-                            {"engine_binary", settings.engine_binary},
-                            {"driver", settings.driver},
-                            {"platform_organisation", settings.platform_organisation},
-                            {"models", array_of(settings.models)},
-                            {"serverless", array_of(settings.serverless)},
-                            {"hardware", array_of(settings.hardware)}};
+    const ordered_json json{
+        {"data_dir", settings.data_dir},
+        {"listen_internal", net::to_string(settings.listen_internal)},
+        {"listen_admin", net::to_string(settings.listen_admin)},
+        {"listen_operators",
+         settings.listen_operators ? net::to_string(*settings.listen_operators) : ""},
+        {"operator_keys_file", settings.operator_keys_file},
+        {"pepper_file", settings.pepper_file},
+        {"cards_dir", settings.cards_dir},
+        {"run_dir", settings.run_dir},
+        {"engine_binary", settings.engine_binary},
+        {"driver", settings.driver},
+        {"platform_organisation", settings.platform_organisation},
+        {"models", array_of(settings.models)},
+        {"serverless", array_of(settings.serverless)},
+        {"hardware", array_of(settings.hardware)}};
     return json.dump(2) + "\n";
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,8 @@ struct ControlplaneSettings {
     std::string data_dir;
     net::NetAddress listen_internal;
     net::NetAddress listen_admin;
+    std::optional<net::NetAddress> listen_operators;  // the admin API behind operator keys
+    std::string operator_keys_file;
     std::string pepper_file;
     std::string cards_dir;
     std::string run_dir;

@@ -1,73 +1,20 @@
-// Credit and the billing statement.
+// The billing statement.
 #include "controlplane/store/ledger.h"
 
 #include <map>
 
-#include "config/crypto/identifiers.h"
-#include "controlplane/store/ledger_entries.h"
 #include "controlplane/store/poster.h"
-#include "controlplane/store/publish.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage_events.h"
 
 namespace turnpike::controlplane {
 namespace {
 
-constexpr NanoUsd kMaxCredit(1'000'000'000'000'000'000);  // 10^9 USD
-
-// What was credited by this ref before, on the organisation's account.
-Result<NanoUsd> read_amount(Database& database, const std::string& ref, std::int64_t account) {
-    Statement row = database.prepare(
-        "SELECT e.amount_nano_usd FROM transactions t JOIN entries e ON e.transaction_id = t.id "
-        "WHERE t.ref = ? AND e.account_id = ?");
-    const NanoUsd amount = row.bind(ref).bind(account).step() ? row.money(0) : NanoUsd();
-    RETURN_IF_ERROR(row.status());
-    return amount;
-}
-
-Status check_credit(const Credit& credit) {
-    if (credit.amount == NanoUsd() || credit.amount > kMaxCredit || credit.amount < -kMaxCredit) {
-        return invalid_argument("expected an amount other than zero and under 10^9 USD, found " +
-                                    format_usd(credit.amount),
-                                "amount_usd");
-    }
-    return {};
-}
-
-Status post_credit(Database& database, const Credit& credit, CreditResult& result, WallTime now) {
-    const auto prepaid = prepaid_account(database, credit.org);
-    RETURN_IF_ERROR(prepaid);
-    const auto external = platform_account(database, "external");
-    RETURN_IF_ERROR(external);
-    BalanceDeltas deltas;
-    const auto is_new =
-        write_transaction(database, result.transaction, credit.note,
-                          {{*external, -credit.amount}, {*prepaid, credit.amount}}, now, deltas);
-    RETURN_IF_ERROR(is_new);
-    if (*is_new) {
-        RETURN_IF_ERROR(apply_deltas(database, deltas));
-        RETURN_IF_ERROR(write_audit(database, "operator", "credit.add", credit.org.value(),
-                                    format_usd(credit.amount) + " USD", now));
-    } else {
-        const auto before = read_amount(database, result.transaction, *prepaid);
-        RETURN_IF_ERROR(before);
-        if (*before != credit.amount) {
-            return Error{ErrorCode::kConflict,
-                         "this idempotency key was used for " + format_usd(*before) + " USD",
-                         "idempotency_key"};
-        }
-    }
-    const auto balance = read_balance(database, *prepaid);
-    RETURN_IF_ERROR(balance);
-    result.balance_nano_usd = *balance;
-    return {};
-}
-
 // Rows with money; counts come from the rollups.
 Result<std::map<std::string, BillingRow>> read_money(Database& control) {
     Statement rows = control.prepare(
         "SELECT o.id, o.name, a.balance_nano_usd, "
-        "ifnull(sum(CASE WHEN t.ref LIKE 'credit:%' THEN e.amount_nano_usd ELSE 0 END), 0), "
+        "ifnull(sum(CASE WHEN t.ref NOT LIKE 'usage:%' THEN e.amount_nano_usd ELSE 0 END), 0), "
         "ifnull(sum(CASE WHEN t.ref LIKE 'usage:%' THEN -e.amount_nano_usd ELSE 0 END), 0) "
         "FROM organisations o JOIN accounts a ON a.kind = 'prepaid' AND a.org = o.id "
         "LEFT JOIN entries e ON e.account_id = a.id LEFT JOIN transactions t ON t.id = "
@@ -161,17 +108,6 @@ Result<Books> read_books(const Store& store) {
 }
 
 }  // namespace
-
-Result<CreditResult> add_credit(Store& store, const Credit& credit, WallTime now) {
-    RETURN_IF_ERROR(check_credit(credit));
-    CreditResult result;
-    const std::string key = credit.idempotency_key.empty() ? crypto::new_request_id(now).value()
-                                                           : credit.idempotency_key;
-    result.transaction = "credit:" + credit.org.value() + ":" + key;
-    RETURN_IF_ERROR(store.write(
-        [&](Database& database) { return post_credit(database, credit, result, now); }));
-    return result;
-}
 
 Result<BillingStatement> billing_statement(const Store& store, const std::optional<OrgId>& org) {
     auto books = read_books(store);

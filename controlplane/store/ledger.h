@@ -1,5 +1,6 @@
-// The ledger: double entry, append-only, each transaction sums to zero. Accounts: external (what
-// came in from outside), one prepaid account per organisation, and revenue.
+// What the ledger says: double entry, append-only, each transaction sums to zero. Accounts:
+// external (what came in from outside), one prepaid account per organisation, revenue, and
+// adjustments. Written by credit.h and by the poster; see ops/docs/formats/ledger.md.
 #pragma once
 
 #include <cstdint>
@@ -16,27 +17,10 @@ namespace turnpike::controlplane {
 
 class Store;
 
-struct Credit {
-    OrgId org;
-    NanoUsd amount;  // negative takes credit back
-    std::string note;
-    std::string idempotency_key;  // empty: every call adds
-};
-
-struct CreditResult {
-    std::string transaction;  // "credit:<key>"
-    NanoUsd balance_nano_usd;
-};
-
-// external -> prepaid. A repeated key of the organisation changes nothing and answers with the same
-// transaction; with another amount it is a kConflict. kNotFound: no such organisation;
-// kInvalidArgument: zero, or over 10^9 USD.
-Result<CreditResult> add_credit(Store& store, const Credit& credit, WallTime now);
-
 struct BillingRow {
     OrgId org;
     std::string name;
-    NanoUsd credited_nano_usd;
+    NanoUsd credited_nano_usd;  // paid in, paid back, adjusted and reversed
     NanoUsd charged_nano_usd;
     NanoUsd balance_nano_usd;       // the cached one
     std::int64_t num_requests = 0;  // billed ones

@@ -1,6 +1,8 @@
 // Ledger transactions: zero-sum, unique by ref.
 #include "controlplane/store/ledger_entries.h"
 
+#include "controlplane/store/ledger_chain.h"
+
 namespace turnpike::controlplane {
 namespace {
 
@@ -41,12 +43,13 @@ Result<bool> write_transaction(Database& database,
                         .bind(now)
                         .run());
     if (database.num_changed() == 0) return false;
-    const std::int64_t transaction = database.last_row_id();
+    const ChainedTransaction transaction{database.last_row_id(), ref, note, now, entries};
     for (const LedgerEntry& entry : entries) {
-        RETURN_IF_ERROR(insert_entry(database, transaction, entry));
+        RETURN_IF_ERROR(insert_entry(database, transaction.id, entry));
         NanoUsd& delta = deltas[entry.account];
         delta = delta + entry.amount;
     }
+    RETURN_IF_ERROR(append_link(database, transaction));
     return true;
 }
 

@@ -20,7 +20,8 @@ struct LedgerEntry {
 // Cached balances move once per call of apply_deltas, not once per entry.
 using BalanceDeltas = std::map<std::int64_t, NanoUsd>;
 
-// CHECKs that the entries sum to zero. False, and nothing is written, when `ref` exists.
+// CHECKs that the entries sum to zero; links the transaction to the chain. False, and nothing is
+// written, when `ref` exists.
 Result<bool> write_transaction(Database& database,
                                const std::string& ref,
                                const std::string& note,

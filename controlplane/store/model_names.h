@@ -12,6 +12,8 @@ Result<ModelRow> write_model_name(Database& database,
                                   const ModelName& name,
                                   const Price& price,
                                   WallTime now);
+// The name as it is, with the prices of `now`. kNotFound.
+Result<ModelRow> publish_model_name(Database& database, const std::string& name, WallTime now);
 Status erase_model_name(Database& database, const std::string& name);
 // Every name that leads to the endpoint.
 Status erase_model_names_of(Database& database, const EndpointId& endpoint);

@@ -28,8 +28,9 @@ struct ModelName {
 };
 
 // Publishes the name, or changes it to this. A new price version is made only when the price
-// differs from the name's last (`price.version` is ignored). kInvalidArgument for a price that is
-// negative or over a dollar per token; kNotFound when there is no such endpoint.
+// differs from the last that was given here (`price.version` is ignored; see prices.h).
+// kInvalidArgument for a price that is negative or over a dollar per token; kNotFound when there is
+// no such endpoint.
 Result<ModelRow> put_model_name(Store& store,
                                 const ModelName& name,
                                 const Price& price,
@@ -38,8 +39,8 @@ Result<ModelRow> put_model_name(Store& store,
 // Takes the name from gateways; its prices stay. No error when there is none.
 Status remove_model_name(Store& store, const std::string& name);
 
-// What is published, by name.
-Result<std::vector<ModelRow>> list_models(const Store& store);
+// What is published, by name, with the prices of `now`.
+Result<std::vector<ModelRow>> list_models(const Store& store, WallTime now);
 
 // kNotFound.
 Result<Price> find_price(const Store& store, std::int64_t version);

@@ -12,11 +12,13 @@
 #include <optional>
 
 #include "config/crypto/identifiers.h"
+#include "controlplane/store/ledger_chain.h"
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/models.h"
 #include "controlplane/store/organisations.h"
 #include "controlplane/store/poster.h"
 #include "controlplane/store/publish.h"
+#include "controlplane/store/quarantine.h"
 #include "controlplane/store/usage_writer.h"
 
 namespace turnpike::controlplane {
@@ -46,6 +48,14 @@ Result<std::string> read_or_make_store_id(Database& database, WallTime now) {
     std::string store_id = row.step() ? row.text(0) : "";
     RETURN_IF_ERROR(row.status());
     return store_id;
+}
+
+// The companion of migration 0008; see ledger_chain.h.
+Status chain_older_transactions(Database& database, const std::string& store_id) {
+    auto transaction = Transaction::begin(database, Transaction::Kind::kImmediate);
+    RETURN_IF_ERROR(transaction);
+    RETURN_IF_ERROR(begin_chain(database, store_id));
+    return transaction->commit();
 }
 
 }  // namespace
@@ -116,6 +126,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
     auto store_id = read_or_make_store_id(*impl->writer, now);
     RETURN_IF_ERROR(store_id);
     impl->store_id = *store_id;
+    RETURN_IF_ERROR(chain_older_transactions(*impl->writer, *store_id));
     const auto revision = read_revision(*impl->writer);
     RETURN_IF_ERROR(revision);
     impl->revision = *revision;
@@ -127,6 +138,11 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
     accounts.check_organisation = [self](const OrgId& org) -> Status {
         RETURN_IF_ERROR(find_organisation(*self, org.value()));
         return {};
+    };
+    accounts.quarantine = [self](const std::vector<QuarantinedRecord>& records) -> Status {
+        return self->write_quietly([&](Database& control) {
+            return write_quarantine(control, records, self->impl_->clock.wall_now());
+        });
     };
     accounts.post = [self](Database& file, const std::string& month) -> Result<std::int64_t> {
         Result<std::int64_t> num_posted = std::int64_t{0};

@@ -22,7 +22,8 @@ class Database;
 
 struct IngestResult {
     std::int64_t num_new = 0;
-    std::int64_t num_repeated = 0;  // request ids that were there already
+    std::int64_t num_repeated = 0;     // request ids that were there already
+    std::int64_t num_quarantined = 0;  // kept aside: see quarantine.h
 };
 
 class Store {

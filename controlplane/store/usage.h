@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,6 +21,7 @@ struct UsageRow {
     UsageRecord record;
     NanoUsd cost_nano_usd;         // zero when it was written off
     NanoUsd written_off_nano_usd;  // what it would have cost
+    std::int64_t sequence = 0;     // in its month's file, once it is there
 };
 
 struct UsageTotals {
@@ -39,6 +41,30 @@ struct UsageListing {
 Result<UsageListing> list_usage(const Store& store,
                                 const std::optional<OrgId>& org,
                                 std::int64_t limit);
+
+// kNotFound when this organisation has no such request: another's answers like an unknown one.
+Result<UsageRow> find_usage(const Store& store, const OrgId& org, const RequestId& id);
+
+struct UsagePage {
+    std::vector<UsageRow> rows;              // in order of arrival
+    std::optional<std::int64_t> next_after;  // empty: that was all
+};
+
+// Of one organisation and month, beyond the sequence `after`, at most `limit`.
+Result<UsagePage> page_usage(const Store& store,
+                             const OrgId& org,
+                             const std::string& month,
+                             std::int64_t after,
+                             std::int64_t limit);
+
+// RFC 4180 rows; the header is that of every page.
+std::string usage_csv_header();
+std::string write_csv(const std::vector<UsageRow>& rows);
+
+// Every request of a replica until `visit` says false: months newest first, arrivals in order.
+Status visit_usage(const Store& store,
+                   const ReplicaId& replica,
+                   const std::function<Result<bool>(const UsageRow&)>& visit);
 
 // One row per organisation, UTC day of the request's ULID, model and billed or not.
 struct Rollup {

@@ -44,6 +44,7 @@ Result<UsageRow> read_row(const Statement& row) {
     usage.written_off_nano_usd = row.money(18);
     record.opened_at = row.time(19);
     record.closed_at = row.time(20);
+    usage.sequence = row.integer(0);
     return usage;
 }
 
@@ -118,6 +119,29 @@ Result<std::vector<UsageRow>> read_events_after(Database& month_file,
         month_file.prepare(TURNPIKE_EVENT_COLUMNS "WHERE sequence > ? ORDER BY sequence LIMIT ?");
     rows.bind(sequence).bind(limit);
     return read_rows(rows, last_sequence);
+}
+
+Result<std::vector<UsageRow>> read_org_events_after(Database& month_file,
+                                                    const OrgId& org,
+                                                    std::int64_t sequence,
+                                                    std::int64_t limit,
+                                                    std::int64_t& last_sequence) {
+    Statement rows = month_file.prepare(TURNPIKE_EVENT_COLUMNS
+                                        "WHERE org = ? AND sequence > ? ORDER BY sequence LIMIT ?");
+    rows.bind(org.value()).bind(sequence).bind(limit);
+    return read_rows(rows, last_sequence);
+}
+
+Result<std::optional<UsageRow>> read_event(Database& month_file,
+                                           const OrgId& org,
+                                           const RequestId& id) {
+    Statement rows = month_file.prepare(TURNPIKE_EVENT_COLUMNS "WHERE request_id = ? AND org = ?");
+    rows.bind(id.value()).bind(org.value());
+    std::int64_t sequence = 0;
+    auto found = read_rows(rows, sequence);
+    RETURN_IF_ERROR(found);
+    if (found->empty()) return std::optional<UsageRow>();
+    return std::optional<UsageRow>(std::move(found->front()));
 }
 
 Result<std::vector<UsageRow>> read_latest_events(Database& month_file,

@@ -24,6 +24,15 @@ Result<std::vector<UsageRow>> read_events_after(Database& month_file,
                                                 std::int64_t sequence,
                                                 std::int64_t limit,
                                                 std::int64_t& last_sequence);
+Result<std::vector<UsageRow>> read_org_events_after(Database& month_file,
+                                                    const OrgId& org,
+                                                    std::int64_t sequence,
+                                                    std::int64_t limit,
+                                                    std::int64_t& last_sequence);
+// Empty when this organisation has no such request.
+Result<std::optional<UsageRow>> read_event(Database& month_file,
+                                           const OrgId& org,
+                                           const RequestId& id);
 // Latest arrival first.
 Result<std::vector<UsageRow>> read_latest_events(Database& month_file,
                                                  const std::optional<OrgId>& org,

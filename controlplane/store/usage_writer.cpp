@@ -107,23 +107,25 @@ void UsageWriter::run() {
 }
 
 void UsageWriter::write_jobs(std::deque<Job> jobs) {
-    Rows all;
+    Prepared all;
     std::vector<std::optional<Error>> refusals;
     for (const Job& job : jobs) {
-        Result<Rows> rows = prepare(job.batch);
-        refusals.push_back(rows ? std::nullopt : std::optional(rows.error()));
-        if (!rows) continue;
-        for (auto& [month, more] : *rows) {
-            auto& target = all[month];
+        Prepared prepared;
+        const Status status = prepare(job.batch, prepared);
+        refusals.push_back(status ? std::nullopt : std::optional(status.error()));
+        if (!status) continue;
+        for (auto& [month, more] : prepared.by_month) {
+            auto& target = all.by_month[month];
             std::move(more.begin(), more.end(), std::back_inserter(target));
         }
+        std::move(prepared.aside.begin(), prepared.aside.end(), std::back_inserter(all.aside));
     }
-    std::int64_t num_accepted = 0;
-    for (const auto& [month, rows] : all) num_accepted += static_cast<std::int64_t>(rows.size());
-    const Result<IngestResult> written = insert_rows(all);
+    const Result<IngestResult> written = keep(all);
     if (written) {
         const std::lock_guard lock(mutex_);
         has_unposted_ = true;
+    } else {
+        log_.error("usage_not_written", {{"reason", written.error().message}});
     }
     // New and repeated are known for the flush as a whole; with one batch, which is the rule
     // without load, that is the batch.
@@ -136,27 +138,52 @@ void UsageWriter::write_jobs(std::deque<Job> jobs) {
             jobs[i].done(written);
         }
     }
-    if (!written)
-        log_.error("usage_not_written",
-                   {{"reason", written.error().message}, {"records", num_accepted}});
 }
 
-Result<UsageWriter::Rows> UsageWriter::prepare(const UsageBatch& batch) {
-    Rows rows;
-    const std::string last_month = format_rfc3339(clock_.wall_now() + kMaxAhead).substr(0, 7);
-    for (const UsageRecord& record : batch.records) {
-        const auto month = month_of(record.request_id);
-        RETURN_IF_ERROR(month);
-        if (*month < kFirstMonth || *month > last_month) {
-            return invalid_argument("the time in request id " + record.request_id.value() +
-                                        " is of month " + *month + ", beyond the clock's",
-                                    "request_id");
+// What is kept aside comes first: both are idempotent, and nothing may be acknowledged unkept.
+Result<IngestResult> UsageWriter::keep(const Prepared& prepared) {
+    if (!prepared.aside.empty()) {
+        RETURN_IF_ERROR(accounts_.quarantine(prepared.aside));
+        for (const QuarantinedRecord& record : prepared.aside) {
+            log_.error("usage_quarantined", {{"request_id", record.record.request_id.value()},
+                                             {"org", record.record.org.value()},
+                                             {"outbox", record.outbox},
+                                             {"reason", record.reason}});
         }
-        auto row = price(record);
-        RETURN_IF_ERROR(row);
-        rows[*month].push_back(std::move(*row));
     }
-    return rows;
+    auto result = insert_rows(prepared.by_month);
+    if (result) result->num_quarantined = static_cast<std::int64_t>(prepared.aside.size());
+    return result;
+}
+
+Result<std::string> UsageWriter::place(const UsageRecord& record) const {
+    auto month = month_of(record.request_id);
+    RETURN_IF_ERROR(month);
+    const std::string last_month = format_rfc3339(clock_.wall_now() + kMaxAhead).substr(0, 7);
+    if (*month < kFirstMonth || *month > last_month) {
+        return invalid_argument("the time in request id " + record.request_id.value() +
+                                    " is of month " + *month + ", beyond the clock's",
+                                "request_id");
+    }
+    return month;
+}
+
+// A record that is wrong is kept aside; a store that cannot be read refuses the batch, which the
+// gateway repeats.
+Status UsageWriter::prepare(const UsageBatch& batch, Prepared& prepared) {
+    for (const UsageRecord& record : batch.records) {
+        const auto month = place(record);
+        auto row = month ? price(record) : Result<UsageRow>(month.error());
+        if (row) {
+            prepared.by_month[*month].push_back(std::move(*row));
+            continue;
+        }
+        const ErrorCode code = row.error().code;
+        const bool is_wrong = code == ErrorCode::kNotFound || code == ErrorCode::kInvalidArgument;
+        if (!is_wrong) return row.error();
+        prepared.aside.push_back({record, batch.outbox_id, row.error().message});
+    }
+    return {};
 }
 
 Result<UsageRow> UsageWriter::price(const UsageRecord& record) {

@@ -16,6 +16,7 @@
 #include "config/base/clock.h"
 #include "config/base/log.h"
 #include "config/base/result.h"
+#include "controlplane/store/quarantine.h"
 #include "controlplane/store/sqlite.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage_events.h"
@@ -28,6 +29,8 @@ class UsageWriter {
     struct Accounts {
         std::function<Result<Price>(std::int64_t version)> find_price;
         std::function<Status(const OrgId&)> check_organisation;
+        // Keeps aside, durably, what cannot be priced or placed.
+        std::function<Status(const std::vector<QuarantinedRecord>&)> quarantine;
         // Posts at most one round of a month; the result is how many events.
         std::function<Result<std::int64_t>(Database& month_file, const std::string& month)> post;
     };
@@ -50,11 +53,19 @@ class UsageWriter {
         std::function<void(Result<IngestResult>)> done;
     };
 
+    struct Prepared {
+        std::map<std::string, std::vector<UsageRow>> by_month;
+        std::vector<QuarantinedRecord> aside;
+    };
+
     using Rows = std::map<std::string, std::vector<UsageRow>>;  // by month
 
     void run();
     void write_jobs(std::deque<Job> jobs);
-    Result<Rows> prepare(const UsageBatch& batch);
+    // Adds to `prepared` unless it fails: then the stores cannot be asked now.
+    Status prepare(const UsageBatch& batch, Prepared& prepared);
+    Result<std::string> place(const UsageRecord& record) const;
+    Result<IngestResult> keep(const Prepared& prepared);
     Result<UsageRow> price(const UsageRecord& record);
     Result<IngestResult> insert_rows(const Rows& rows);
     Result<std::vector<Transaction>> begin_months(const Rows& rows);

@@ -67,6 +67,7 @@ struct CommonRequest {
     std::vector<std::string> stop;
     bool stream = false;
     bool include_usage = false;                // stream_options.include_usage
+    bool wants_cost = false;                   // usage.include: the gateway's to answer
     std::optional<std::int32_t> top_logprobs;  // set = logprobs wanted, with that many alternatives
     LogprobsShape logprobs_shape = LogprobsShape::kContent;
     bool echo = false;

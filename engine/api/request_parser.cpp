@@ -238,6 +238,20 @@ void read_num_choices(Members& body, CommonRequest& request) {
     }
 }
 
+// As OpenRouter's clients ask for a receipt.
+void read_usage(Members& body, CommonRequest& request) {
+    const auto usage = body.find("usage");
+    if (!usage) return;
+    object members;
+    if (usage->get(members) != simdjson::SUCCESS) {
+        body.fail_type("usage", "an object", *usage);
+        return;
+    }
+    Members inner(members, "usage");
+    request.wants_cost = inner.boolean("include").value_or(false);
+    body.adopt(inner);
+}
+
 void read_common(Members& body, CommonRequest& request) {
     const auto model = body.text("model");
     if (!model || model->empty()) body.fail("model", "expected the name of a model, found none");
@@ -269,6 +283,7 @@ void read_common(Members& body, CommonRequest& request) {
             body.adopt(inner);
         }
     }
+    read_usage(body, request);
     read_logprobs(body, request);
     request.ignore_eos = body.boolean("ignore_eos").value_or(false);
 }

@@ -33,6 +33,7 @@ json common(const CommonRequest& request) {
     if (!request.stop.empty()) body["stop"] = request.stop;
     if (request.stream) body["stream"] = true;
     if (request.include_usage) body["stream_options"] = {{"include_usage", true}};
+    if (request.wants_cost) body["usage"] = {{"include", true}};
     if (request.top_logprobs && request.logprobs_shape == LogprobsShape::kArrays) {
         body["logprobs"] = *request.top_logprobs;
     } else if (request.top_logprobs) {

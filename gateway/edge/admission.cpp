@@ -63,6 +63,7 @@ Status admit(const RequestHead& head, IncomingRequest& request, ThreadContext& c
                                                         context.clock.wall_now());
     RETURN_IF_ERROR(key);
     request.key = *key;
+    if (is_controlplanes(*route)) request.target = head.target;
     return is_completion(*route) ? check_body_head(head) : Status();
 }
 
@@ -77,11 +78,12 @@ Error unknown_model(const std::string& name) {
 struct BodyFacts {
     std::string model;
     bool is_stream = false;
+    bool wants_cost = false;
 };
 
 Result<BodyFacts> parse_body(Route route, std::string_view body) {
     const auto facts_of = [](const engine::CommonRequest& request) {
-        return BodyFacts{request.model, request.stream};
+        return BodyFacts{request.model, request.stream, request.wants_cost};
     };
     if (route == Route::kChatCompletions) {
         const auto parsed = engine::parse_chat_request(body);
@@ -116,6 +118,7 @@ Result<Admission> admit_body(const IncomingRequest& request, std::string_view bo
     admission.directory = request.directory;
     admission.route = request.route;
     admission.is_stream = facts->is_stream;
+    admission.wants_cost = facts->wants_cost;
     admission.key = request.key;
     admission.organisation = request.directory->find_organisation(request.key->org);
     admission.model = request.directory->find_model(facts->model, request.key->org);
@@ -131,7 +134,7 @@ Result<Admission> admit_body(const IncomingRequest& request, std::string_view bo
     return admission;
 }
 
-std::string list_models(const IncomingRequest& request) {
+std::string list_models(const IncomingRequest& request, WallTime now) {
     std::vector<engine::ModelRow> rows;
     for (const controlplane::ModelRow* model : request.directory->models_of(request.key->org)) {
         engine::ModelRow row;
@@ -140,7 +143,7 @@ std::string list_models(const IncomingRequest& request) {
         row.display_name = model->display_name;
         row.organization = model->organization;
         row.context_length = model->context_length;
-        row.price = model->price;
+        row.price = controlplane::price_at(*model, now);
         rows.push_back(std::move(row));
     }
     return engine::write_model_list(rows, request.wants_bare_list);

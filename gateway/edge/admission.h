@@ -28,6 +28,7 @@ struct IncomingRequest {
     bool expects_continue = false;
     bool keeps_alive = true;
     bool is_http10 = false;
+    std::string target;            // of what the control plane answers
     bool wants_bare_list = false;  // Together's SDK iterates over the bare array of models
 };
 
@@ -44,6 +45,7 @@ struct Admission {
     const controlplane::EndpointRow* endpoint = nullptr;
     Route route = Route::kChatCompletions;
     bool is_stream = false;
+    bool wants_cost = false;
 };
 
 // Checks every field of the body with the engine's own codec (kInvalidArgument with `param`), finds
@@ -51,6 +53,6 @@ struct Admission {
 Result<Admission> admit_body(const IncomingRequest& request, std::string_view body);
 
 // GET /v1/models for the request's key.
-std::string list_models(const IncomingRequest& request);
+std::string list_models(const IncomingRequest& request, WallTime now);
 
 }  // namespace turnpike::gateway

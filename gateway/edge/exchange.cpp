@@ -6,8 +6,8 @@
 #include "config/crypto/identifiers.h"
 #include "engine/api/api_error.h"
 #include "engine/api/meter_line.h"
-#include "gateway/edge/chunk_reader.h"
 #include "gateway/edge/response_text.h"
+#include "gateway/edge/upstream_body.h"
 
 namespace turnpike::gateway {
 
@@ -131,6 +131,7 @@ Task<Exchange::Attempt> Exchange::attempt(const ReplicaRow& replica,
     RelayOptions options;
     options.request_id = id_.value();
     options.is_stream = admission_.is_stream;
+    options.wants_cost = admission_.wants_cost;
     options.is_http10 = options_.is_http10;
     options.keeps_alive = options_.keeps_alive;
     Relay relay(context_, connection_, call, usage, log_, options);
@@ -169,40 +170,12 @@ Task<Exchange::Attempt> Exchange::without_head(UpstreamCall& call,
     co_return outcome;
 }
 
-Task<std::optional<std::string>> Exchange::read_refusal(UpstreamCall& call) {
-    std::string body;
-    if (call.head().content_length) {
-        const std::size_t length = *call.head().content_length;
-        if (length > kMaxRefusalBytes) co_return std::nullopt;
-        while (call.input().size() < length) {
-            const Event event = co_await call.read_more(length - call.input().size());
-            if (event != Event::kOk) co_return std::nullopt;
-        }
-        body = call.input().view().substr(0, length);
-        call.input().consume(length);
-        co_return body;
-    }
-    for (;;) {
-        const ChunkView chunk = next_chunk(call.input().view(), kMaxRefusalBytes - body.size());
-        if (chunk.kind == ChunkView::Kind::kNeedMore) {
-            const Event event = co_await call.read_more(chunk.missing_bytes);
-            if (event != Event::kOk) co_return std::nullopt;
-            continue;
-        }
-        const bool is_end = chunk.kind == ChunkView::Kind::kEnd;
-        if (!is_end && chunk.kind != ChunkView::Kind::kData) co_return std::nullopt;
-        body += chunk.payload;
-        call.input().consume(chunk.framed.size());
-        if (is_end) co_return body;
-    }
-}
-
 Task<Exchange::Attempt> Exchange::forward_refusal(UpstreamCall& call,
                                                   UsageEntry& usage,
                                                   bool is_last) {
     Attempt outcome;
     const int status = call.head().status;
-    std::optional<std::string> text = co_await read_refusal(call);
+    std::optional<std::string> text = co_await read_body(call, kMaxRefusalBytes);
     if (!text || status < 400) {
         co_return co_await without_head(call, usage, Event::kEnded, /*is_last=*/true);
     }

@@ -52,7 +52,6 @@ class Exchange {
                           bool is_last);
     Task<Attempt> without_head(UpstreamCall& call, UsageEntry& usage, Event event, bool is_last);
     Task<Attempt> forward_refusal(UpstreamCall& call, UsageEntry& usage, bool is_last);
-    Task<std::optional<std::string>> read_refusal(UpstreamCall& call);
     Task<bool> answer(int http_status, std::string_view body);
     Task<bool> refuse(const Error& error);
     std::string head_for(const controlplane::ReplicaRow& replica) const;

@@ -79,9 +79,16 @@ Status Gateway::start_workers() {
         RETURN_IF_ERROR(address);
         wanted.push_back(*address);
     }
-    const WorkerShared shared{clock_,   log_,           *tls_,
-                              *outbox_, *resolver_,     directory_,
-                              peppers_, options_.times, options_.settings.durability};
+    const WorkerShared shared{clock_,
+                              log_,
+                              *tls_,
+                              *outbox_,
+                              *resolver_,
+                              directory_,
+                              peppers_,
+                              options_.times,
+                              options_.settings.durability,
+                              options_.settings.controlplane};
     for (int i = 0; i < num_workers(options_.settings); ++i) {
         auto worker = std::make_unique<Worker>(shared);
         for (net::NetAddress& address : wanted) {

@@ -2,6 +2,7 @@
 
 #include "engine/api/meter_line.h"
 #include "gateway/edge/chunk_reader.h"
+#include "gateway/edge/response_text.h"
 
 namespace turnpike::gateway {
 namespace {
@@ -11,6 +12,8 @@ constexpr std::size_t kMaxChunkBytes = 64 * 1024 * 1024;
 constexpr std::string_view kData = "data: ";
 constexpr std::string_view kMeter = ": meter ";
 constexpr std::string_view kDone = "data: [DONE]";
+// Never inside a JSON string, where the second quote would be escaped.
+constexpr std::string_view kUsage = "\"usage\":{";
 
 // The end of an event.
 std::string_view without_line_ends(std::string_view text) {
@@ -74,6 +77,16 @@ void MeteredReply::take(std::string_view payload, std::string_view framed, std::
     }
 }
 
+std::string MeteredReply::with_cost(std::string_view text) const {
+    const std::size_t at = text.rfind(kUsage);
+    if (at == std::string_view::npos || !meter_) return std::string(text);
+    const std::size_t inside = at + kUsage.size();
+    const bool is_empty = text.substr(inside).starts_with('}');
+    return std::string(text.substr(0, inside)) +
+           "\"cost\":" + format_usd(cost_of(*price_, *meter_)) + (is_empty ? "" : ",") +
+           std::string(text.substr(inside));
+}
+
 void MeteredReply::take_unary(std::string_view payload) {
     if (payload.starts_with(':')) return;  // nobody reads comments of a unary answer
     if (!payload.starts_with(kData) || is_complete_ || has_error_) {
@@ -82,6 +95,7 @@ void MeteredReply::take_unary(std::string_view payload) {
     }
     body_ = without_line_ends(payload.substr(kData.size()));
     has_error_ = is_error_event(body_);
+    if (price_ && !has_error_) body_ = with_cost(body_);
     is_complete_ = !has_error_;
     has_output_ = true;
 }
@@ -103,6 +117,16 @@ void MeteredReply::take_stream(std::string_view payload,
             body_ = json;
         } else {
             has_event_ = true;
+            if (price_ && json.find(kUsage) != std::string_view::npos) {
+                const std::string priced = with_cost(payload);
+                has_output_ = true;
+                if (mode_ == Mode::kStream) {
+                    append_chunk(out, priced);
+                } else {
+                    out += priced;
+                }
+                return;
+            }
         }
     }
     has_output_ = true;

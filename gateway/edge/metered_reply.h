@@ -24,7 +24,10 @@ class MeteredReply {
         kUnary,      // one JSON text
     };
 
-    explicit MeteredReply(Mode mode) : mode_(mode) {}
+    // With a price the usage in the reply gets its `cost`, by the meter line ahead of it: only
+    // those who asked for it pay for looking at events.
+    explicit MeteredReply(Mode mode, std::optional<Price> price = std::nullopt)
+        : mode_(mode), price_(price) {}
 
     // Takes every whole chunk at the start of `input` and returns how many bytes they are. What a
     // stream's client is to get is appended to `out`, without the last chunk.
@@ -61,7 +64,11 @@ class MeteredReply {
     void take_unary(std::string_view payload);
     void take_stream(std::string_view payload, std::string_view framed, std::string& out);
 
+    // `text` with the cost in its usage object; as it is when there is none.
+    std::string with_cost(std::string_view text) const;
+
     Mode mode_;
+    std::optional<Price> price_;
     std::optional<TokenUsage> meter_;
     std::string body_;
     std::size_t missing_bytes_ = 1;

@@ -54,7 +54,7 @@ Relay::Relay(ThreadContext& context,
       usage_(usage),
       log_(log),
       options_(options),
-      reply_(mode_of(options)) {}
+      reply_(mode_of(options), options.wants_cost ? std::optional(usage.price()) : std::nullopt) {}
 
 Task<bool> Relay::run() {
     connection_.take_was_slow();

@@ -21,6 +21,7 @@ struct RelayOptions {
     bool is_stream = false;
     bool is_http10 = false;
     bool keeps_alive = true;
+    bool wants_cost = false;  // in the reply's usage
 };
 
 class Relay {

@@ -14,14 +14,21 @@ struct RouteInfo {
     std::string_view name;
     bool needs_key;
     bool is_completion;
+    bool is_controlplanes;
 };
 
-constexpr std::array<RouteInfo, 5> kRoutes{{
-    {Route::kChatCompletions, "/v1/chat/completions", "POST", "chat_completions", true, true},
-    {Route::kCompletions, "/v1/completions", "POST", "completions", true, true},
-    {Route::kModels, "/v1/models", "GET", "models", true, false},
-    {Route::kHealth, "/healthz", "GET", "health", false, false},
-    {Route::kReady, "/readyz", "GET", "ready", false, false},
+constexpr std::array<RouteInfo, 10> kRoutes{{
+    {Route::kChatCompletions, "/v1/chat/completions", "POST", "chat_completions", true, true,
+     false},
+    {Route::kCompletions, "/v1/completions", "POST", "completions", true, true, false},
+    {Route::kModels, "/v1/models", "GET", "models", true, false, false},
+    {Route::kGeneration, "/v1/generation", "GET", "generation", true, false, true},
+    {Route::kWhoAmI, "/v1/whoami", "GET", "whoami", true, false, true},
+    {Route::kUsage, "/v1/organization/usage/completions", "GET", "usage", true, false, true},
+    {Route::kCosts, "/v1/organization/costs", "GET", "costs", true, false, true},
+    {Route::kBilling, "/v1/billing/usage", "GET", "billing", true, false, true},
+    {Route::kHealth, "/healthz", "GET", "health", false, false, false},
+    {Route::kReady, "/readyz", "GET", "ready", false, false, false},
 }};
 
 const RouteInfo& info_of(Route route) {
@@ -45,6 +52,10 @@ bool is_completion(Route route) {
     return info_of(route).is_completion;
 }
 
+bool is_controlplanes(Route route) {
+    return info_of(route).is_controlplanes;
+}
+
 std::string_view method_of(Route route) {
     return info_of(route).method;
 }
@@ -60,7 +71,8 @@ Result<Route> find_route(std::string_view path) {
     return Error{
         ErrorCode::kNotFound,
         "unknown route: this server has POST /v1/chat/completions, POST /v1/completions and "
-        "GET /v1/models",
+        "GET /v1/models, generation, whoami, organization/usage/completions, organization/costs "
+        "and billing/usage",
         {}};
 }
 

@@ -7,7 +7,18 @@
 
 namespace turnpike::gateway {
 
-enum class Route { kChatCompletions, kCompletions, kModels, kHealth, kReady };
+enum class Route {
+    kChatCompletions,
+    kCompletions,
+    kModels,
+    kGeneration,
+    kWhoAmI,
+    kUsage,
+    kCosts,
+    kBilling,
+    kHealth,
+    kReady
+};
 
 // For logs: "chat_completions".
 std::string_view to_string(Route route);
@@ -15,6 +26,8 @@ std::string_view to_string(Route route);
 bool needs_key(Route route);
 // POST with a JSON body that goes to a replica.
 bool is_completion(Route route);
+// Answered by the control plane, for the key's organisation.
+bool is_controlplanes(Route route);
 // The one method of a route.
 std::string_view method_of(Route route);
 // The route's path at the gateway and at the engine.

@@ -8,6 +8,7 @@
 #include "config/crypto/identifiers.h"
 #include "engine/api/api_error.h"
 #include "gateway/edge/chunk_reader.h"
+#include "gateway/edge/controlplane_query.h"
 #include "gateway/edge/exchange.h"
 #include "gateway/edge/request_head.h"
 #include "gateway/edge/response_text.h"
@@ -204,9 +205,15 @@ Task<bool> Session::respond(const IncomingRequest& request) {
         case Route::kCompletions:
             co_return co_await respond_completion(request);
         case Route::kModels: {
-            const std::string body = list_models(request);
+            const std::string body = list_models(request, context_.clock.wall_now());
             co_return co_await answer(request, 200, body, "");
         }
+        case Route::kGeneration:
+        case Route::kWhoAmI:
+        case Route::kUsage:
+        case Route::kCosts:
+        case Route::kBilling:
+            co_return co_await respond_query(request);
         case Route::kHealth:
             co_return co_await answer(request, 200, R"({"status":"ok"})", "");
         case Route::kReady:
@@ -233,6 +240,13 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
     options.num_input_bytes = num_input_bytes_;
     Exchange exchange(context_, connection_, *admission, request.id, options, log_);
     co_return co_await exchange.run();
+}
+
+Task<bool> Session::respond_query(const IncomingRequest& request) {
+    const QueryAnswer found = co_await ask_controlplane(context_, connection_, request);
+    if (found.status == 0) co_return false;
+    connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
+    co_return co_await answer(request, found.status, found.body, "");
 }
 
 Task<bool> Session::answer(const IncomingRequest& request,

@@ -45,6 +45,7 @@ class Session {
     bool note_body_end(Connection::Outcome outcome, IncomingRequest& request);
     Task<bool> respond(const IncomingRequest& request);
     Task<bool> respond_completion(const IncomingRequest& request);
+    Task<bool> respond_query(const IncomingRequest& request);
     Task<bool> answer(const IncomingRequest& request,
                       int http_status,
                       std::string_view body,

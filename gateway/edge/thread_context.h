@@ -29,6 +29,7 @@ struct ThreadContext {
     MeterResolver& resolver;  // thread-safe
     EdgeTimes times;
     Durability durability;
+    std::string controlplane;  // its internal address
     Loop& loop;
     DirectoryReader directory;
     Authenticator authenticator;

@@ -38,10 +38,11 @@ Status UsageEntry::open(const RequestId& id,
     record_.endpoint = admission.endpoint->id;
     record_.replica = replica.id;
     record_.epoch = replica.epoch;
-    record_.price_version = admission.model->price.version;
     record_.outcome = Outcome::kGatewayFailed;  // what is true if nothing else gets written
     record_.http_status = 500;
     record_.opened_at = context_.clock.wall_now();
+    price_ = controlplane::price_at(*admission.model, record_.opened_at);
+    record_.price_version = price_.version;
     record_.closed_at = record_.opened_at;
     address_ = replica.address;
     const OpenedEntry entry{record_, address_};

@@ -35,6 +35,9 @@ class UsageEntry {
 
     bool is_open() const { return is_open_; }
 
+    // Of the version that the record names; after open().
+    const Price& price() const { return price_; }
+
   private:
     Task<bool> wait_until_durable(std::uint64_t position);
 
@@ -43,6 +46,7 @@ class UsageEntry {
     RequestLog& log_;
     controlplane::UsageRecord record_;
     std::string address_;
+    Price price_;
     bool is_open_ = false;
 };
 

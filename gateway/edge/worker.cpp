@@ -76,6 +76,7 @@ ThreadContext make_context(const WorkerShared& shared, Loop& loop) {
                          shared.resolver,
                          shared.times,
                          shared.durability,
+                         shared.controlplane,
                          loop,
                          DirectoryReader(shared.directory),
                          Authenticator(shared.peppers),

@@ -28,6 +28,7 @@ struct WorkerShared {
     const crypto::Peppers& peppers;
     EdgeTimes times;
     Durability durability;
+    std::string controlplane;
 };
 
 class Worker {

@@ -12,10 +12,12 @@
 #include <set>
 
 #include "config/crypto/identifiers.h"
+#include "controlplane/store/credit.h"
 #include "controlplane/store/endpoints.h"
 #include "controlplane/store/keys.h"
 #include "controlplane/store/ledger.h"
 #include "controlplane/store/organisations.h"
+#include "controlplane/store/reconcile.h"
 #include "controlplane/store/replicas.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage.h"
@@ -90,8 +92,13 @@ class StoreProperties : public testing::TestWithParam<unsigned> {
         return record;
     }
 
+    // What is charged.
     NanoUsd cost(const UsageRecord& record) const {
-        if (!is_billed(record.outcome)) return NanoUsd();
+        return is_billed(record.outcome) ? full_cost(record) : NanoUsd();
+    }
+
+    // Charged or written off.
+    NanoUsd full_cost(const UsageRecord& record) const {
         for (const Price& price : prices_) {
             if (price.version == record.price_version) return cost_of(price, record.usage);
         }
@@ -157,6 +164,7 @@ class Money : public StoreProperties {
             auto file = Database::open(path, Database::Access::kWrite).value();
             UsageRow row{record, NanoUsd(), NanoUsd()};
             row.cost_nano_usd = cost(record);
+            row.written_off_nano_usd = full_cost(record) - cost(record);
             ASSERT_TRUE(insert_event(*file, row).has_value());
             model_.records[record.request_id] = record;
         }
@@ -167,6 +175,8 @@ class Money : public StoreProperties {
         ASSERT_TRUE(store_->wait_until_posted().has_value());
         const BillingStatement statement = billing_statement(*store_, std::nullopt).value();
         EXPECT_TRUE(statement.agrees);
+        const auto books = reconcile_books(*store_).value();
+        EXPECT_TRUE(books.misfits.empty()) << books.misfits.front().what;
         EXPECT_EQ(statement.ledger_sum_nano_usd, NanoUsd());
         EXPECT_EQ(statement.num_unposted, 0);
         for (const BillingRow& row : statement.rows) {
@@ -272,6 +282,8 @@ TEST_P(Killed, NothingAcknowledgedIsLostAndNothingIsBilledTwice) {
         ASSERT_TRUE(store_->wait_until_posted().has_value());
         const BillingStatement statement = billing_statement(*store_, std::nullopt).value();
         EXPECT_TRUE(statement.agrees);
+        const auto books = reconcile_books(*store_).value();
+        EXPECT_TRUE(books.misfits.empty()) << books.misfits.front().what;
         EXPECT_EQ(statement.num_unposted, 0);
     }
     std::set<std::string> stored;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/base/check.h"
+#include "controlplane/api/caller.h"
 
 namespace turnpike::test {
 
@@ -85,6 +86,7 @@ void FakeControlplane::set_usage_status(int status) {
 void FakeControlplane::handle(const net::HttpRequest& request,
                               std::shared_ptr<net::HttpReply> reply) {
     if (request.path() == "/internal/v1/usage") return take_usage(request, *reply);
+    if (!request.path().starts_with("/internal/")) return answer_query(request, *reply);
     std::string body;
     {
         const std::lock_guard lock(mutex_);
@@ -97,6 +99,14 @@ void FakeControlplane::handle(const net::HttpRequest& request,
         body = write_snapshot(state_);
     }
     reply->respond({200, {}, body});
+}
+
+// Says back what was asked, and by whom.
+void FakeControlplane::answer_query(const net::HttpRequest& request, net::HttpReply& reply) {
+    const std::string org(request.headers.get(controlplane::kCallerOrgHeader));
+    const std::string key(request.headers.get(controlplane::kCallerKeyHeader));
+    const bool is_unknown = request.query("id") == "none";
+    reply.respond({is_unknown ? 404 : 200, {}, org + " " + key + " " + request.target});
 }
 
 void FakeControlplane::take_usage(const net::HttpRequest& request, net::HttpReply& reply) {

@@ -1,5 +1,5 @@
-// FakeControlplane: the two internal routes that a gateway uses, over a Unix socket: snapshots by
-// long poll, and usage batches, which it remembers.
+// FakeControlplane: the internal routes that a gateway uses, over a Unix socket: snapshots by long
+// poll, usage batches, which it remembers, and customers' queries, which it says back.
 #pragma once
 
 #include <condition_variable>
@@ -40,6 +40,7 @@ class FakeControlplane {
 
   private:
     void handle(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
+    void answer_query(const net::HttpRequest& request, net::HttpReply& reply);
     void take_usage(const net::HttpRequest& request, net::HttpReply& reply);
     void answer_waiting();
 

@@ -182,7 +182,9 @@ TEST_F(Routes, AnImpossibleUsageBatchIsRefused) {
     call("POST", "/internal/v1/usage", "{}", 400);
     const OrgId id = make_org("demo").id;
     UsageBatch batch{"o", 0, {make_record(id, 77, 1, 1)}};
-    call("POST", "/internal/v1/usage", write_usage_batch(batch), 409);
+    const json kept = call("POST", "/internal/v1/usage", write_usage_batch(batch));
+    EXPECT_EQ(kept["quarantined"], 1);  // the record is wrong, not the batch
+    EXPECT_EQ(call("GET", "/healthz")["quarantined"], 1);
     batch.records.resize(limits::kMaxUsageBatch + 1, batch.records[0]);
     call("POST", "/internal/v1/usage", write_usage_batch(batch), 413);
 }

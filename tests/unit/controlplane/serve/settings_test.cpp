@@ -46,6 +46,20 @@ TEST(ControlplaneSettings, FillsInDefaultsAndResolvesNames) {
     EXPECT_EQ(written["hardware"][0]["slots"], 2);
 }
 
+TEST(ControlplaneSettings, OperatorsListenOnThisHostWithKeys) {
+    EXPECT_FALSE(load(good())->listen_operators.has_value());
+    nlohmann::json json = good();
+    json["listen_operators"] = "tcp:127.0.0.1:9443";
+    EXPECT_FALSE(load(json).has_value());  // without keys
+    json["operator_keys_file"] = "operators";
+    const auto settings = load(json);
+    ASSERT_TRUE(settings) << settings.error().message;
+    EXPECT_TRUE(settings->listen_operators.has_value());
+    EXPECT_TRUE(settings->operator_keys_file.starts_with('/'));
+    json["listen_operators"] = "tcp:0.0.0.0:9443";
+    EXPECT_FALSE(load(json).has_value());
+}
+
 TEST(ControlplaneSettings, WithoutNamesAModelHasThoseOfItsCard) {
     nlohmann::json json = good();
     json["models"][0].erase("names");

@@ -80,10 +80,10 @@ TEST_F(Accounts, APriceGetsAVersionOnlyWhenItDiffers) {
     EXPECT_GT(dearer.price.version, other_name.price.version);
     EXPECT_EQ(find_price(*store_, first.price.version).value().input_nano_usd, NanoUsd(3));
     EXPECT_EQ(find_price(*store_, 99).error().code, ErrorCode::kNotFound);
-    ASSERT_EQ(list_models(*store_).value().size(), 2U);
-    EXPECT_EQ(write_row(list_models(*store_).value()[0]), write_row(dearer));
+    ASSERT_EQ(list_models(*store_, now()).value().size(), 2U);
+    EXPECT_EQ(write_row(list_models(*store_, now()).value()[0]), write_row(dearer));
     ASSERT_TRUE(remove_model_name(*store_, "a").has_value());
-    EXPECT_EQ(list_models(*store_).value().size(), 1U);
+    EXPECT_EQ(list_models(*store_, now()).value().size(), 1U);
 }
 
 TEST_F(Accounts, ImpossibleNamesAndPricesAreRefused) {
@@ -97,7 +97,7 @@ TEST_F(Accounts, ImpossibleNamesAndPricesAreRefused) {
     name.endpoint = EndpointId("none");
     EXPECT_EQ(put_model_name(*store_, name, price_of(1, 1), now()).error().code,
               ErrorCode::kNotFound);
-    EXPECT_TRUE(list_models(*store_).value().empty());
+    EXPECT_TRUE(list_models(*store_, now()).value().empty());
 }
 
 TEST_F(Accounts, AnotherStoreOrAnUnknownRevisionGetsEverything) {

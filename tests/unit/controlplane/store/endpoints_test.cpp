@@ -54,7 +54,7 @@ TEST_F(Endpoints, AreCreatedOncePerIdempotencyKey) {
     wanted.wanted.name = "acme/m-2";
     EXPECT_EQ(create_endpoint(*store_, wanted, now()).value().id, made.id);
     EXPECT_EQ(list_endpoints(*store_, org_).value().size(), 1U);
-    const auto models = list_models(*store_).value();
+    const auto models = list_models(*store_, now()).value();
     ASSERT_EQ(models.size(), 1U);
     EXPECT_EQ(models[0].name, "acme/m-1");
     EXPECT_EQ(models[0].endpoint, made.id);
@@ -141,7 +141,7 @@ TEST_F(Endpoints, ADeletedOneIsWantedUntilItsReplicasAreGone) {
     ASSERT_TRUE(set_state(replica, ReplicaState::kReady).has_value());
     ASSERT_TRUE(delete_endpoint(*store_, id, "operator", now()).has_value());
     EXPECT_TRUE(list_endpoints(*store_, org_).value().empty());
-    EXPECT_TRUE(list_models(*store_).value().empty());
+    EXPECT_TRUE(list_models(*store_, now()).value().empty());
     EXPECT_TRUE(published(id).empty());
     const auto wanted = list_wanted_endpoints(*store_).value();
     ASSERT_EQ(wanted.size(), 1U);

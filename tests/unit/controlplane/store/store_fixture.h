@@ -9,6 +9,7 @@
 #include <string>
 
 #include "config/crypto/identifiers.h"
+#include "controlplane/store/credit.h"
 #include "controlplane/store/endpoints.h"
 #include "controlplane/store/ledger.h"
 #include "controlplane/store/organisations.h"

@@ -1,4 +1,7 @@
 // Usage: durable, once, priced by the version it names, posted to the ledger to the nano-dollar.
+#include <algorithm>
+
+#include "controlplane/store/quarantine.h"
 #include "tests/unit/controlplane/store/store_fixture.h"
 
 namespace turnpike::controlplane {
@@ -87,19 +90,45 @@ TEST_F(Usage, GoesToTheMonthOfItsRequestId) {
     EXPECT_EQ(rollups[1].day, "2026-12-01");
 }
 
-TEST_F(Usage, WhatItCannotPriceOrPlaceIsRefusedWhole) {
+TEST_F(Usage, WhatItCannotPriceOrPlaceIsKeptAsideAndHoldsUpNothing) {
     const UsageRecord good = make_record(org_, price_, 1, 1);
-    UsageRecord bad = make_record(org_, 999, 1, 1);
-    EXPECT_EQ(store_->ingest_and_wait({"o", 0, {good, bad}}).error().code, ErrorCode::kNotFound);
-    bad = make_record(OrgId("org_none"), price_, 1, 1);
-    EXPECT_EQ(store_->ingest_and_wait({"o", 0, {good, bad}}).error().code, ErrorCode::kNotFound);
-    bad = good;
-    bad.request_id = RequestId("nonsense");
-    EXPECT_FALSE(store_->ingest_and_wait({"o", 0, {good, bad}}).has_value());
-    bad.request_id = crypto::new_request_id(now() + std::chrono::hours(24 * 90));
-    EXPECT_FALSE(store_->ingest_and_wait({"o", 0, {good, bad}}).has_value());
-    EXPECT_EQ(statement().usage_cost_nano_usd, NanoUsd());
-    EXPECT_TRUE(store_->ingest_and_wait({"o", 0, {good}}).has_value());
+    const UsageRecord unpriced = make_record(org_, 999, 1, 1);
+    const UsageRecord unowned = make_record(OrgId("org_none"), price_, 1, 1);
+    UsageRecord nonsense = good;
+    nonsense.request_id = RequestId("nonsense");
+    UsageRecord future = good;
+    future.request_id = crypto::new_request_id(now() + std::chrono::hours(24 * 90));
+    const UsageBatch batch{"o", 0, {unpriced, unowned, good, nonsense, future}};
+    for (int i = 0; i < 2; ++i) {
+        const auto result = store_->ingest_and_wait(batch);
+        ASSERT_TRUE(result.has_value()) << result.error().message;
+        EXPECT_EQ(result->num_quarantined, 4);
+        EXPECT_EQ(result->num_new, i == 0 ? 1 : 0);
+    }
+    EXPECT_EQ(statement().usage_cost_nano_usd, NanoUsd(10'000));
+    const auto aside = list_quarantine(*store_, 10).value();
+    ASSERT_EQ(aside.size(), 4U);
+    const auto found = std::find_if(aside.begin(), aside.end(), [&](const auto& one) {
+        return one.record.request_id == unpriced.request_id;
+    });
+    ASSERT_NE(found, aside.end());
+    EXPECT_EQ(write_usage_record(found->record), write_usage_record(unpriced));
+    EXPECT_EQ(found->reason, "no price version 999");
+    EXPECT_EQ(count_quarantine(*store_).value(), 4);
+}
+
+TEST_F(Usage, ARecordLeavesTheQuarantineOnceItCanBePriced) {
+    const UsageRecord unpriced = make_record(org_, 999, 1, 1);
+    ASSERT_TRUE(store_->ingest_and_wait({"o", 0, {unpriced}}).has_value());
+    const RequestId id = unpriced.request_id;
+    EXPECT_EQ(release_from_quarantine(*store_, id, std::nullopt, now()).error().code,
+              ErrorCode::kConflict);
+    EXPECT_EQ(count_quarantine(*store_).value(), 1);
+    ASSERT_TRUE(release_from_quarantine(*store_, id, price_, now()).has_value());
+    EXPECT_EQ(count_quarantine(*store_).value(), 0);
+    EXPECT_EQ(statement().usage_cost_nano_usd, NanoUsd(10'000));
+    EXPECT_EQ(release_from_quarantine(*store_, id, price_, now()).error().code,
+              ErrorCode::kNotFound);
 }
 
 TEST_F(Usage, SurvivesReopening) {

@@ -27,7 +27,7 @@ TEST(ParseChat, ReadsEveryField) {
         "model": "deepseek-ai/DeepSeek-R1", "max_tokens": 5, "max_completion_tokens": 7, "temperature": 0.5,
         "top_p": 0.9, "top_k": 40, "min_p": 0.1, "repetition_penalty": 1.1, "presence_penalty": -1,
         "frequency_penalty": 1, "seed": 18446744073709551615, "n": 2, "stop": ["a", "b"], "stream": true,
-        "stream_options": {"include_usage": true}, "logprobs": true, "top_logprobs": 3, "echo": false,
+        "stream_options": {"include_usage": true}, "usage": {"include": true}, "logprobs": true, "top_logprobs": 3, "echo": false,
         "logit_bias": {"5": -100}, "user": "ignored", "response_format": {"type": "text"},
         "reasoning_format": "inline",
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}],
@@ -43,7 +43,7 @@ TEST(ParseChat, ReadsEveryField) {
     EXPECT_EQ(request.seed, 18446744073709551615U);
     EXPECT_EQ(request.n, 2);
     EXPECT_EQ(request.stop, (std::vector<std::string>{"a", "b"}));
-    EXPECT_TRUE(request.stream && request.include_usage);
+    EXPECT_TRUE(request.stream && request.include_usage && request.wants_cost);
     EXPECT_EQ(request.top_logprobs, 3);
     EXPECT_EQ(request.logit_bias.at(5), -100.0F);
     EXPECT_EQ(request.reasoning_format, ReasoningFormat::kInline);
@@ -97,6 +97,7 @@ TEST(ParseChat, BlamesTheFieldThatIsWrong) {
         {"stop", R"([""])"},
         {"stream", "1"},
         {"stream_options", "true"},
+        {"usage", "true"},
         {"logprobs", "21"},
         {"top_logprobs", "5"},
         {"logit_bias", R"({"x": 1})"},

@@ -70,6 +70,40 @@ TEST(MeteredReply, UnaryAtEverySplit) {
     }
 }
 
+constexpr Price kPrice{1, NanoUsd(3000), NanoUsd(300), NanoUsd(7000), NanoUsd()};
+
+TEST(MeteredReply, AStreamsUsageGetsItsExactCost) {
+    const std::string bytes =
+        chunks({": meter 5 2 0 0\n\n",
+                R"(data: {"text":"\"usage\":{"})"
+                "\n\n",
+                ": meter 5 2 3 1\n\n", "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5}}\n\n",
+                "data: [DONE]\n\n"});
+    for (std::size_t piece = 1; piece <= bytes.size(); ++piece) {
+        MeteredReply reply(Mode::kRawStream, kPrice);
+        // 3 x 3000 + 2 x 300 + 3 x 7000 nano-dollars
+        EXPECT_EQ(feed_all(reply, bytes, piece),
+                  R"(data: {"text":"\"usage\":{"})"
+                  "\n\ndata: {\"choices\":[],\"usage\":{\"cost\":0.0000306,"
+                  "\"prompt_tokens\":5}}\n\ndata: [DONE]\n\n");
+    }
+    MeteredReply framed(Mode::kStream, kPrice);
+    MeteredReply again(Mode::kRawStream);
+    const std::string out = feed_all(framed, bytes, bytes.size()) + std::string(kLastChunk);
+    EXPECT_NE(feed_all(again, out, 7).find("\"cost\":0.0000306,"), std::string::npos);
+}
+
+TEST(MeteredReply, AnAnswersUsageGetsItsExactCost) {
+    const std::string bytes =
+        chunks({": meter 5 0 2 0\n\n", "data: {\"id\":\"x\",\"usage\":{}}\n\n"});
+    MeteredReply reply(Mode::kUnary, kPrice);
+    feed_all(reply, bytes, 9);
+    EXPECT_EQ(reply.body(), R"({"id":"x","usage":{"cost":0.000029}})");
+    MeteredReply unasked(Mode::kUnary);
+    feed_all(unasked, bytes, 9);
+    EXPECT_EQ(unasked.body(), R"({"id":"x","usage":{}})");
+}
+
 TEST(MeteredReply, ErrorEventsAreNoAnswers) {
     const std::string bytes = chunks({": meter 5 0 2 0\n\n", "data: {\"error\":{}}\n\n"});
     MeteredReply unary(Mode::kUnary);
