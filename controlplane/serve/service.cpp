@@ -15,6 +15,7 @@
 #include "controlplane/serve/endpoint_routes.h"
 #include "controlplane/serve/init.h"
 #include "controlplane/serve/internal_routes.h"
+#include "controlplane/serve/lease_routes.h"
 #include "controlplane/serve/load_reports.h"
 #include "controlplane/serve/router.h"
 #include "controlplane/serve/seed.h"
@@ -107,8 +108,12 @@ Status serve(const ControlplaneSettings& settings,
     Router admin;
     add_account_routes(admin, **store, *peppers, clock);
     add_endpoint_routes(admin, {**store, **driver, loop, settings, clock});
+    add_limit_routes(admin, **store, clock);
     Router internal;
     add_internal_routes(internal, **store, poller, loads, clock);
+    LeaseTerms lease_terms;
+    lease_terms.overdraft = settings.overdraft;
+    add_lease_routes(internal, **store, lease_terms, clock);
     const auto admin_server = listen(settings.listen_admin, admin, log);
     if (!admin_server) return admin_server.error();
     const auto internal_server = listen(settings.listen_internal, internal, log);
