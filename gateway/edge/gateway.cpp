@@ -79,9 +79,17 @@ Status Gateway::start_workers() {
         RETURN_IF_ERROR(address);
         wanted.push_back(*address);
     }
-    const WorkerShared shared{clock_,   log_,           *tls_,
-                              *outbox_, *resolver_,     directory_,
-                              peppers_, options_.times, options_.settings.durability};
+    const WorkerShared shared{clock_,
+                              log_,
+                              *tls_,
+                              *outbox_,
+                              *resolver_,
+                              directory_,
+                              peppers_,
+                              options_.times,
+                              options_.settings.durability,
+                              accounts_,
+                              options_.settings.default_limits};
     for (int i = 0; i < num_workers(options_.settings); ++i) {
         auto worker = std::make_unique<Worker>(shared);
         for (net::NetAddress& address : wanted) {

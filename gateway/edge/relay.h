@@ -7,6 +7,7 @@
 
 #include "config/base/error.h"
 #include "gateway/edge/connection.h"
+#include "gateway/edge/limit_guard.h"
 #include "gateway/edge/metered_reply.h"
 #include "gateway/edge/request_log.h"
 #include "gateway/edge/response_text.h"
@@ -21,6 +22,7 @@ struct RelayOptions {
     bool is_stream = false;
     bool is_http10 = false;
     bool keeps_alive = true;
+    LimitGuard* limits = nullptr;  // never null; outlives the relay
 };
 
 class Relay {
@@ -52,6 +54,8 @@ class Relay {
     Task<> finish_upstream();
     Task<bool> send_out();
     void append_error_event(const Error& error);
+    // Takes what has come, and tells the limits of the count.
+    void take_input(std::string& out);
     ReplyFacts facts();
     ResponseHead head_of(int http_status) const;
 

@@ -28,6 +28,8 @@ struct WorkerShared {
     const crypto::Peppers& peppers;
     EdgeTimes times;
     Durability durability;
+    AccountTable& accounts;
+    controlplane::Limits default_limits;
 };
 
 class Worker {
