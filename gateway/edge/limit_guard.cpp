@@ -41,12 +41,13 @@ LimitGuard::LimitGuard(ThreadContext& context,
     : context_(context), account_(context.accounts.find(admission.key->org)) {
     const LimitRequest request = request_of(context, admission, num_body_bytes);
     LimitDecision decision = account_.admit(request, now());
-    lines_ = limit_lines(decision.views);
-    num_tokens_ = request.num_tokens;
     ticket_ = std::move(decision.ticket);
-    if (!decision.refusal) return;
+    if (!decision.refusal) {
+        lines_ = limit_lines(decision.views);
+        return;
+    }
     refusal_ = Error{ErrorCode::kRateLimited, refusal_text(*decision.refusal), {}};
-    lines_ += retry_lines(decision.refusal->retry_after);
+    lines_ = limit_lines(decision.views, decision.refusal->retry_after);
 }
 
 LimitGuard::~LimitGuard() {
@@ -59,6 +60,7 @@ Nanos LimitGuard::now() const {
 
 void LimitGuard::note_meter(const TokenUsage& usage) {
     num_tokens_ = usage.prompt_tokens + usage.completion_tokens;
+    is_refused_ = false;
     const Nanos time = now();
     if (!ticket_ || time < renew_at_) return;
     renew_at_ = time + kRenewEvery;

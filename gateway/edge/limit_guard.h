@@ -15,7 +15,8 @@ class LimitGuard {
   public:
     // Asks for admission. `num_body_bytes` give the estimate of its tokens.
     LimitGuard(ThreadContext& context, const Admission& admission, std::size_t num_body_bytes);
-    // Settles with the last tokens that were noted; without any, as they were estimated.
+    // Settles with the last tokens that were noted. A request that was never dispatched counts as
+    // none.
     ~LimitGuard();
     LimitGuard(const LimitGuard&) = delete;
     LimitGuard& operator=(const LimitGuard&) = delete;
@@ -42,7 +43,7 @@ class LimitGuard {
     std::string lines_;
     std::int64_t num_tokens_ = 0;
     Nanos renew_at_ = INT64_MIN;
-    bool is_refused_ = false;
+    bool is_refused_ = true;  // until it is dispatched
 };
 
 }  // namespace turnpike::gateway

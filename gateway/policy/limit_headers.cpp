@@ -19,6 +19,10 @@ void append_line(std::string& lines, const char* name, const std::string& value)
     lines += "\r\n";
 }
 
+void append_seconds(std::string& lines, const char* name, Nanos duration) {
+    append_line(lines, name, std::to_string(round_up(duration, kSecond)));
+}
+
 // Thousandths without trailing zeros: 1500 -> "1.5".
 std::string seconds_text(std::int64_t ms) {
     std::string text = std::to_string(ms / 1000);
@@ -59,7 +63,7 @@ std::string format_reset(Nanos duration) {
     return std::to_string(ms / 60'000) + "m" + seconds_text(ms % 60'000) + "s";
 }
 
-std::string limit_lines(const LimitViews& views) {
+std::string limit_lines(const LimitViews& views, std::optional<Nanos> retry_after) {
     std::string lines;
     if (views.requests) {
         const LimitView& view = *views.requests;
@@ -67,8 +71,7 @@ std::string limit_lines(const LimitViews& views) {
         append_line(lines, "x-ratelimit-remaining-requests", std::to_string(view.remaining));
         append_line(lines, "x-ratelimit-reset-requests", format_reset(view.reset_after));
         append_per_second(lines, view, "x-ratelimit-limit", "x-ratelimit-remaining");
-        append_line(lines, "x-ratelimit-reset",
-                    std::to_string(round_up(view.reset_after, kSecond)));
+        if (!retry_after) append_seconds(lines, "x-ratelimit-reset", view.reset_after);
     }
     if (views.tokens) {
         const LimitView& view = *views.tokens;
@@ -77,13 +80,11 @@ std::string limit_lines(const LimitViews& views) {
         append_line(lines, "x-ratelimit-reset-tokens", format_reset(view.reset_after));
         append_per_second(lines, view, "x-tokenlimit-limit", "x-tokenlimit-remaining");
     }
-    return lines;
-}
-
-std::string retry_lines(Nanos retry_after) {
-    std::string lines;
-    append_line(lines, "retry-after", std::to_string(round_up(retry_after, kSecond)));
-    append_line(lines, "retry-after-ms", std::to_string(round_up(retry_after, kMilli)));
+    if (retry_after) {
+        append_seconds(lines, "x-ratelimit-reset", *retry_after);
+        append_seconds(lines, "retry-after", *retry_after);
+        append_line(lines, "retry-after-ms", std::to_string(round_up(*retry_after, kMilli)));
+    }
     return lines;
 }
 

@@ -97,7 +97,8 @@ TEST(LimitHeadersTest, DurationsRoundUp) {
     EXPECT_EQ(format_reset(59'999'000'001), "1m0s");
     EXPECT_EQ(format_reset(360 * kSecond), "6m0s");
     EXPECT_EQ(format_reset(61'050'000'000), "1m1.05s");
-    EXPECT_EQ(retry_lines(1'000'000'001), "retry-after: 2\r\nretry-after-ms: 1001\r\n");
+    EXPECT_EQ(limit_lines(LimitViews(), 1'000'000'001),
+              "x-ratelimit-reset: 2\r\nretry-after: 2\r\nretry-after-ms: 1001\r\n");
 }
 
 TEST(LimitHeadersTest, RefusalSaysWhatAndWhen) {
