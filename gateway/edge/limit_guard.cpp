@@ -51,7 +51,12 @@ LimitGuard::LimitGuard(ThreadContext& context,
 }
 
 LimitGuard::~LimitGuard() {
+    settle();
+}
+
+void LimitGuard::settle() {
     if (ticket_) account_.settle(*ticket_, num_tokens_, is_refused_, now());
+    ticket_.reset();
 }
 
 Nanos LimitGuard::now() const {
@@ -67,11 +72,12 @@ void LimitGuard::note_meter(const TokenUsage& usage) {
     account_.correct(*ticket_, num_tokens_, time);
 }
 
-void LimitGuard::note_end(const TokenUsage& usage, bool is_refused) {
-    is_refused_ = is_refused;
+void LimitGuard::note_end(const TokenUsage& usage, controlplane::Outcome outcome) {
+    is_refused_ = outcome == controlplane::Outcome::kRefused;
     const std::int64_t num_tokens = usage.prompt_tokens + usage.completion_tokens;
     // What is not known here stays at the last count.
-    if (num_tokens > 0 || is_refused) num_tokens_ = num_tokens;
+    if (num_tokens > 0 || is_refused_) num_tokens_ = num_tokens;
+    if (outcome == controlplane::Outcome::kCompleted) settle();
 }
 
 }  // namespace turnpike::gateway

@@ -30,11 +30,13 @@ class LimitGuard {
     // A meter line while the reply runs: the first corrects the estimate, later ones renew the
     // slot now and then.
     void note_meter(const TokenUsage& usage);
-    // How a dispatch ended. A request that is tried again is noted again.
-    void note_end(const TokenUsage& usage, bool is_refused);
+    // How a dispatch ended. A completed one is settled at once, ahead of the client's last bytes,
+    // so that its next request finds the slot free; one that is tried again is noted again.
+    void note_end(const TokenUsage& usage, controlplane::Outcome outcome);
 
   private:
     Nanos now() const;
+    void settle();
 
     ThreadContext& context_;
     Account& account_;
