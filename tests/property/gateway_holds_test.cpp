@@ -3,6 +3,7 @@
 // leaks.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <vector>
@@ -13,7 +14,7 @@
 namespace turnpike::gateway {
 namespace {
 
-constexpr int kInterleavings = 2000;
+constexpr int kInterleavings = 1000;
 constexpr Nanos kNever = INT64_MAX;
 
 HoldTerms any_terms(test::SeededRandom& random) {
@@ -85,6 +86,10 @@ class Interleaving {
 
     int num_admitted() const { return num_admitted_; }
 
+    int num_top_ups() const { return num_top_ups_; }
+
+    int num_exhausted() const { return num_exhausted_; }
+
     void check_end() const {
         EXPECT_EQ(lease_.held(), NanoUsd());
         EXPECT_EQ(lease_.spent(), true_cost_);
@@ -105,21 +110,33 @@ class Interleaving {
     }
 
     void step(Request& request) {
-        const TokenCount left = terms_.max_output_tokens - request.usage.completion_tokens;
-        const bool is_done = left == 0;
-        const int kind = static_cast<int>(random_.between(0, 19));
-        if (is_done || kind == 0)
-            return end(request, /*is_billed=*/true);              // finish, or a client goes
+        const std::int64_t kind = random_.between(0, 19);
+        if (kind == 0) return end(request, /*is_billed=*/true);   // the client goes
         if (kind == 1) return end(request, /*is_billed=*/false);  // a crash of ours
-        // Meter lines come at least every few steps of the engine.
-        request.usage.completion_tokens +=
-            std::min(left, random_.between(1, kStopMarginTokens / 2));
-        if (request.hold.on_meter(request.usage, 0) != Hold::State::kExhausted) return;
+        const std::int64_t num_lines = random_.between(1, 400);
+        for (std::int64_t i = 0; i < num_lines && !request.is_over; ++i) meter(request);
+    }
+
+    // Meter lines come at least every few steps of the engine.
+    void meter(Request& request) {
+        if (left_of(request) == 0) return end(request, /*is_billed=*/true);
+        produce(request, random_.between(1, kStopMarginTokens / 2));
+        const NanoUsd before = request.hold.amount();
+        const Hold::State state = request.hold.on_meter(request.usage, 0);
+        num_top_ups_ += request.hold.amount() > before ? 1 : 0;
+        if (state != Hold::State::kExhausted) return;
+        ++num_exhausted_;
         // The engine stops within its steps in flight.
-        const TokenCount after = terms_.max_output_tokens - request.usage.completion_tokens;
-        request.usage.completion_tokens +=
-            std::min(after, random_.between(0, kStopMarginTokens / 2));
+        produce(request, random_.between(0, kStopMarginTokens / 2));
         end(request, /*is_billed=*/true);
+    }
+
+    TokenCount left_of(const Request& request) const {
+        return terms_.max_output_tokens - request.usage.completion_tokens;
+    }
+
+    void produce(Request& request, TokenCount num_tokens) {
+        request.usage.completion_tokens += std::min(left_of(request), num_tokens);
     }
 
     void end(Request& request, bool is_billed) {
@@ -141,12 +158,16 @@ class Interleaving {
     NanoUsd true_cost_;
     bool has_key_ = false;
     int num_admitted_ = 0;
+    int num_top_ups_ = 0;
+    int num_exhausted_ = 0;
     std::vector<std::unique_ptr<Request>> requests_;
 };
 
 TEST(GatewayHoldsTest, CreditForExactlyKAdmitsKAndNeverSpendsMore) {
     test::SeededRandom random(7);
     SCOPED_TRACE(random.replay());
+    int num_top_ups = 0;
+    int num_exhausted = 0;
     for (int i = 0; i < kInterleavings; ++i) {
         const int num_affordable = static_cast<int>(random.between(0, 12));
         const int num_requests = static_cast<int>(random.between(1, 16));
@@ -156,7 +177,11 @@ TEST(GatewayHoldsTest, CreditForExactlyKAdmitsKAndNeverSpendsMore) {
         interleaving.run();
         interleaving.check_end();
         ASSERT_FALSE(HasFailure()) << "interleaving " << i;
+        num_top_ups += interleaving.num_top_ups();
+        num_exhausted += interleaving.num_exhausted();
     }
+    EXPECT_GT(num_top_ups, 1000);
+    EXPECT_GT(num_exhausted, 100);
 }
 
 TEST(GatewayHoldsTest, TenThousandCancelsLeaveNothingHeld) {
