@@ -49,9 +49,9 @@ class World {
     void step() {
         now_ += random_.between(0, 19) == 0 ? random_.between(0, 30 * kSecond)
                                             : random_.between(0, kSecond / 10);
-        // The meters see a clock that may step back; the world's own only goes on.
-        const Nanos seen =
-            random_.between(0, 9) == 0 ? now_ - random_.between(0, 9 * kSecond) : now_;
+        // The meters see a clock that steps back now and then; the world's own only goes on.
+        if (random_.between(0, 49) == 0) offset_ += random_.between(0, 5 * kSecond);
+        const Nanos seen = now_ - offset_;
         if (random_.between(0, 9) < 6) return request(seen);
         if (!open_.empty()) finish(seen);
     }
@@ -70,9 +70,9 @@ class World {
     }
 
     void finish_all() {
-        while (!open_.empty()) finish(now_);
-        EXPECT_EQ(key_.slots.count(now_), 0);
-        EXPECT_EQ(org_.slots.count(now_), 0);
+        while (!open_.empty()) finish(now_ - offset_);
+        EXPECT_EQ(key_.slots.count(now_ - offset_), 0);
+        EXPECT_EQ(org_.slots.count(now_ - offset_), 0);
     }
 
   private:
@@ -140,6 +140,7 @@ class World {
     LimitMeter org_;
     std::array<LimitScope, 2> scopes_;
     Nanos now_ = 100 * kSecond;
+    Nanos offset_ = 0;
     std::uint64_t next_id_ = 1;
     std::deque<Open> open_;
     std::vector<Spent> requests_;
