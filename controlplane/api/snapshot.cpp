@@ -60,6 +60,23 @@ json to_json(const EndpointRow& row) {
     return json{{"id", row.id.value()}, {"replicas", std::move(replicas)}};
 }
 
+json to_json(const LimitsRow& row) {
+    json object = json::parse(write_limits(row.limits));
+    object["subject"] = row.subject;
+    return object;
+}
+
+Result<LimitsRow> read(const json& object, const LimitsRow&) {
+    JsonFields fields(object, "limits row");
+    LimitsRow row;
+    row.subject = fields.text("subject");
+    RETURN_IF_ERROR(fields.finish());
+    const auto limits = parse_limits(object.dump());
+    RETURN_IF_ERROR(limits);
+    row.limits = *limits;
+    return row;
+}
+
 Result<OrganisationRow> read(const json& object, const OrganisationRow&) {
     JsonFields fields(object, "organisation row");
     OrganisationRow row;
@@ -198,7 +215,8 @@ std::string write_snapshot(const Snapshot& snapshot) {
                        {"organisations", changes_to_json(snapshot.organisations)},
                        {"keys", changes_to_json(snapshot.keys)},
                        {"models", changes_to_json(snapshot.models)},
-                       {"endpoints", changes_to_json(snapshot.endpoints)}});
+                       {"endpoints", changes_to_json(snapshot.endpoints)},
+                       {"limits", changes_to_json(snapshot.limits)}});
 }
 
 Result<Snapshot> parse_snapshot(std::string_view text) {
@@ -218,6 +236,9 @@ Result<Snapshot> parse_snapshot(std::string_view text) {
     RETURN_IF_ERROR(read_changes(keys, snapshot.keys));
     RETURN_IF_ERROR(read_changes(models, snapshot.models));
     RETURN_IF_ERROR(read_changes(endpoints, snapshot.endpoints));
+    // A file that an earlier version wrote has none.
+    const auto limits = object->find("limits");
+    if (limits != object->end()) RETURN_IF_ERROR(read_changes(*limits, snapshot.limits));
     return snapshot;
 }
 
@@ -228,7 +249,8 @@ std::string write_published(std::string_view store_id,
     std::string text = "{\"store\":" + write_json(store_id) +
                        ",\"revision\":" + std::to_string(revision) +
                        ",\"full\":" + (is_full ? "true" : "false");
-    for (const std::string_view kind : {kOrganisationKind, kKeyKind, kModelKind, kEndpointKind}) {
+    for (const std::string_view kind :
+         {kOrganisationKind, kKeyKind, kModelKind, kEndpointKind, kLimitsKind}) {
         text += ",\"" + std::string(kind) + "\":[";
         bool is_first = true;
         for (const PublishedRow& row : rows) {
@@ -255,6 +277,10 @@ std::string write_row(const ModelRow& row) {
 }
 
 std::string write_row(const EndpointRow& row) {
+    return write_json(to_json(row));
+}
+
+std::string write_row(const LimitsRow& row) {
     return write_json(to_json(row));
 }
 

@@ -15,6 +15,7 @@
 #include "config/base/ids.h"
 #include "config/base/money.h"
 #include "config/base/result.h"
+#include "controlplane/api/limits.h"
 
 namespace turnpike::controlplane {
 
@@ -82,6 +83,7 @@ struct Snapshot {
     std::vector<Change<KeyRow>> keys;
     std::vector<Change<ModelRow>> models;  // id = name
     std::vector<Change<EndpointRow>> endpoints;
+    std::vector<Change<LimitsRow>> limits;  // id = subject
 };
 
 std::string write_snapshot(const Snapshot& snapshot);
@@ -92,12 +94,14 @@ std::string write_row(const OrganisationRow& row);
 std::string write_row(const KeyRow& row);
 std::string write_row(const ModelRow& row);
 std::string write_row(const EndpointRow& row);
+std::string write_row(const LimitsRow& row);
 
 // Kinds of published rows: the names of a snapshot's arrays.
 inline constexpr std::string_view kOrganisationKind = "organisations";
 inline constexpr std::string_view kKeyKind = "keys";
 inline constexpr std::string_view kModelKind = "models";
 inline constexpr std::string_view kEndpointKind = "endpoints";
+inline constexpr std::string_view kLimitsKind = "limits";
 
 // One row as the store keeps it.
 struct PublishedRow {

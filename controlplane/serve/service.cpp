@@ -16,6 +16,7 @@
 #include "controlplane/serve/endpoint_routes.h"
 #include "controlplane/serve/init.h"
 #include "controlplane/serve/internal_routes.h"
+#include "controlplane/serve/lease_routes.h"
 #include "controlplane/serve/load_reports.h"
 #include "controlplane/serve/operator_access.h"
 #include "controlplane/serve/public_routes.h"
@@ -118,9 +119,13 @@ Status serve(const ControlplaneSettings& settings,
     add_reconcile_routes(admin, **store);
     add_public_routes(admin, **store, clock, caller_of_operator(**store));
     add_endpoint_routes(admin, {**store, **driver, loop, settings, clock});
+    add_limit_routes(admin, **store, clock);
     Router internal;
     add_internal_routes(internal, **store, poller, loads, clock);
     add_public_routes(internal, **store, clock, caller_of_gateway());
+    LeaseTerms lease_terms;
+    lease_terms.overdraft = settings.overdraft;
+    add_lease_routes(internal, **store, lease_terms, clock);
     const auto admin_server = listen(settings.listen_admin, 1, admin.handler(), log);
     if (!admin_server) return admin_server.error();
     const auto internal_server =

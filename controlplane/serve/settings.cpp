@@ -180,6 +180,19 @@ Status validate(const ControlplaneSettings& settings) {
     return {};
 }
 
+// Until an operator says who pays in advance, an organisation may owe so much.
+constexpr char kDefaultOverdraftUsd[] = "1000.00";
+
+Result<NanoUsd> parse_overdraft(const std::string& text) {
+    const Result<NanoUsd> amount = parse_usd(text);
+    if (amount && *amount >= NanoUsd()) return *amount;
+    return invalid_argument(
+        "'overdraft_usd': expected an amount in USD that is not negative, "
+        "found '" +
+            excerpt(text) + "'",
+        "overdraft_usd");
+}
+
 Result<net::NetAddress> parse_listen(const std::string& text, const char* key) {
     Result<net::NetAddress> address = net::parse_address(text);
     if (!address) return invalid_argument(std::string(key) + ": " + address.error().message, key);
@@ -283,10 +296,14 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     settings.engine_binary = absolute(file->text("engine_binary"));
     settings.driver = file->text("driver", "process");
     settings.platform_organisation = file->text("platform_organisation", "turnpike");
+    const std::string overdraft_usd = file->text("overdraft_usd", kDefaultOverdraftUsd);
     const std::vector<RawModel> models = read_models(*file);
     settings.serverless = read_pools(*file);
     settings.hardware = read_hardware(*file);
     RETURN_IF_ERROR(file->finish());
+    const Result<NanoUsd> overdraft = parse_overdraft(overdraft_usd);
+    if (!overdraft) return overdraft.error();
+    settings.overdraft = *overdraft;
     Result<net::NetAddress> listen_internal = parse_listen(internal, "listen_internal");
     if (!listen_internal) return listen_internal.error();
     Result<net::NetAddress> listen_admin = parse_listen(admin, "listen_admin");
@@ -317,6 +334,7 @@ std::string write_settings(const ControlplaneSettings& settings) {
         {"engine_binary", settings.engine_binary},
         {"driver", settings.driver},
         {"platform_organisation", settings.platform_organisation},
+        {"overdraft_usd", format_usd(settings.overdraft)},
         {"models", array_of(settings.models)},
         {"serverless", array_of(settings.serverless)},
         {"hardware", array_of(settings.hardware)}};

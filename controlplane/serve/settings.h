@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "config/base/money.h"
 #include "config/base/result.h"
 #include "config/net/address.h"
 #include "config/schema/model_card.h"
@@ -50,6 +51,7 @@ struct ControlplaneSettings {
     std::string engine_binary;
     std::string driver;
     std::string platform_organisation;
+    NanoUsd overdraft;  // how far below zero a balance may go
     std::vector<ModelSettings> models;
     std::vector<PoolSettings> serverless;
     std::vector<HardwareSettings> hardware;

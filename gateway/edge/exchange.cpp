@@ -111,7 +111,7 @@ std::string Exchange::head_for(const ReplicaRow& replica) const {
 Task<Exchange::Attempt> Exchange::attempt(const ReplicaRow& replica,
                                           std::unique_ptr<Upstream> upstream,
                                           bool is_last) {
-    UsageEntry usage(context_, connection_, log_);
+    UsageEntry usage(context_, connection_, *options_.limits, log_);
     Attempt outcome;
     if (const Status status = usage.open(id_, admission_, replica); !status) {
         outcome.keeps_alive = co_await refuse(status.error());
@@ -134,6 +134,7 @@ Task<Exchange::Attempt> Exchange::attempt(const ReplicaRow& replica,
     options.wants_cost = admission_.wants_cost;
     options.is_http10 = options_.is_http10;
     options.keeps_alive = options_.keeps_alive;
+    options.limits = options_.limits;
     Relay relay(context_, connection_, call, usage, log_, options);
     outcome.keeps_alive = co_await relay.run();
     co_return outcome;
@@ -201,6 +202,7 @@ Task<bool> Exchange::answer(int http_status, std::string_view body) {
     ResponseHead head;
     head.status = http_status;
     head.content_length = body.size();
+    head.extra_lines = options_.limits->lines();
     head.request_id = id_.value();
     head.date = context_.http_date;
     head.keeps_alive = options_.keeps_alive && !context_.is_draining;

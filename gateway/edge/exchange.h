@@ -8,6 +8,7 @@
 
 #include "gateway/edge/admission.h"
 #include "gateway/edge/connection.h"
+#include "gateway/edge/limit_guard.h"
 #include "gateway/edge/relay.h"
 #include "gateway/edge/request_log.h"
 #include "gateway/edge/thread_context.h"
@@ -22,6 +23,7 @@ struct ExchangeOptions {
     // connection's input.
     std::string_view decoded_body;
     std::size_t num_input_bytes = 0;
+    LimitGuard* limits = nullptr;  // never null; outlives the exchange
 };
 
 class Exchange {

@@ -88,7 +88,9 @@ Status Gateway::start_workers() {
                               peppers_,
                               options_.times,
                               options_.settings.durability,
-                              options_.settings.controlplane};
+                              options_.settings.controlplane,
+                              accounts_,
+                              options_.settings.default_limits};
     for (int i = 0; i < num_workers(options_.settings); ++i) {
         auto worker = std::make_unique<Worker>(shared);
         for (net::NetAddress& address : wanted) {

@@ -54,6 +54,7 @@ class Gateway {
     net::SslContext tls_;
     crypto::Peppers peppers_;
     DirectoryHolder directory_;
+    AccountTable accounts_;
     std::vector<net::NetAddress> addresses_;
     std::vector<std::unique_ptr<Worker>> workers_;
     // Below, in the order of construction: each uses those above it, and all end before the

@@ -65,6 +65,7 @@ Task<bool> Relay::run() {
 ResponseHead Relay::head_of(int http_status) const {
     ResponseHead head;
     head.status = http_status;
+    head.extra_lines = options_.limits->lines();
     head.request_id = options_.request_id;
     head.date = context_.http_date;
     head.is_http10 = options_.is_http10;
@@ -93,12 +94,17 @@ Task<bool> Relay::send_out() {
     co_return outcome == Connection::Outcome::kOk;
 }
 
+void Relay::take_input(std::string& out) {
+    call_.input().consume(reply_.feed(call_.input().view(), out));
+    if (reply_.meter()) options_.limits->note_meter(*reply_.meter());
+}
+
 Task<bool> Relay::run_stream() {
     ResponseHead head = head_of(200);
     head.content_type = "text/event-stream; charset=utf-8";
     append_head(out_, head);
     for (;;) {
-        call_.input().consume(reply_.feed(call_.input().view(), out_));
+        take_input(out_);
         if (reply_.is_complete()) co_return co_await finish_stream();
         const bool has_failed = reply_.has_ended() || reply_.is_broken();
         // An error that is all the client would get becomes an error status instead.
@@ -130,7 +136,7 @@ Task<bool> Relay::finish_stream() {
 
 Task<bool> Relay::run_unary() {
     while (!reply_.has_ended()) {
-        call_.input().consume(reply_.feed(call_.input().view(), out_));
+        take_input(out_);
         if (reply_.has_ended()) break;
         if (reply_.is_broken()) co_return co_await fail();
         const Event event = co_await call_.read_more(reply_.missing_bytes());

@@ -7,6 +7,7 @@
 
 #include "config/base/error.h"
 #include "gateway/edge/connection.h"
+#include "gateway/edge/limit_guard.h"
 #include "gateway/edge/metered_reply.h"
 #include "gateway/edge/request_log.h"
 #include "gateway/edge/response_text.h"
@@ -22,6 +23,7 @@ struct RelayOptions {
     bool is_http10 = false;
     bool keeps_alive = true;
     bool wants_cost = false;  // in the reply's usage
+    LimitGuard* limits = nullptr;  // never null; outlives the relay
 };
 
 class Relay {
@@ -53,6 +55,8 @@ class Relay {
     Task<> finish_upstream();
     Task<bool> send_out();
     void append_error_event(const Error& error);
+    // Takes what has come, and tells the limits of the count.
+    void take_input(std::string& out);
     ReplyFacts facts();
     ResponseHead head_of(int http_status) const;
 

@@ -10,6 +10,7 @@
 #include "gateway/edge/chunk_reader.h"
 #include "gateway/edge/controlplane_query.h"
 #include "gateway/edge/exchange.h"
+#include "gateway/edge/limit_guard.h"
 #include "gateway/edge/request_head.h"
 #include "gateway/edge/response_text.h"
 
@@ -199,7 +200,9 @@ Task<bool> Session::read_chunked_body(IncomingRequest& request) {
 
 Task<bool> Session::respond(const IncomingRequest& request) {
     connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
-    if (request.refusal) co_return co_await refuse(request, *request.refusal);
+    if (request.refusal) {
+        co_return co_await refuse(request, *request.refusal, request.refusal_lines);
+    }
     switch (request.route) {
         case Route::kChatCompletions:
         case Route::kCompletions:
@@ -231,9 +234,12 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
                                       ? std::string_view(decoded_body_)
                                       : connection_.input().view().substr(0, num_input_bytes_);
     const auto admission = admit_body(request, body);
-    if (!admission) co_return co_await refuse(request, admission.error());
+    if (!admission) co_return co_await refuse(request, admission.error(), "");
     log_.model = admission->model->name;
+    LimitGuard limits(context_, *admission, body.size());
+    if (limits.refusal()) co_return co_await refuse(request, *limits.refusal(), limits.lines());
     ExchangeOptions options;
+    options.limits = &limits;
     options.keeps_alive = request.keeps_alive;
     options.is_http10 = request.is_http10;
     options.decoded_body = decoded_body_;
@@ -268,10 +274,11 @@ Task<bool> Session::answer(const IncomingRequest& request,
     co_return outcome == Outcome::kOk&& head.keeps_alive;
 }
 
-Task<bool> Session::refuse(const IncomingRequest& request, const Error& error) {
+Task<bool> Session::refuse(const IncomingRequest& request,
+                           const Error& error,
+                           std::string_view extra_lines) {
     const std::string body = engine::write_error(request.id.value(), error);
-    co_return co_await answer(request, engine::http_status(error.code), body,
-                              request.refusal_lines);
+    co_return co_await answer(request, engine::http_status(error.code), body, extra_lines);
 }
 
 }  // namespace turnpike::gateway

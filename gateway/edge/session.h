@@ -50,7 +50,9 @@ class Session {
                       int http_status,
                       std::string_view body,
                       std::string_view extra_lines);
-    Task<bool> refuse(const IncomingRequest& request, const Error& error);
+    Task<bool> refuse(const IncomingRequest& request,
+                      const Error& error,
+                      std::string_view extra_lines);
     // Refuses what cannot be read on: the connection ends after the answer.
     void give_up(IncomingRequest& request, Error error);
 

@@ -19,6 +19,10 @@ Result<Durability> parse_durability(const std::string& text) {
                             "durability");
 }
 
+void read_limit(schema::JsonSettings& file, const char* name, std::optional<std::int64_t>& limit) {
+    limit = file.integer(name, limit.value_or(0));
+}
+
 Error bad_setting(const char* name, const std::string& message) {
     return invalid_argument(std::string("'") + name + "': " + message, name);
 }
@@ -40,6 +44,10 @@ Result<Settings> load_settings(const std::string& path) {
     const std::int64_t num_threads = file->integer("num_threads", 0);
     const std::int64_t drain_seconds = file->integer("drain_seconds", 30);
     const std::string durability_text = file->text("durability", "process");
+    controlplane::Limits& limits = settings.default_limits;
+    read_limit(*file, "default_requests_per_minute", limits.requests_per_minute);
+    read_limit(*file, "default_tokens_per_minute", limits.tokens_per_minute);
+    read_limit(*file, "default_concurrent_requests", limits.concurrent_requests);
     RETURN_IF_ERROR(file->finish());
     const auto durability = parse_durability(durability_text);
     RETURN_IF_ERROR(durability);
@@ -67,6 +75,16 @@ Status Settings::validate() const {
                                "expected tcp:HOST:PORT, found a Unix socket: " + excerpt(text));
         }
     }
+    for (const auto& [name, value] :
+         {std::pair{"default_requests_per_minute", default_limits.requests_per_minute},
+          std::pair{"default_tokens_per_minute", default_limits.tokens_per_minute},
+          std::pair{"default_concurrent_requests", default_limits.concurrent_requests}}) {
+        if (value && (*value < 1 || *value > controlplane::kMaxPerMinute)) {
+            return bad_setting(name, "expected 1 to " +
+                                         std::to_string(controlplane::kMaxPerMinute) + ", found " +
+                                         std::to_string(*value));
+        }
+    }
     const auto address = net::parse_address(controlplane);
     if (!address) return bad_setting("controlplane", address.error().message);
     for (const auto& [name, value] :
@@ -87,7 +105,10 @@ std::string write_settings(const Settings& settings) {
         {"snapshot_file", settings.snapshot_file},
         {"num_threads", settings.num_threads},
         {"drain_seconds", settings.drain_time.count()},
-        {"durability", settings.durability == Durability::kPower ? "power" : "process"}};
+        {"durability", settings.durability == Durability::kPower ? "power" : "process"},
+        {"default_requests_per_minute", settings.default_limits.requests_per_minute.value_or(0)},
+        {"default_tokens_per_minute", settings.default_limits.tokens_per_minute.value_or(0)},
+        {"default_concurrent_requests", settings.default_limits.concurrent_requests.value_or(0)}};
     return object.dump(4, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -7,6 +7,7 @@
 
 #include "config/base/limits.h"
 #include "config/base/result.h"
+#include "controlplane/api/limits.h"
 
 namespace turnpike::gateway {
 
@@ -27,6 +28,8 @@ struct Settings {
     int num_threads = 0;  // 0 = all cores
     std::chrono::seconds drain_time{30};
     Durability durability = Durability::kProcess;
+    // Of each organisation that an operator has set no limits for.
+    controlplane::Limits default_limits{6'000'000, 10'000'000'000, 100'000, {}};
 
     Status validate() const;
 };

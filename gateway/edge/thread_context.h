@@ -17,6 +17,7 @@
 #include "gateway/edge/outbox.h"
 #include "gateway/edge/settings.h"
 #include "gateway/edge/upstream.h"
+#include "gateway/policy/account.h"
 #include "gateway/policy/routing.h"
 
 namespace turnpike::gateway {
@@ -35,8 +36,10 @@ struct ThreadContext {
     Authenticator authenticator;
     UpstreamPool pool;
     InFlight in_flight;
-    std::mt19937_64 random;  // for routing only
-    std::string http_date;   // moved on by the sweep
+    AccountReader accounts;
+    controlplane::Limits default_limits;  // of an organisation without limits of its own
+    std::mt19937_64 random;               // for routing only
+    std::string http_date;                // moved on by the sweep
     bool is_draining = false;
 };
 

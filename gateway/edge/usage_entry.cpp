@@ -66,6 +66,7 @@ Task<bool> UsageEntry::close(Settlement settlement, int http_status) {
     record_.closed_at = context_.clock.wall_now();
     log_.outcome = settlement.outcome;
     log_.usage = settlement.usage;
+    limits_.note_end(settlement.usage, settlement.outcome);
     if (settlement.needs_meter) {
         context_.resolver.resolve(record_, address_);
         co_return true;

@@ -6,6 +6,7 @@
 
 #include "gateway/edge/admission.h"
 #include "gateway/edge/connection.h"
+#include "gateway/edge/limit_guard.h"
 #include "gateway/edge/request_log.h"
 #include "gateway/edge/thread_context.h"
 #include "gateway/policy/settlement.h"
@@ -14,8 +15,8 @@ namespace turnpike::gateway {
 
 class UsageEntry {
   public:
-    UsageEntry(ThreadContext& context, Connection& connection, RequestLog& log)
-        : context_(context), connection_(connection), log_(log) {}
+    UsageEntry(ThreadContext& context, Connection& connection, LimitGuard& limits, RequestLog& log)
+        : context_(context), connection_(connection), limits_(limits), log_(log) {}
 
     ~UsageEntry();
     UsageEntry(const UsageEntry&) = delete;
@@ -43,6 +44,7 @@ class UsageEntry {
 
     ThreadContext& context_;
     Connection& connection_;
+    LimitGuard& limits_;
     RequestLog& log_;
     controlplane::UsageRecord record_;
     std::string address_;

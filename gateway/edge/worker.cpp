@@ -82,6 +82,8 @@ ThreadContext make_context(const WorkerShared& shared, Loop& loop) {
                          Authenticator(shared.peppers),
                          UpstreamPool(),
                          InFlight(),
+                         AccountReader(shared.accounts),
+                         shared.default_limits,
                          std::mt19937_64(random_seed()),
                          format_http_date(shared.clock.wall_now()),
                          false};

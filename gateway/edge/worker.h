@@ -29,6 +29,8 @@ struct WorkerShared {
     EdgeTimes times;
     Durability durability;
     std::string controlplane;
+    AccountTable& accounts;
+    controlplane::Limits default_limits;
 };
 
 class Worker {

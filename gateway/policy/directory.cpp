@@ -7,6 +7,7 @@ namespace turnpike::gateway {
 using controlplane::Change;
 using controlplane::EndpointRow;
 using controlplane::KeyRow;
+using controlplane::LimitsRow;
 using controlplane::ModelRow;
 using controlplane::OrganisationRow;
 using controlplane::Snapshot;
@@ -38,6 +39,7 @@ Directory::Directory()
       keys_(std::make_shared<Table<KeyRow>>()),
       models_(std::make_shared<Table<ModelRow>>()),
       endpoints_(std::make_shared<Table<EndpointRow>>()),
+      limits_(std::make_shared<Table<LimitsRow>>()),
       by_mac_(std::make_shared<MacIndex>()) {}
 
 template <class Row>
@@ -75,6 +77,7 @@ Result<Directory> Directory::apply(const Snapshot& delta) const {
     change(next.keys_, delta.keys, delta.is_full);
     change(next.models_, delta.models, delta.is_full);
     change(next.endpoints_, delta.endpoints, delta.is_full);
+    change(next.limits_, delta.limits, delta.is_full);
     if (next.keys_ != keys_) next.index_macs();
     return next;
 }
@@ -88,6 +91,7 @@ Snapshot Directory::to_snapshot() const {
     snapshot.keys = rows_of<KeyRow>(*keys_);
     snapshot.models = rows_of<ModelRow>(*models_);
     snapshot.endpoints = rows_of<EndpointRow>(*endpoints_);
+    snapshot.limits = rows_of<LimitsRow>(*limits_);
     return snapshot;
 }
 
@@ -115,6 +119,11 @@ std::vector<const ModelRow*> Directory::models_of(const OrgId& org) const {
 
 const EndpointRow* Directory::find_endpoint(const EndpointId& id) const {
     return find_in(*endpoints_, id.value());
+}
+
+const controlplane::Limits* Directory::find_limits(std::string_view subject) const {
+    const LimitsRow* row = find_in(*limits_, subject);
+    return row == nullptr ? nullptr : &row->limits;
 }
 
 bool Directory::has_route() const {

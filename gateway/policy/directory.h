@@ -40,6 +40,8 @@ class Directory {
     // Every name that `org` may use, by name.
     std::vector<const controlplane::ModelRow*> models_of(const OrgId& org) const;
     const controlplane::EndpointRow* find_endpoint(const EndpointId& id) const;
+    // Null where nothing was set. `subject`: from controlplane::limits_subject().
+    const controlplane::Limits* find_limits(std::string_view subject) const;
     // Whether some name leads to a pool with a replica.
     bool has_route() const;
 
@@ -62,6 +64,7 @@ class Directory {
     Shared<controlplane::KeyRow> keys_;
     Shared<controlplane::ModelRow> models_;
     Shared<controlplane::EndpointRow> endpoints_;
+    Shared<controlplane::LimitsRow> limits_;
     std::shared_ptr<const MacIndex> by_mac_;  // points into *keys_
 };
 

@@ -6,6 +6,7 @@
 #include "config/base/limits.h"
 #include "controlplane/serve/account_routes.h"
 #include "controlplane/serve/internal_routes.h"
+#include "controlplane/serve/lease_routes.h"
 #include "tests/unit/controlplane/store/store_fixture.h"
 
 namespace turnpike::controlplane {
@@ -57,6 +58,8 @@ class Routes : public StoreFixture {
     Routes() : poller_(std::make_unique<SnapshotPoller>(*store_, clock_)) {
         add_account_routes(router_, *store_, peppers_, clock_);
         add_internal_routes(router_, *store_, *poller_, loads_, clock_);
+        add_lease_routes(router_, *store_, LeaseTerms(), clock_);
+        add_limit_routes(router_, *store_, clock_);
     }
 
     ~Routes() override { poller_.reset(); }
@@ -255,6 +258,35 @@ TEST_F(Routes, LoadReportsAreSummedOverGateways) {
     EXPECT_TRUE(loads_.loads(now() + std::chrono::seconds(1)).empty());
     call("POST", "/internal/v1/load", R"({"gateway":"a","endpoints":[{"endpoint":"e"}]})", 400);
     call("POST", "/internal/v1/load", R"({"gateway":"a","endpoints":3})", 400);
+}
+
+TEST_F(Routes, LimitsAreSetShownAndRefused) {
+    const std::string org = call("POST", "/admin/v1/organisations", R"({"name":"acme"})")["id"];
+    const std::string target = "/admin/v1/limits?subject=organisation:" + org;
+    EXPECT_TRUE(call("GET", target)["requests_per_minute"].is_null());
+    EXPECT_EQ(call("PUT", target, R"({"requests_per_minute":60})")["requests_per_minute"], 60);
+    EXPECT_EQ(call("GET", target)["requests_per_minute"], 60);
+    const json refused = call("PUT", target, R"({"requests_per_minute":0})", 400);
+    EXPECT_EQ(refused["error"]["param"], "requests_per_minute");
+    call("PUT", "/admin/v1/limits?subject=organisation:none", "{}", 404);
+    call("PUT", "/admin/v1/limits?subject=none", "{}", 400);
+}
+
+TEST_F(Routes, LeasesAreGrantedAndFenced) {
+    const std::string org = call("POST", "/admin/v1/organisations", R"({"name":"acme"})")["id"];
+    call("POST", "/admin/v1/credit", R"({"org":"acme","amount_usd":"1.00"})");
+    const std::string asks = R"("delivered_earlier_runs":true,"leaving":false,"asks":[{"subject":)"
+                             R"("organisation:)" +
+                             org +
+                             R"(","settled_nano_usd":0,"returned_nano_usd":0,)"
+                             R"("wanted_nano_usd":2000000000}]})";
+    const json answer = call("POST", "/internal/v1/leases", R"({"gateway":"g","epoch":0,)" + asks);
+    EXPECT_EQ(answer["epoch"], 1);
+    EXPECT_EQ(answer["share_ppm"], 1'000'000);
+    EXPECT_EQ(answer["grants"][0]["granted_nano_usd"], 1'000'000'000);
+    EXPECT_EQ(answer["grants"][0]["short"], true);
+    call("POST", "/internal/v1/leases", R"({"gateway":"g","epoch":9,)" + asks, 409);
+    call("POST", "/internal/v1/leases", "{}", 400);
 }
 
 }  // namespace

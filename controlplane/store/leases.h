@@ -1,0 +1,37 @@
+// Leases in control.db: slices of credit and shares of limits that gateways hold. The sum of what
+// is granted never passes what is there; see ops/docs/formats/leases.md.
+#pragma once
+
+#include <chrono>
+
+#include "config/base/clock.h"
+#include "config/base/result.h"
+#include "controlplane/api/lease.h"
+#include "controlplane/api/limits.h"
+
+namespace turnpike::controlplane {
+
+class Store;
+
+struct LeaseTerms {
+    // How far below zero an organisation's balance may go.
+    NanoUsd overdraft;
+    std::chrono::milliseconds lifetime = std::chrono::minutes(10);
+    // A gateway that was not seen for so long is given up: what it held is free again. Longer than
+    // a gateway serves without its control plane (limits::kSnapshotStaleRefuse).
+    std::chrono::milliseconds give_up = std::chrono::hours(25);
+};
+
+// Durable when it returns. kConflict: the epoch is not the gateway's last one, so another run has
+// taken over (or this database is older than the gateway): begin again with epoch 0.
+Result<LeaseAnswer> grant_leases(Store& store,
+                                 const LeaseRequest& request,
+                                 const LeaseTerms& terms,
+                                 WallTime now);
+
+// Replaces the limits of a subject; kNotFound when there is no such organisation, key or model.
+Status set_limits(Store& store, const LimitsRow& row, WallTime now);
+// Without limits where none were set.
+Result<Limits> find_limits(const Store& store, const std::string& subject);
+
+}  // namespace turnpike::controlplane

@@ -1,0 +1,74 @@
+#include "gateway/policy/account.h"
+
+#include <utility>
+
+namespace turnpike::gateway {
+
+using controlplane::Limits;
+
+namespace {
+
+void add_scope(LimitTicket& ticket,
+               LimitMeter& meter,
+               const Limits& limits,
+               std::int64_t share_ppm,
+               std::string_view name) {
+    ticket.scopes.push_back({&meter, share_of(limits, share_ppm), name});
+}
+
+}  // namespace
+
+LimitDecision Account::admit(const LimitRequest& request, Nanos now) {
+    const std::lock_guard lock(mutex_);
+    LimitTicket ticket;
+    ticket.scopes.reserve(3);
+    add_scope(ticket, organisation_, request.organisation_limits, request.share_ppm,
+              "organisation");
+    const Limits none;
+    if (request.key_limits != none)
+        add_scope(ticket, keys_[request.key], request.key_limits, request.share_ppm, "key");
+    if (request.model_limits != none)
+        add_scope(ticket, models_[request.model], request.model_limits, request.share_ppm, "model");
+    LimitDecision decision;
+    decision.refusal = check_limits(ticket.scopes, request.num_tokens, now);
+    if (!decision.refusal) {
+        ticket.charge = {next_slot_id_++, request.num_tokens, now};
+        charge(ticket.scopes, ticket.charge);
+        in_flight_.take(ticket.charge.slot_id, now);
+    }
+    decision.views = view_limits(ticket.scopes, now);
+    if (!decision.refusal) decision.ticket = std::move(ticket);
+    return decision;
+}
+
+void Account::correct(LimitTicket& ticket, std::int64_t num_tokens, Nanos now) {
+    const std::lock_guard lock(mutex_);
+    gateway::correct(ticket.scopes, ticket.charge, num_tokens, now);
+    in_flight_.renew(ticket.charge.slot_id, now);
+}
+
+void Account::settle(LimitTicket& ticket, std::int64_t num_tokens, bool is_refused, Nanos now) {
+    const std::lock_guard lock(mutex_);
+    gateway::settle(ticket.scopes, ticket.charge, num_tokens, is_refused, now);
+    in_flight_.release(ticket.charge.slot_id);
+}
+
+std::int64_t Account::num_in_flight(Nanos now) {
+    const std::lock_guard lock(mutex_);
+    return in_flight_.count(now);
+}
+
+Account& AccountTable::find(const OrgId& org) {
+    const std::lock_guard lock(mutex_);
+    auto& account = accounts_[org.value()];
+    if (account == nullptr) account = std::make_unique<Account>();
+    return *account;
+}
+
+Account& AccountReader::find(const OrgId& org) {
+    Account*& account = known_[org.value()];
+    if (account == nullptr) account = &table_.find(org);
+    return *account;
+}
+
+}  // namespace turnpike::gateway

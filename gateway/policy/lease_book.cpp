@@ -1,0 +1,94 @@
+#include "gateway/policy/lease_book.h"
+
+#include <algorithm>
+
+namespace turnpike::gateway {
+
+using controlplane::LeaseAnswer;
+using controlplane::LeaseGrant;
+using controlplane::LeaseRequest;
+
+namespace {
+
+constexpr Nanos kNanosPerMilli = 1'000'000;
+
+}  // namespace
+
+CreditLease& LeaseBook::use(const std::string& subject, Nanos now) {
+    Entry& entry = entries_[subject];
+    entry.used_at = std::max(entry.used_at, now);
+    return entry.lease;
+}
+
+bool LeaseBook::is_idle(const Entry& entry, Nanos now) const {
+    const bool is_quiet = now - entry.used_at >= options_.idle_after;
+    return is_quiet && entry.lease.held() == NanoUsd() && entry.settled == entry.lease.spent();
+}
+
+NanoUsd LeaseBook::target_of(const Entry& entry) const {
+    return std::max(options_.slice, entry.lease.held());
+}
+
+bool LeaseBook::needs_renewal(Nanos now) const {
+    if (now >= renew_at_) return true;
+    for (const auto& [subject, entry] : entries_) {
+        if (is_idle(entry, now)) continue;
+        const NanoUsd free = entry.lease.free();
+        if (free + free < target_of(entry)) return true;
+    }
+    return false;
+}
+
+LeaseRequest LeaseBook::next_request(const std::string& gateway,
+                                     bool has_delivered_earlier_runs,
+                                     Nanos now) {
+    LeaseRequest request;
+    request.gateway = gateway;
+    request.epoch = epoch_;
+    request.has_delivered_earlier_runs = has_delivered_earlier_runs;
+    for (auto& [subject, entry] : entries_) {
+        if (request.asks.size() == controlplane::kMaxLeaseAsks) break;
+        CreditLease& lease = entry.lease;
+        NanoUsd wanted = lease.granted();
+        if (is_idle(entry, now)) {
+            lease.give_back_free();
+        } else {
+            wanted = wanted + std::max(NanoUsd(), target_of(entry) - lease.free());
+        }
+        request.asks.push_back({subject, entry.settled, lease.returned(), wanted});
+    }
+    return request;
+}
+
+void LeaseBook::apply(const LeaseAnswer& answer, Nanos sent_at) {
+    const Nanos lifetime = answer.lifetime_ms * kNanosPerMilli;
+    epoch_ = answer.epoch;
+    share_ppm_ = answer.share_ppm;
+    renew_at_ = sent_at + lifetime / 2;
+    for (const LeaseGrant& grant : answer.grants) {
+        const auto entry = entries_.find(grant.subject);
+        if (entry == entries_.end()) continue;
+        entry->second.lease.grant(grant.granted, sent_at + lifetime);
+        entry->second.is_short = grant.is_short;
+    }
+}
+
+void LeaseBook::fence() {
+    is_fenced_ = true;
+    for (auto& [subject, entry] : entries_) entry.lease.expire();
+}
+
+void LeaseBook::checkpoint() {
+    for (auto& [subject, entry] : entries_) entry.checkpointed = entry.lease.spent();
+}
+
+void LeaseBook::confirm_checkpoint() {
+    for (auto& [subject, entry] : entries_) entry.settled = entry.checkpointed;
+}
+
+bool LeaseBook::is_short(const std::string& subject) const {
+    const auto entry = entries_.find(subject);
+    return entry != entries_.end() && entry->second.is_short;
+}
+
+}  // namespace turnpike::gateway
