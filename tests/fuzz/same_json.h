@@ -7,7 +7,8 @@
 
 namespace turnpike::fuzz {
 
-// Members that `read` has and `written` lacks were ignored; null is the same as absent.
+// Members that `read` has and `written` lacks were ignored; null and an empty list are the same as
+// absent.
 inline bool is_part_of(const nlohmann::json& written, const nlohmann::json& read) {
     if (written.is_null()) return read.is_null();
     if (written.is_array()) {
@@ -20,7 +21,8 @@ inline bool is_part_of(const nlohmann::json& written, const nlohmann::json& read
     if (!written.is_object()) return written == read;
     for (const auto& [key, value] : written.items()) {
         const auto found = read.find(key);
-        if (found == read.end() ? !value.is_null() : !is_part_of(value, *found)) return false;
+        const bool says_nothing = value.is_null() || (value.is_array() && value.empty());
+        if (found == read.end() ? !says_nothing : !is_part_of(value, *found)) return false;
     }
     return read.is_object();
 }

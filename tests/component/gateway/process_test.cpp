@@ -270,6 +270,7 @@ TEST_F(ProcessTest, BrokenSnapshotFileIsReplaced) {
     FakeEngine engine(engine_path(0), test::answer_briefly);
     publish({&engine});
     EXPECT_EQ(post(kUnaryBody).status, 200);
+    gateway_.reset();  // a snapshot is served before it is saved
     const auto saved = read_file(world_.settings().snapshot_file);
     ASSERT_TRUE(saved.has_value());
     EXPECT_TRUE(controlplane::parse_snapshot(*saved).has_value());
