@@ -38,6 +38,8 @@ struct Endpoint {
     std::string reason;  // of kError
     Autoscaling autoscaling;
     std::int64_t inactive_timeout_minutes = 0;  // 0 = never
+    // Its replicas start without drafts, whatever the settings say of the model.
+    bool disable_speculative_decoding = false;
     std::int64_t generation = 1;
     WallTime created_at;
     bool is_deleted = false;

@@ -63,6 +63,7 @@ int create_endpoint(AdminClient& admin, const NewEndpoint& endpoint, Output outp
               {"autoscaling",
                {{"min_replicas", endpoint.min_replicas}, {"max_replicas", endpoint.max_replicas}}},
               {"idempotency_key", crypto::new_uuid4()}};
+    if (endpoint.no_speculation) body["disable_speculative_decoding"] = true;
     if (!endpoint.display_name.empty()) body["display_name"] = endpoint.display_name;
     const auto created =
         admin.call("POST", "/v1/endpoints?org=" + encode_component(endpoint.org), body);

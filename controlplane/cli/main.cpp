@@ -152,6 +152,8 @@ class Verbs {
             ->type_name("N");
         create->add_option("--display-name", options_.endpoint.display_name,
                            "for people (that of the model)");
+        create->add_flag("--no-speculation", options_.endpoint.no_speculation,
+                         "its replicas draft nothing, whatever is set for the model");
         create->add_option("--org", options_.endpoint.org, "owner, by id or name (demo)");
         create->add_flag("--wait,!--no-wait", options_.waits,
                          "return once it is STARTED; 1 on ERROR");

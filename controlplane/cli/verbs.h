@@ -41,6 +41,7 @@ struct NewEndpoint {
     std::string display_name;
     int min_replicas = 1;
     int max_replicas = 1;
+    bool no_speculation = false;
     bool waits = false;
 };
 

@@ -36,14 +36,16 @@ Result<Replica> find_row(const ApplyTo& to, const ReplicaId& id) {
     return Error{ErrorCode::kNotFound, "no replica " + id.value(), {}};
 }
 
-Status start_process(const ApplyTo& to, const Replica& row, const std::string& model) {
-    const auto served = to.models.find(model);
+Status start_process(const ApplyTo& to, const Replica& row, const Endpoint& endpoint) {
+    const auto served = to.models.find(endpoint.model);
     if (served == to.models.end())
-        return Error{
-            ErrorCode::kNotFound, "the settings name no checkpoint for model " + model, {}};
+        return Error{ErrorCode::kNotFound,
+                     "the settings name no checkpoint for model " + endpoint.model,
+                     {}};
     const ServedModel& from = served->second;
+    const int num_drafts = endpoint.disable_speculative_decoding ? 0 : from.speculative_tokens;
     return to.driver.start(
-        ReplicaSpec{row.id, row.epoch, from.card_file, from.model_dir, from.speculative_tokens});
+        ReplicaSpec{row.id, row.epoch, from.card_file, from.model_dir, num_drafts});
 }
 
 Status perform(const ApplyTo& to, const StartReplica& action) {
@@ -61,7 +63,7 @@ Status perform(const ApplyTo& to, const StartReplica& action) {
                                         {"epoch", row->epoch.value()},
                                         {"endpoint", endpoint->name}});
         const Status started =
-            address ? start_process(to, *row, endpoint->model) : Status(address.error());
+            address ? start_process(to, *row, *endpoint) : Status(address.error());
         if (started) return {};
         RETURN_IF_ERROR(
             set_replica_state(to.store,

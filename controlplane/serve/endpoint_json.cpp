@@ -13,6 +13,7 @@ using nlohmann::ordered_json;
 
 constexpr std::size_t kMaxTextBytes = 512;            // of a name, as the store bounds it
 constexpr std::int64_t kMaxTimeoutMinutes = 525'600;  // a year
+constexpr const char* kDisableSpeculation = "disable_speculative_decoding";
 
 Result<json> parse_object(std::string_view text) {
     json body = json::parse(text, nullptr, /*allow_exceptions=*/false);
@@ -100,6 +101,15 @@ Status read_timeout(const json& body, std::optional<std::int64_t>& minutes) {
     return {};
 }
 
+Status read_flag(const json& body, const char* key, std::optional<bool>& flag) {
+    const json* value = find(body, key);
+    if (value == nullptr) return {};
+    if (!value->is_boolean())
+        return invalid_argument(std::string(key) + ": expected true or false", key);
+    flag = value->get<bool>();
+    return {};
+}
+
 ordered_json json_of(const Autoscaling& autoscaling) {
     return {{"min_replicas", autoscaling.min_replicas}, {"max_replicas", autoscaling.max_replicas}};
 }
@@ -124,14 +134,17 @@ Result<CreateEndpointBody> parse_create_endpoint(std::string_view text) {
     std::optional<std::string> key;
     std::optional<DesiredState> state;
     std::optional<std::int64_t> minutes;
+    std::optional<bool> disables_drafts;
     RETURN_IF_ERROR(read_text(*body, "display_name", display_name));
     RETURN_IF_ERROR(read_text(*body, "idempotency_key", key));
     RETURN_IF_ERROR(read_state(*body, state));
     RETURN_IF_ERROR(read_timeout(*body, minutes));
+    RETURN_IF_ERROR(read_flag(*body, kDisableSpeculation, disables_drafts));
     create.display_name = display_name.value_or("");
     create.idempotency_key = key.value_or("");
     create.state = state.value_or(DesiredState::kStarted);
     create.inactive_timeout_minutes = minutes.value_or(0);
+    create.disable_speculative_decoding = disables_drafts.value_or(false);
     return create;
 }
 
@@ -143,6 +156,7 @@ Result<PatchEndpointBody> parse_patch_endpoint(std::string_view text) {
     RETURN_IF_ERROR(read_state(*body, patch.state));
     RETURN_IF_ERROR(read_autoscaling(*body, patch.autoscaling));
     RETURN_IF_ERROR(read_timeout(*body, patch.inactive_timeout_minutes));
+    RETURN_IF_ERROR(read_flag(*body, kDisableSpeculation, patch.disable_speculative_decoding));
     return patch;
 }
 
@@ -158,6 +172,7 @@ std::string write_endpoint(const Endpoint& endpoint, const std::string& owner) {
                  {"state", to_string(endpoint.state)},
                  {"reason", endpoint.reason},
                  {"autoscaling", json_of(endpoint.autoscaling)},
+                 {kDisableSpeculation, endpoint.disable_speculative_decoding},
                  {"created_at", format_rfc3339(endpoint.created_at)}});
 }
 

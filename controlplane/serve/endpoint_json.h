@@ -19,6 +19,7 @@ struct CreateEndpointBody {
     std::string display_name;
     DesiredState state = DesiredState::kStarted;
     std::int64_t inactive_timeout_minutes = 0;
+    bool disable_speculative_decoding = false;
     std::string idempotency_key;
 };
 
@@ -28,6 +29,7 @@ struct PatchEndpointBody {
     std::optional<DesiredState> state;
     std::optional<Autoscaling> autoscaling;
     std::optional<std::int64_t> inactive_timeout_minutes;
+    std::optional<bool> disable_speculative_decoding;
 };
 
 // kInvalidArgument naming the field; unknown fields are ignored.

@@ -136,6 +136,7 @@ NewEndpoint new_dedicated(const CreateEndpointBody& body,
     wanted.desired = body.state;
     wanted.autoscaling = body.autoscaling;
     wanted.inactive_timeout_minutes = body.inactive_timeout_minutes;
+    wanted.disable_speculative_decoding = body.disable_speculative_decoding;
     ModelName name;
     name.owner = owner.id;
     name.served_model = model.card.id;
@@ -226,6 +227,7 @@ Result<HttpResponse> patch(const EndpointContext& context,
     change.display_name = body->display_name;
     change.autoscaling = body->autoscaling;
     change.inactive_timeout_minutes = body->inactive_timeout_minutes;
+    change.disable_speculative_decoding = body->disable_speculative_decoding;
     const Result<Endpoint> changed =
         update_endpoint(context.store, endpoint->id, change, kActor, context.clock.wall_now());
     if (!changed) return changed.error();

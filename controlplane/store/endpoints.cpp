@@ -14,7 +14,7 @@ namespace {
 #define TURNPIKE_ENDPOINT_COLUMNS                                                           \
     "SELECT id, name, display_name, model, hardware, type, owner, desired, state, reason, " \
     "min_replicas, max_replicas, inactive_timeout_minutes, generation, created_at_us, "     \
-    "deleted_at_us FROM endpoints "
+    "deleted_at_us, disable_speculative_decoding FROM endpoints "
 
 Result<Endpoint> read_row(const Statement& row) {
     Endpoint endpoint;
@@ -39,6 +39,7 @@ Result<Endpoint> read_row(const Statement& row) {
     endpoint.generation = row.integer(13);
     endpoint.created_at = row.time(14);
     endpoint.is_deleted = !row.is_null(15);
+    endpoint.disable_speculative_decoding = row.integer(16) != 0;
     return endpoint;
 }
 
@@ -99,7 +100,8 @@ Status insert_endpoint(Database& database, const Endpoint& made, const std::stri
     Statement insert = database.prepare(
         "INSERT INTO endpoints (id, name, display_name, model, hardware, type, owner, desired, "
         "state, reason, min_replicas, max_replicas, inactive_timeout_minutes, generation, "
-        "created_at_us, idempotency_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?)");
+        "created_at_us, disable_speculative_decoding, idempotency_key) VALUES (?, ?, ?, ?, ?, ?, "
+        "?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?)");
     insert.bind(made.id.value())
         .bind(made.name)
         .bind(made.display_name)
@@ -113,7 +115,8 @@ Status insert_endpoint(Database& database, const Endpoint& made, const std::stri
         .bind(std::int64_t{made.autoscaling.max_replicas})
         .bind(made.inactive_timeout_minutes)
         .bind(made.generation)
-        .bind(made.created_at);
+        .bind(made.created_at)
+        .bind(std::int64_t{made.disable_speculative_decoding});
     if (key.empty()) {
         insert.bind_null();
     } else {
@@ -171,6 +174,9 @@ bool apply_change(Endpoint& endpoint, const EndpointChange& change) {
     if (change.inactive_timeout_minutes) {
         endpoint.inactive_timeout_minutes = *change.inactive_timeout_minutes;
     }
+    if (change.disable_speculative_decoding) {
+        endpoint.disable_speculative_decoding = *change.disable_speculative_decoding;
+    }
     if (change.desired) endpoint.desired = *change.desired;
     const bool starts_again =
         change.desired == DesiredState::kStarted &&
@@ -182,6 +188,7 @@ bool apply_change(Endpoint& endpoint, const EndpointChange& change) {
     return starts_again || endpoint.desired != before.desired ||
            endpoint.display_name != before.display_name ||
            endpoint.inactive_timeout_minutes != before.inactive_timeout_minutes ||
+           endpoint.disable_speculative_decoding != before.disable_speculative_decoding ||
            endpoint.autoscaling.min_replicas != before.autoscaling.min_replicas ||
            endpoint.autoscaling.max_replicas != before.autoscaling.max_replicas;
 }
@@ -190,8 +197,8 @@ Status save(Database& database, const Endpoint& endpoint) {
     return database
         .prepare(
             "UPDATE endpoints SET display_name = ?, desired = ?, state = ?, reason = ?, "
-            "min_replicas = ?, max_replicas = ?, inactive_timeout_minutes = ?, generation = ? "
-            "WHERE id = ?")
+            "min_replicas = ?, max_replicas = ?, inactive_timeout_minutes = ?, "
+            "disable_speculative_decoding = ?, generation = ? WHERE id = ?")
         .bind(endpoint.display_name)
         .bind(to_string(endpoint.desired))
         .bind(to_string(endpoint.state))
@@ -199,6 +206,7 @@ Status save(Database& database, const Endpoint& endpoint) {
         .bind(std::int64_t{endpoint.autoscaling.min_replicas})
         .bind(std::int64_t{endpoint.autoscaling.max_replicas})
         .bind(endpoint.inactive_timeout_minutes)
+        .bind(std::int64_t{endpoint.disable_speculative_decoding})
         .bind(endpoint.generation)
         .bind(endpoint.id.value())
         .run();

@@ -46,6 +46,7 @@ struct EndpointChange {
     std::optional<std::string> display_name;
     std::optional<Autoscaling> autoscaling;
     std::optional<std::int64_t> inactive_timeout_minutes;
+    std::optional<bool> disable_speculative_decoding;
 };
 
 // Generation + 1 when anything differs. Stays as it is otherwise. Leaves ERROR for PENDING when it

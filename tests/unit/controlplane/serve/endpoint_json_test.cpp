@@ -8,7 +8,7 @@ namespace {
 
 constexpr const char* kWhole = R"({"model":"a/b","hardware":"1x_cpu","display_name":"Mine",
     "autoscaling":{"min_replicas":1,"max_replicas":2},"state":"STOPPED","inactive_timeout":60,
-    "idempotency_key":"k","availability_zone":"ignored"})";
+    "disable_speculative_decoding":true,"idempotency_key":"k","availability_zone":"ignored"})";
 
 TEST(EndpointJson, ReadsACreateBody) {
     const auto body = parse_create_endpoint(kWhole);
@@ -20,6 +20,7 @@ TEST(EndpointJson, ReadsACreateBody) {
     EXPECT_EQ(body->state, DesiredState::kStopped);
     EXPECT_EQ(body->inactive_timeout_minutes, 60);
     EXPECT_EQ(body->idempotency_key, "k");
+    EXPECT_TRUE(body->disable_speculative_decoding);
 }
 
 TEST(EndpointJson, NamesTheFieldAtFault) {
@@ -40,6 +41,7 @@ TEST(EndpointJson, NamesTheFieldAtFault) {
               "autoscaling.max_replicas");
     EXPECT_EQ(param_of(R"(,"state":"RUNNING")"), "state");
     EXPECT_EQ(param_of(R"(,"inactive_timeout":1.5)"), "inactive_timeout");
+    EXPECT_EQ(param_of(R"(,"disable_speculative_decoding":1)"), "disable_speculative_decoding");
     EXPECT_EQ(param_of(R"(,"display_name":")" + std::string(513, 'x') + "\""), "display_name");
     EXPECT_FALSE(parse_create_endpoint("[1]"));
     EXPECT_FALSE(parse_create_endpoint("{"));
@@ -49,7 +51,10 @@ TEST(EndpointJson, APatchSaysOnlyWhatItSays) {
     const auto nothing = parse_patch_endpoint("{}");
     ASSERT_TRUE(nothing);
     EXPECT_FALSE(nothing->state || nothing->autoscaling || nothing->display_name ||
-                 nothing->inactive_timeout_minutes);
+                 nothing->inactive_timeout_minutes || nothing->disable_speculative_decoding);
+    const auto without = parse_patch_endpoint(R"({"disable_speculative_decoding":false})");
+    ASSERT_TRUE(without);
+    EXPECT_EQ(without->disable_speculative_decoding, false);
     const auto never = parse_patch_endpoint(R"({"inactive_timeout":null,"state":"STARTED"})");
     ASSERT_TRUE(never);
     EXPECT_EQ(never->inactive_timeout_minutes, 0);
@@ -61,6 +66,8 @@ TEST(EndpointJson, WritesTogethersShape) {
     endpoint.id = EndpointId("endpoint-1");
     endpoint.name = "demo/a-1";
     endpoint.created_at = from_unix_us(0);
+    EXPECT_NE(write_endpoint(endpoint, "demo").find(R"("disable_speculative_decoding":false)"),
+              std::string::npos);
     EXPECT_EQ(write_listed_endpoint(endpoint, "demo"),
               R"({"object":"endpoint","id":"endpoint-1","name":"demo/a-1","model":"",)"
               R"("type":"dedicated","owner":"demo","state":"PENDING",)"

@@ -96,6 +96,23 @@ TEST_F(Endpoints, ChangesMakeAGenerationAndAnOperationThatEnds) {
         ErrorCode::kNotFound);
 }
 
+TEST_F(Endpoints, SpeculationIsSwitchedForEach) {
+    NewEndpoint without = request("a", "");
+    without.wanted.disable_speculative_decoding = true;
+    const EndpointId id = create_endpoint(*store_, without, now()).value().id;
+    const EndpointId other = create_endpoint(*store_, request("b", ""), now()).value().id;
+    EXPECT_TRUE(find_endpoint(*store_, id).value().disable_speculative_decoding);
+    EXPECT_FALSE(find_endpoint(*store_, other).value().disable_speculative_decoding);
+    EndpointChange change;
+    change.display_name = "another";
+    EXPECT_TRUE(update_endpoint(*store_, id, change, "operator", now())
+                    .value()
+                    .disable_speculative_decoding);
+    change.disable_speculative_decoding = false;
+    EXPECT_EQ(update_endpoint(*store_, id, change, "operator", now()).value().generation, 3);
+    EXPECT_FALSE(find_endpoint(*store_, id).value().disable_speculative_decoding);
+}
+
 TEST_F(Endpoints, OnlyReadyReplicasArePublished) {
     const EndpointId id = create_endpoint(*store_, request("a", ""), now()).value().id;
     const Replica replica = start(id, "a-1-0");
