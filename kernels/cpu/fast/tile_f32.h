@@ -155,8 +155,20 @@ struct Fp8ToF32Tile {
         }
     }
 
+    // One row, inlined, with what one_row() keeps in registers set up once.
+    static void run_single(const TileCall& call) {
+        std::int64_t block = 0;
+        for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
+            const float scale = call.scales != nullptr ? call.scales[block] : 1.0F;
+            one_row({call.weights + block * kBlock * kFp8Lanes, std::min(kBlock, call.k - k),
+                     call.x + block * call.x_block_stride, call.x_row_stride,
+                     scale * kFp8ScaleFactor, call.out, kFp8Lanes});
+        }
+    }
+
     static void run(const TileCall& call) {
         std::fill_n(call.out, call.num_rows * kFp8Lanes, 0.0F);
+        if (call.num_rows == 1) return run_single(call);
         std::int64_t block = 0;
         for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
             const float scale = call.scales != nullptr ? call.scales[block] : 1.0F;
