@@ -7,6 +7,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "config/base/result.h"
 
@@ -41,6 +43,17 @@ class JsonFields {
     std::string where_;
     std::optional<Error> error_;
 };
+
+// read(entry) for each, a Result of a row, to the end of rows; the first error ends it.
+template <class Row, class Read>
+Status read_rows(const nlohmann::json& entries, std::vector<Row>& rows, const Read& read) {
+    for (const nlohmann::json& entry : entries) {
+        auto row = read(entry);
+        RETURN_IF_ERROR(row);
+        rows.push_back(std::move(*row));
+    }
+    return {};
+}
 
 // Compact text. Bytes that are no UTF-8 are replaced: names come from people, and dump() would
 // throw.

@@ -74,11 +74,7 @@ Result<LeaseRequest> parse_lease_request(std::string_view text) {
                                     " asks, found " + std::to_string(asks.size()),
                                 "asks");
     }
-    for (const json& entry : asks) {
-        auto ask = read_ask(entry);
-        RETURN_IF_ERROR(ask);
-        request.asks.push_back(std::move(*ask));
-    }
+    RETURN_IF_ERROR(read_rows(asks, request.asks, read_ask));
     return request;
 }
 
@@ -105,11 +101,7 @@ Result<LeaseAnswer> parse_lease_answer(std::string_view text) {
     answer.share_ppm = fields.integer("share_ppm", 0, 1'000'000);
     const json& grants = fields.array("grants");
     RETURN_IF_ERROR(fields.finish());
-    for (const json& entry : grants) {
-        auto grant = read_grant(entry);
-        RETURN_IF_ERROR(grant);
-        answer.grants.push_back(std::move(*grant));
-    }
+    RETURN_IF_ERROR(read_rows(grants, answer.grants, read_grant));
     return answer;
 }
 

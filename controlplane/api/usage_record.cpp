@@ -139,11 +139,7 @@ Result<UsageBatch> parse_usage_batch(std::string_view text) {
     batch.first_sequence = fields.integer("first_sequence");
     const json& records = fields.array("records");
     RETURN_IF_ERROR(fields.finish());
-    for (const json& row : records) {
-        auto record = from_json(row);
-        RETURN_IF_ERROR(record);
-        batch.records.push_back(std::move(*record));
-    }
+    RETURN_IF_ERROR(read_rows(records, batch.records, from_json));
     return batch;
 }
 

@@ -13,6 +13,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "config/base/check.h"
+
 namespace turnpike::kernels {
 
 class ThreadPool {
@@ -55,6 +57,7 @@ class ThreadPool {
             if (count > 0) body(std::int64_t{0}, std::int64_t{0}, count);
             return;
         }
+        CHECK(count <= Share::kMaxItems);
         const std::int64_t parts = num_threads();
         for (std::int64_t part = 0; part < parts; ++part)
             share(part).set(begin_of(part, parts), begin_of(part + 1, parts));
@@ -95,6 +98,8 @@ class ThreadPool {
     // What is left of a thread's items, [begin, end) as two halves of one word.
     class alignas(64) Share {
       public:
+        static constexpr std::int64_t kMaxItems = 0xFFFFFFFF;
+
         void set(std::int64_t begin, std::int64_t end) {
             range_.store(pack(begin, end), std::memory_order_relaxed);
         }

@@ -38,6 +38,13 @@ def poll(condition, what, seconds=60):
         os.sched_yield()
 
 
+def synthesize(folder):
+    """The checkpoint of MODEL."""
+    config = SOURCE / "config/files/models/tiny-random/config.json"
+    subprocess.run([ENGINE, "synth", "--config", config, "--seed", "1", "--out", folder],
+                   check=True, stdout=subprocess.DEVNULL)
+
+
 class EngineFixture(unittest.TestCase):
     """One engine process for each test."""
 
@@ -45,9 +52,7 @@ class EngineFixture(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="tp-engine-")
         cls.dir = pathlib.Path(cls.folder.name)
-        config = SOURCE / "config/files/models/tiny-random/config.json"
-        subprocess.run([ENGINE, "synth", "--config", config, "--seed", "1", "--out", cls.dir / "model"],
-                       check=True, stdout=subprocess.DEVNULL)
+        synthesize(cls.dir / "model")
 
     @classmethod
     def tearDownClass(cls):

@@ -7,35 +7,11 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import tempfile
-import time
 import unittest
 
-SOURCE = pathlib.Path(os.environ["TURNPIKE_SOURCE_DIR"])
-ENGINE = pathlib.Path(os.environ["TURNPIKE_BIN_DIR"]) / "turnpike-engine"
-MODEL = "turnpike/tiny-random"
-
-
-class UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path):
-        super().__init__("localhost", timeout=60)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(60)
-        self.sock.connect(self.path)
-
-
-def poll(condition, what, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds} s for {what}")
-        os.sched_yield()
-    return value
+from engine_fixture import ENGINE, MODEL, SOURCE, UnixConnection, poll, synthesize
 
 
 def is_running(pid):
@@ -116,9 +92,7 @@ class EngineRanksTest(unittest.TestCase):
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="tp-ranks-")
         cls.dir = pathlib.Path(cls.folder.name)
-        config = SOURCE / "config/files/models/tiny-random/config.json"
-        subprocess.run([ENGINE, "synth", "--config", config, "--seed", "1", "--out", cls.dir / "model"],
-                       check=True, stdout=subprocess.DEVNULL)
+        synthesize(cls.dir / "model")
 
     @classmethod
     def tearDownClass(cls):

@@ -234,8 +234,9 @@ class AbsorbedChunk {
                 std::min<std::int64_t>(table_.group_lanes, padded_latent_ - l);
             table_.rows_to_weights(cached + l * value_bytes, call_.cache.row_bytes(), seen, lanes,
                                    work.values);
-            act_tile(table_, work.values, lanes, weights, act_units(table_, kCacheBlockTokens) * 4,
-                     shape_.num_heads, seen, sums);
+            table_.tile(act_call(table_, work.values, lanes, weights,
+                                 act_units(table_, kCacheBlockTokens) * 4, shape_.num_heads, seen,
+                                 sums));
             for (std::int64_t h = 0; h < shape_.num_heads; ++h) {
                 table_.merge(latents + h * padded_latent_ + l, scales[h].old_scale,
                              sums + h * lanes, scales[h].new_scale, lanes);

@@ -73,17 +73,6 @@ TileCall act_call(const KernelTable& table,
     return call;
 }
 
-void act_tile(const KernelTable& table,
-              const std::uint32_t* weights,
-              std::int64_t lanes,
-              const void* x,
-              std::int64_t x_stride_bytes,
-              std::int64_t rows,
-              std::int64_t k,
-              float* out) {
-    table.tile(act_call(table, weights, lanes, x, x_stride_bytes, rows, k, out));
-}
-
 MergeScales merge_softmax(float& max, float& total, const KernelTable::Softmax& part) {
     const float merged = std::max(max, part.max);
     // One of the two is exp(0); the old one is exp(-inf) = 0 at the first part.

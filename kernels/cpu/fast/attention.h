@@ -104,14 +104,6 @@ TileCall act_call(const KernelTable& table,
                   std::int64_t rows,
                   std::int64_t k,
                   float* out);
-void act_tile(const KernelTable& table,
-              const std::uint32_t* weights,
-              std::int64_t lanes,
-              const void* x,
-              std::int64_t x_stride_bytes,
-              std::int64_t rows,
-              std::int64_t k,
-              float* out);
 
 // Running softmax-weighted sum: how much the old and the new part count after a merge.
 struct MergeScales {

@@ -60,8 +60,8 @@ void BlockSum::add_chunk(std::int64_t start,
     const std::int64_t lanes = token_lanes();
     const std::int64_t weight_units = act_units(table_, kTokens);
     for (std::int64_t t = 0; t < kTokens; t += lanes) {
-        act_tile(table_, keys(t), lanes, queries_ + first * query_units_, query_units_ * 4, count,
-                 shape_.key_dim, scores_ + t * kRowChunk);
+        table_.tile(act_call(table_, keys(t), lanes, queries_ + first * query_units_,
+                             query_units_ * 4, count, shape_.key_dim, scores_ + t * kRowChunk));
     }
     MergeScales scales[kRowChunk];
     for (std::int64_t r = 0; r < count; ++r) {
@@ -75,7 +75,8 @@ void BlockSum::add_chunk(std::int64_t start,
     }
     for (std::int64_t v = 0; v < padded_values_; v += table_.group_lanes) {
         const std::int64_t width = value_lanes(v);
-        act_tile(table_, values(v), width, weights_, weight_units * 4, count, tokens, block_sums_);
+        table_.tile(act_call(table_, values(v), width, weights_, weight_units * 4, count, tokens,
+                             block_sums_));
         for (std::int64_t r = 0; r < count; ++r) {
             table_.merge(sums_ + (first + r) * padded_values_ + v, scales[r].old_scale,
                          block_sums_ + r * width, scales[r].new_scale, width);

@@ -4,6 +4,7 @@
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 
+#include <string>
 #include <vector>
 
 namespace turnpike::engine {
@@ -20,16 +21,18 @@ TEST(NcclCommunicator, AnIdOfAnotherLengthIsRefused) {
     EXPECT_EQ(joined.error().code, ErrorCode::kInvalidArgument);
 }
 
-TEST(NcclCommunicator, WithoutADeviceTheReasonIsTold) {
-    if (num_devices() > 0) GTEST_SKIP() << "there is a device";
-    const auto joined = join_nccl({.id = std::string(128, '\0')});
+// One past the last, which without a GPU is the first.
+TEST(NcclCommunicator, ADeviceThatIsNotThereIsNamed) {
+    const int absent = num_devices();
+    const auto joined = join_nccl({.device = absent, .id = std::string(128, '\0')});
     ASSERT_FALSE(joined);
     EXPECT_EQ(joined.error().code, ErrorCode::kUnavailable);
-    EXPECT_NE(joined.error().message.find("choosing GPU 0: "), std::string::npos);
+    const std::string wanted = "choosing GPU " + std::to_string(absent) + ": ";
+    EXPECT_NE(joined.error().message.find(wanted), std::string::npos) << joined.error().message;
 }
 
 TEST(NcclCommunicator, OneRankTalksToItself) {
-    if (num_devices() == 0) GTEST_SKIP() << "no device";
+    if (num_devices() == 0) GTEST_SKIP() << "needs an NVIDIA GPU, and this machine has none";
     const auto id = new_nccl_id();
     ASSERT_TRUE(id) << id.error().message;
     const auto joined = join_nccl({.id = *id});
