@@ -29,12 +29,13 @@ struct Bf16Tile {
 
     static void unpack(const BlockCall&, std::byte*) {}
 
-    template <int NV, int MR>
+    template <int NV, int MR, bool kFetches>
     static void block(const BlockCall& call) {
         Accumulators<Avx512, NV, MR> acc;
         const std::byte* w = call.weights;
         const std::int64_t pairs = (call.k + 1) / 2;
         for (std::int64_t p = 0; p < pairs; ++p, w += NV * 64) {
+            if constexpr (kFetches) fetch_ahead<NV * 64>(w);
             __m512bh values[NV];
             for (int v = 0; v < NV; ++v) values[v] = as_bf16(_mm512_load_si512(w + v * 64));
             for (int m = 0; m < MR; ++m) {
@@ -117,7 +118,7 @@ struct Fp8Tile {
         }
     }
 
-    template <int NV, int MR>
+    template <int NV, int MR, bool kFetches>
     static void block(const BlockCall& call) {
         static_assert(NV >= 1 && NV <= 4);
         const Decoder decoder;
@@ -125,6 +126,7 @@ struct Fp8Tile {
         const std::byte* w = call.weights;
         const std::int64_t pairs = (call.k + 1) / 2;
         for (std::int64_t p = 0; p < pairs; ++p, w += 128) {
+            if constexpr (kFetches) fetch_ahead<128>(w);
             __m512bh values[4];
             decoder.decode(_mm512_load_si512(w), values[0], values[1]);
             decoder.decode(_mm512_load_si512(w + 64), values[2], values[3]);

@@ -41,6 +41,9 @@ struct TileCall {
     // they are: kF32, and kBf16 when is_paired.
     bool is_x_streamed = false;
     const std::byte* next_x = nullptr;
+    // For weights that come from memory as one stream, in the order of their calls: few rows ask
+    // for what lies further on. The result is the same.
+    bool is_weight_streamed = false;
 };
 
 struct PackCall {

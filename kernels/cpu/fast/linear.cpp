@@ -155,6 +155,7 @@ void group_product(const KernelTable& table,
     call.x_block_stride = rows.block_stride;
     call.x_row_stride = rows.row_stride;
     call.num_rows = rows.num_rows;
+    call.is_weight_streamed = true;
     for (std::int64_t s = 0; s < segments; ++s) {
         const Segment cut = is_split ? segment_of(weight.cols(), s) : Segment{0, weight.cols()};
         call.weights = weight.group(group, cut.begin);

@@ -44,11 +44,12 @@ struct F32Tile {
 
     static void unpack(const BlockCall&, std::byte*) {}
 
-    template <int NV, int MR>
+    template <int NV, int MR, bool kFetches>
     static void block(const BlockCall& call) {
         Accumulators<V, NV, MR> acc;
         const auto* w = reinterpret_cast<const float*>(call.weights);
         for (std::int64_t k = 0; k < call.k; ++k, w += NV * V::kLanes) {
+            if constexpr (kFetches) fetch_ahead<NV * V::kLanes * 4>(w);
             typename V::F values[NV];
             for (int v = 0; v < NV; ++v) values[v] = V::load(w + v * V::kLanes);
             for (int m = 0; m < MR; ++m) {
@@ -85,12 +86,13 @@ struct Bf16ToF32Tile {
         }
     }
 
-    template <int NV, int MR>
+    template <int NV, int MR, bool kFetches>
     static void block(const BlockCall& call) {
         Accumulators<V, NV, MR> acc;
         const auto* w = reinterpret_cast<const std::uint32_t*>(call.weights);
         // An odd k ends in a pair with a zero, and so does its row.
         for (std::int64_t k = 0; k < call.k; k += 2, w += NV * V::kLanes) {
+            if constexpr (kFetches) fetch_ahead<NV * V::kLanes * 4>(w);
             for (int m = 0; m < MR; ++m) {
                 const auto* x = reinterpret_cast<const float*>(call.x + m * call.x_row_stride) + k;
                 const typename V::F first = V::broadcast(x[0]);
@@ -116,10 +118,12 @@ struct Fp8ToF32Tile {
     static constexpr std::int64_t kDirectRows = 2;
 
     // Four codes of each lane to four vectors, k ascending.
+    template <bool kFetches>
     static void one_row(const BlockCall& call) {
         Accumulators<V, kVectors, 1> acc;
         const auto* w = reinterpret_cast<const std::uint32_t*>(call.weights);
         for (std::int64_t k = 0; k < call.k; k += 4, w += kFp8Lanes) {
+            if constexpr (kFetches) fetch_ahead<kFp8Lanes * 4>(w);
             const auto* x = reinterpret_cast<const float*>(call.x) + k;
             const typename V::F factors[4] = {V::broadcast(x[0]), V::broadcast(x[1]),
                                               V::broadcast(x[2]), V::broadcast(x[3])};
@@ -156,19 +160,21 @@ struct Fp8ToF32Tile {
     }
 
     // One row, inlined, with what one_row() keeps in registers set up once.
+    template <bool kFetches>
     static void run_single(const TileCall& call) {
         std::int64_t block = 0;
         for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
             const float scale = call.scales != nullptr ? call.scales[block] : 1.0F;
-            one_row({call.weights + block * kBlock * kFp8Lanes, std::min(kBlock, call.k - k),
-                     call.x + block * call.x_block_stride, call.x_row_stride,
-                     scale * kFp8ScaleFactor, call.out, kFp8Lanes});
+            one_row<kFetches>({call.weights + block * kBlock * kFp8Lanes,
+                               std::min(kBlock, call.k - k), call.x + block * call.x_block_stride,
+                               call.x_row_stride, scale * kFp8ScaleFactor, call.out, kFp8Lanes});
         }
     }
 
     static void run(const TileCall& call) {
         std::fill_n(call.out, call.num_rows * kFp8Lanes, 0.0F);
-        if (call.num_rows == 1) return run_single(call);
+        if (call.num_rows == 1)
+            return call.is_weight_streamed ? run_single<true>(call) : run_single<false>(call);
         std::int64_t block = 0;
         for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
             const float scale = call.scales != nullptr ? call.scales[block] : 1.0F;
@@ -184,7 +190,7 @@ struct Fp8ToF32Tile {
                 continue;
             }
             for (std::int64_t m = 0; m < call.num_rows; ++m) {
-                one_row(part);
+                one_row<false>(part);
                 part.x += call.x_row_stride;
                 part.out += kFp8Lanes;
             }

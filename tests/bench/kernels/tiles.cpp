@@ -71,6 +71,7 @@ struct Bench {
         call.x_row_stride = kBlock / unit * 4;
         call.x_block_stride = call.x_row_stride * num_rows;
         call.num_rows = num_rows;
+        call.is_weight_streamed = bytes != kCachedBytes;
         const auto pass = [&](std::int64_t begin, std::int64_t end) {
             alignas(64) float out[kMaxRows * 64];
             TileCall mine = call;
