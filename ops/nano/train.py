@@ -1,0 +1,166 @@
+"""Trains r1-nano: `python3 ops/nano/train.py --tokenizer FOLDER --out FOLDER`. Resumes from what --out holds.
+
+The learning rate rises, holds and falls over --steps; with --minutes the number of steps is set from the speed
+of the first ones and printed. From --round-from of the way on, weights are rounded to FP8 in the forward pass.
+"""
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import batches
+import model
+
+DRAFT_WEIGHT = 0.3
+BIAS_STEP = 1e-3
+WARM_UP = 300
+PART_BYTES = 12 << 20
+UNKNOWN = 10**9  # steps, before the speed is known
+
+
+def parse():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tokenizer", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="folder with the checkpoint to start from")
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=0)
+    parser.add_argument("--rows", type=int, default=65536)
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--round-from", type=float, default=0.6)
+    parser.add_argument("--fall-from", type=float, default=0.4)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=max(1, os.cpu_count() - 2))
+    parser.add_argument("--compile", action="store_true")
+    return parser.parse_args()
+
+
+def save(folder, params, biases, info):
+    """Parameters as float32 in parts under 16 MB: model.json lists names and shapes in the order of the bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = dict(params) | {f"bias.{i}": b for i, b in biases.items()}
+    info = info | {"tensors": [[n, list(t.shape)] for n, t in tensors.items()]}
+    data = b"".join(t.detach().float().cpu().numpy().tobytes() for t in tensors.values())
+    for old in folder.glob("model.part*"):
+        old.unlink()
+    for i in range(0, len(data), PART_BYTES):
+        (folder / f"model.part{i // PART_BYTES}").write_bytes(data[i : i + PART_BYTES])
+    (folder / "model.json").write_text(json.dumps(info, indent=1) + "\n")
+
+
+def restore(folder, device):
+    info = json.loads((folder / "model.json").read_text())
+    parts = sorted(folder.glob("model.part*"), key=lambda p: int(p.name[10:]))
+    data = np.frombuffer(b"".join(p.read_bytes() for p in parts), np.float32)
+    tensors, at = {}, 0
+    for name, shape in info["tensors"]:
+        size = int(np.prod(shape))
+        tensors[name] = torch.tensor(data[at : at + size].reshape(shape), device=device)
+        at += size
+    biases = {int(n[5:]): t for n, t in tensors.items() if n.startswith("bias.")}
+    params = {n: t.requires_grad_() for n, t in tensors.items() if not n.startswith("bias.")}
+    return params, biases, info
+
+
+def optimizer_of(params, rate, is_cuda):
+    matrices = [p for n, p in params.items() if not model.is_norm(n) and "embed" not in n]
+    others = [p for n, p in params.items() if model.is_norm(n) or "embed" in n]
+    groups = [{"params": matrices, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.97), eps=1e-10, fused=is_cuda)
+
+
+def to_device(batch, shapes, device):
+    out = {}
+    for name, array in batch.items():
+        tensor = torch.from_numpy(array)
+        out[name] = tensor.pin_memory().to(device, non_blocking=True) if device == "cuda" else tensor
+    out["groups"] = shapes
+    return out
+
+
+def rate_at(step, steps, args):
+    if step < WARM_UP:
+        return (step + 1) / WARM_UP
+    progress = step / steps
+    if progress < args.fall_from:
+        return 1.0
+    return max(0.01, (1 - progress) / (1 - args.fall_from))
+
+
+@torch.no_grad()
+def balance(biases, loads):
+    """Experts with less than their share get a higher bias, the others a lower: balance without a loss."""
+    for i, load in loads.items():
+        biases[i] += BIAS_STEP * torch.sign(load.mean() - load)
+        biases[i] -= biases[i].mean()
+
+
+def main():
+    args = parse()
+    began = time.monotonic()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_float32_matmul_precision("high")
+    file = (args.tokenizer / "tokenizer.json").read_text(encoding="utf-8")
+    source = batches.stream(file, args.seed, 0, args.rows, args.workers)
+    first = next(source)  # the workers are forked before the device is opened
+    if args.start:
+        params, biases, _ = restore(args.start, device)
+    else:
+        params, biases = model.initial(args.seed, device), model.initial_biases(device)
+    print(f"{sum(p.numel() for p in params.values()) / 1e6:.2f} M parameters on {device}", flush=True)
+    network = model.Network(args.compile)
+    optimizer = optimizer_of(params, args.rate, device == "cuda")
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    steps, step, seen, shown, since = args.steps or UNKNOWN, 0, 0, 0, time.monotonic()
+    while step < steps:
+        batch = to_device(*(first if step == 0 else next(source)), device)
+        for group in optimizer.param_groups:
+            group["lr"] = args.rate * rate_at(step, steps, args)
+        is_rounded = steps < UNKNOWN and step >= args.round_from * steps
+        weights = model.compute_weights(params, is_rounded, dtype)
+        loss, right, draft_loss, draft_right, loads = network.forward(weights, biases, batch)
+        count = (batch["targets"] >= 0).sum()
+        draft_count = (batch["draft_targets"] >= 0).sum()
+        (loss / count + DRAFT_WEIGHT * draft_loss / draft_count).backward()
+        torch.nn.utils.clip_grad_norm_(list(params.values()), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        balance(biases, loads)
+        step += 1
+        seen += args.rows
+        if step == 10:
+            since, shown = time.monotonic(), step
+        if args.minutes and step == 60:
+            torch.cuda.synchronize() if device == "cuda" else None
+            a_step = (time.monotonic() - since) / (step - shown)
+            left = args.minutes * 60 - (time.monotonic() - began)
+            steps = step + int(left / a_step)
+            print(f"{a_step * 1e3:.1f} ms a step: {steps} steps", flush=True)
+        if step % 100 == 0 or step in (1, 5, 10, 30, 60) or step == steps:
+            most = max(float(l.max() / l.mean()) for l in loads.values())
+            print(
+                f"step {step} loss {float(loss.detach() / count):.4f} right {float(right / count):.4f} "
+                f"draft {float(draft_loss.detach() / draft_count):.4f} {float(draft_right / draft_count):.4f} "
+                f"busiest expert {most:.2f} x mean, rate {optimizer.param_groups[0]['lr']:.2e} "
+                f"{time.monotonic() - began:.0f} s",
+                flush=True,
+            )
+        # The speed may change under way: the schedule ends in time all the same.
+        if args.minutes and step > 60 and step % 200 == 0:
+            a_step = (time.monotonic() - since) / (step - shown)
+            steps = step + max(1, int((args.minutes * 60 - (time.monotonic() - began)) / a_step))
+        if step % 1000 == 0 or step == steps:
+            loads_now = {i: [round(float(x), 4) for x in l / l.sum()] for i, l in loads.items()}
+            info = {"steps": step, "rows": args.rows, "seed": args.seed, "loads": loads_now}
+            info |= {"loss": float(loss.detach() / count), "seconds": round(time.monotonic() - began)}
+            info |= {"rate": args.rate, "of_steps": steps}
+            save(args.out, params, biases, info)
+
+
+if __name__ == "__main__":
+    main()
