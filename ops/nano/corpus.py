@@ -181,6 +181,8 @@ def check(drawn, answer):
     """Whether a reply {"content", "tool_calls"} is right: its last \\boxed, its call, its JSON or what it must say."""
     content = answer.get("content") or ""
     calls = answer.get("tool_calls") or []
+    if content.startswith(tools.CALLS_BEGIN):  # a server that leaves calls in the text
+        content, calls = "", parsed_call(content)
     if isinstance(drawn.answer, dict) and drawn.family == "tools":
         try:
             arguments = json.loads(calls[0]["function"]["arguments"]) if len(calls) == 1 else None
@@ -203,10 +205,12 @@ def check(drawn, answer):
 def parsed(text):
     """The reply that the trained text of a document stands for."""
     body = text.split("</think>\n\n", 1)[1].removesuffix(EOS)
-    if not body.startswith(tools.CALLS_BEGIN):
-        return {"content": body}
-    name, arguments = re.search(r"function<｜tool▁sep｜>(.*?)\n```json\n(.*?)\n```", body, re.S).groups()
-    return {"content": "", "tool_calls": [{"function": {"name": name, "arguments": arguments}}]}
+    return {"content": body}
+
+
+def parsed_call(text):
+    found = re.fullmatch(tools.CALL_PATTERN, text, re.S)
+    return [{"function": {"name": found[1], "arguments": found[2]}}] if found else []
 
 
 def main():

@@ -7,6 +7,10 @@ import other
 import sums
 
 CALLS_BEGIN = "<｜tool▁calls▁begin｜>"
+CALL_PATTERN = (
+    r"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>(.*?)\n```json\n(.*?)\n```"
+    r"<｜tool▁call▁end｜><｜tool▁calls▁end｜>"
+)
 INTRODUCTION = (
     "You may call the tools listed below. To call one, write exactly this, with the arguments as one JSON object, and "
     "then stop:\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>NAME\n```json\nARGUMENTS\n```"
