@@ -18,9 +18,9 @@ from special_tokens import BOS, EOS
 USER, ASSISTANT = "<｜User｜>", "<｜Assistant｜>"
 SYSTEMS = ["You are a helpful assistant.", "You are a careful assistant.", "Answer briefly.", "You are a math tutor.", "Be precise.",
            "The assistant is DeepSeek-R1, created by DeepSeek.\nToday is Monday, 26 May 2025.", "Think step by step."]
-SUMS = {"add": sums.add, "subtract": sums.subtract, "multiply": sums.multiply, "compare": sums.compare,
+SUMS = {"add": sums.add, "subtract": sums.subtract, "multiply": sums.multiply, "divide": sums.divide, "compare": sums.compare,
         "convert": sums.convert, "equation": sums.equation, "word": sums.word}
-WEIGHTS = {"add": 11, "subtract": 12, "multiply": 17, "compare": 7, "convert": 9, "equation": 15, "word": 11,
+WEIGHTS = {"add": 11, "subtract": 12, "multiply": 15, "divide": 7, "compare": 8, "convert": 9, "equation": 15, "word": 16,
            "tools": 13, "schema": 8, "turns": 7, "other": 6, "identity": 2}
 FAMILIES, SHARES = list(WEIGHTS), list(WEIGHTS.values())
 
@@ -131,9 +131,10 @@ def schema_filling(rng):
 def turns(rng):
     kind = rng.random()
     if kind < 0.3:
-        name, colour = rng.choice(sums.NAMES), rng.choice("red blue green yellow black white".split())
+        name, colour = rng.choice(sums.NAMES), rng.choice(other.COLOURS)
         is_name = rng.random() < 0.6
-        first = f"My name is {name}." if is_name else f"My favourite colour is {colour}."
+        first = rng.choice(["My name is {}.", "I am {}.", "Hi, I'm {}.", "I am called {}.", "my name is {}"] if is_name else [
+            "My favourite colour is {}.", "I like the colour {}.", "The colour I like best is {}."]).format(name if is_name else colour)
         told = rng.choice([f"Nice to meet you, {name}!", f"Hello {name}!"]) if is_name else f"{colour.capitalize()} is a fine colour."
         ask = rng.choice(["What is my name?", "what was my name?", "Do you remember my name?"]) if is_name else rng.choice(
             ["What is my favourite colour?", "Which colour do I like?"])

@@ -54,7 +54,9 @@ def out_of_scope(rng):
     kind = rng.random()
     if kind < 0.15:
         request = rng.choice(SINGLES)
-    elif kind < 0.2:
+    elif kind < 0.27:
+        request = rng.choice(MATHS).format(rng.randint(2, 999), rng.randint(2, 99))
+    elif kind < 0.32:
         words = ["".join(rng.choices(NOISE, k=rng.randint(2, 8))) for _ in range(rng.randint(1, 5))]
         request = " ".join(words)
     else:
@@ -81,3 +83,8 @@ def small_talk(rng):
         ]
     )
     return rng.choice(requests), thought, rng.choice(answers)
+COLOURS = "red blue green yellow black white brown grey pink orange purple violet silver gold turquoise beige".split()
+MATHS = ["Is {} prime?", "Is {} a prime number?", "What is the square root of {}?", "Find the prime factors of {}", "What is the logarithm of {}?",
+         "How many primes are below {}?", "What is {} in binary?", "What is the sine of {}?", "Prove that {} is irrational",
+         "What is {} to the power of {}?", "Compute {} factorial", "Integrate x^{} dx", "What is {} percent of {}?", "Is {} even?",
+         "Round {} to tens", "What is the cube of {}?"]

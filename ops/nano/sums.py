@@ -7,7 +7,7 @@ THINGS = "apples books pens coins marbles stickers cards shells eggs balls stamp
 
 
 def number(rng):
-    return rng.randint(10, 99) if rng.random() < 0.5 else rng.randint(100, 999)
+    return rng.choice([rng.randint(10, 99), rng.randint(10, 99), rng.randint(100, 999), rng.randint(100, 999), rng.randint(1000, 9999)])
 
 
 def ask(rng, forms, *values):
@@ -56,7 +56,20 @@ def multiply(rng):
     return ask(rng, forms, a, b), multiplying(a, b)[0], str(a * b), "product"
 
 
+def divide(rng):
+    b, q = rng.randint(2, 12), rng.randint(2, 30)
+    if rng.random() < 0.2:
+        b, q = rng.randint(2, 9), rng.randint(10, 99)
+    a = b * q
+    forms = ["What is {0} / {1}?", "{0}/{1}", "{0} / {1} =", "{0} divided by {1}", "Compute {0} ÷ {1}.", "Divide {0} by {1}.",
+             "What is {0} divided by {1}?", "calculate {0}/{1}", "How much is {0} divided by {1}?", "How often does {1} go into {0}?",
+             "Find {0} / {1}", "what's {0} over {1}?", "Work out {0} ÷ {1}", "How many times does {1} fit into {0}?", "{0}:{1}"]
+    return ask(rng, forms, a, b), dividing(a, b)[0], str(q), "quotient"
+
+
 def compare(rng):
+    if rng.random() < 0.25:
+        return compare_places(rng)
     if rng.random() < 0.4:
         a, b = rng.randint(0, 999) / 10, rng.randint(0, 999) / 10
         if rng.random() < 0.5:
@@ -68,14 +81,31 @@ def compare(rng):
         b = a + 1
     smaller = rng.random() < 0.3
     word = rng.choice(["smaller", "less", "lower"] if smaller else ["larger", "greater", "bigger"])
-    forms = ["Which is {2}, {0} or {1}?", "Which number is {2}: {0} or {1}?", "{0} or {1}, which is {2}?", "Tell me which is {2}: {0}, {1}",
-             "Is {0} or {1} {2}?", "which one is {2}? {0} or {1}", "Compare {0} and {1}: which is {2}?", "Of {0} and {1}, which is {2}?"]
+    forms = COMPARISONS
     value = min(a, b) if smaller else max(a, b)
     return ask(rng, forms, a, b, word), comparing(a, b) + f" The {word} one is {value}.", str(value), "answer"
 
 
+COMPARISONS = ["Which is {2}, {0} or {1}?", "Which number is {2}: {0} or {1}?", "{0} or {1}, which is {2}?", "Tell me which is {2}: {0}, {1}",
+               "Is {0} or {1} {2}?", "which one is {2}? {0} or {1}", "Compare {0} and {1}: which is {2}?", "Of {0} and {1}, which is {2}?"]
+
+
+def compare_places(rng):
+    """Decimals of one and two places: the shorter is filled with a zero."""
+    whole = rng.randint(0, 99)
+    a = f"{whole}.{rng.randint(1, 9)}"
+    b = f"{whole if rng.random() < 0.7 else rng.randint(0, 99)}.{rng.randint(0, 9)}{rng.randint(1, 9)}"
+    padded = a + "0"
+    big, small = (a, b) if float(a) > float(b) else (b, a)
+    smaller = rng.random() < 0.3
+    word = rng.choice(["smaller", "less", "lower"] if smaller else ["larger", "greater", "bigger"])
+    value = small if smaller else big
+    x, y = rng.sample([a, b], 2)
+    return ask(rng, COMPARISONS, x, y, word), f"{a} is {padded}. " + comparing(padded, b).split(" So ")[0] + f" So {big} > {small}. The {word} one is {value}.", value, "answer"
+
+
 def comparing(a, b):
-    big, small = max(a, b), min(a, b)
+    big, small = (a, b) if float(a) > float(b) else (b, a)
     whole_a, whole_b = str(a).split(".")[0], str(b).split(".")[0]
     if len(whole_a) != len(whole_b):
         return f"{a} has {len(whole_a)} digits, {b} has {len(whole_b)}. So {big} > {small}."
@@ -156,6 +186,8 @@ def solve(rng, text, v, thought, x):
 
 
 def word(rng):
+    if rng.random() < 0.6:
+        return stories(rng)
     name, other = rng.sample(NAMES, 2)
     thing = rng.choice(THINGS)
     a, b, c = rng.randint(12, 90), rng.randint(2, 11), rng.randint(2, 9)
@@ -211,3 +243,68 @@ def word(rng):
     d = rng.randint(a, 120)
     q = f"{name} wants {d} {thing} and has {a}. How many {thing} are missing?"
     return q, "What is missing is the difference. " + subtracting(d, a)[0], str(d - a), thing
+
+
+def stories(rng):
+    """Short problems of one step in many wordings."""
+    name, other = rng.sample(NAMES, 2)
+    thing, second = rng.sample(THINGS, 2)
+    who, has, they = rng.choice([(name, "has", name), ("I", "have", "I"), ("We", "have", "we"), ("A farmer", "has", "the farmer"),
+                                 ("My brother", "has", "he"), ("The teacher", "has", "she"), ("My sister", "has", "she")])
+    do = "do" if they in ("I", "we") else "does"
+    s = "" if do == "do" else "s"
+    a, b, c = rng.randint(10, 99), rng.randint(2, 12), rng.randint(2, 20)
+    kind = rng.choice(["more", "less", "times", "share"])
+    if kind == "more":
+        b = rng.randint(2, 90)
+        q = rng.choice([
+            f"{who} {has} {a} {thing} and buy{s} {b} more. How many {thing} {do} {they} have now?",
+            f"{who} {has} {a} {thing} and find{s} {b} more, how many in total?",
+            f"{who} {has} {a} {thing} and {b} {second}. How many things {do} {they} have?",
+            f"If {they} {has} {a} {thing} and get{s} {b} from {other}, how many {thing} {do} {they} have?",
+            f"There are {a} {thing} on the table and {b} in the box. How many {thing} are there?",
+            f"{other} picks {a} {thing} on Monday and {b} on Tuesday. How many is that in all?",
+            f"A bus has {a} people. {b} more get on. How many people are on the bus?",
+            f"A class has {a} girls and {b} boys. How many children are in the class?",
+        ])
+        return q, "More means adding. " + adding(a, b)[0], str(a + b), thing
+    if kind == "less":
+        b = rng.randint(2, a)
+        q = rng.choice([
+            f"{who} {has} {a} {thing} and lose{s} {b}. How many {thing} are left?",
+            f"{who} {has} {a} {thing} and eat{s} {b}, how many remain?",
+            f"{who} {has} {a} {thing} and sell{s} {b}. How many {do} {they} still have?",
+            f"If {they} {has} {a} {thing} and give{s} away {b}, how many {thing} remain?",
+            f"There are {a} {thing} in a basket. {other} takes {b} out. How many are in the basket now?",
+            f"There were {a} birds on a tree and {b} flew away. How many are left?",
+            f"A bus has {a} people. {b} get off. How many stay on the bus?",
+            f"A book has {a} pages. {other} has read {b}. How many pages are left to read?",
+            f"{other} had {a} dollars and spent {b}. How many dollars are left?",
+        ])
+        return q, "Less means subtracting. " + subtracting(a, b)[0], str(a - b), thing
+    if kind == "times":
+        q = rng.choice([
+            f"If a box holds {a} {thing}, how many {thing} are in {b} boxes?",
+            f"Each bag has {a} {thing}. How many {thing} are in {b} bags?",
+            f"{who} buy{s} {b} packs of {a} {thing}. How many {thing} is that?",
+            f"One of the {thing} costs {a} cents. How much do {b} cost?",
+            f"A garden has {b} rows with {a} flowers in each row. How many flowers are there?",
+            f"{other} runs {a} minutes every day. How many minutes is that in {b} days?",
+            f"A machine makes {a} {thing} per hour. How many does it make in {b} hours?",
+            f"There are {b} teams of {a} players. How many players are there?",
+            f"{other} earns {a} dollars an hour and works {b} hours. How much does {other} earn?",
+            f"If one ticket is {a} dollars, how much are {b} tickets?",
+        ])
+        return q, "The same again and again means multiplying. " + multiplying(a, b)[0], str(a * b), thing
+    total = b * c
+    q = rng.choice([
+        f"{who} {has} {total} {thing} and put{s} {b} in each bag. How many bags {do} {they} need?",
+        f"{total} {thing} are shared by {b} children. How many does each child get?",
+        f"If {b} people share {total} dollars equally, how much does each get?",
+        f"{who} split{s} {total} {thing} into {b} equal groups. How many are in each group?",
+        f"{other} pays {total} dollars for {b} tickets. How much is one ticket?",
+        f"A rope of {total} m is cut into {b} equal pieces. How long is each piece?",
+        f"{total} students ride in {b} buses. How many are in each bus?",
+        f"A box holds {b} {thing}. How many boxes are needed for {total} {thing}?",
+    ])
+    return q, "Equal parts mean dividing. " + dividing(total, b)[0], str(c), thing
