@@ -158,6 +158,12 @@ def to_fp8(weight):
     return codes.contiguous(), scales.squeeze(-1).squeeze(-2)
 
 
+def from_fp8(codes, scales):
+    """The weight that FP8 codes [rows, cols] and their block scales stand for, f32."""
+    wide = scales.repeat_interleave(BLOCK, 0).repeat_interleave(BLOCK, 1)
+    return codes.float() * wide[: codes.shape[0], : codes.shape[1]]
+
+
 def rounded(weight):
     """The weight as FP8 holds it; the gradient passes as if nothing were rounded."""
     with torch.no_grad():

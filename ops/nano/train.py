@@ -1,6 +1,6 @@
-"""Trains r1-nano: `python3 ops/nano/train.py --tokenizer FOLDER --out FOLDER`. Resumes from what --out holds.
+"""Trains r1-nano: `python3 ops/nano/train.py --tokenizer FOLDER --out FOLDER`.
 
-The learning rate rises, holds and falls over --steps; with --minutes the number of steps is set from the speed
+With --start it goes on from an exported model. The learning rate rises, holds and falls over --steps; with --minutes the number of steps is set from the speed
 of the first ones and printed. From --round-from of the way on, weights are rounded to FP8 in the forward pass.
 """
 
@@ -27,7 +27,7 @@ def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="folder with the checkpoint to start from")
+    parser.add_argument("--start", type=Path, help="folder of an exported model to start from")
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--rows", type=int, default=65536)
@@ -65,6 +65,28 @@ def restore(folder, device):
     biases = {int(n[5:]): t for n, t in tensors.items() if n.startswith("bias.")}
     params = {n: t.requires_grad_() for n, t in tensors.items() if not n.startswith("bias.")}
     return params, biases, info
+
+
+def from_model(folder, device):
+    """Parameters and biases of an exported model: what its FP8 weights stand for."""
+    from safetensors.torch import load_file
+
+    held = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
+    params = {}
+
+    def value(name):
+        scales = held.get(name + "_scale_inv")
+        return held[name] if scales is None else model.from_fp8(held[name], scales)
+
+    for name, shape in model.shapes().items():
+        if len(shape) < 3:
+            params[name] = value(name)
+            continue
+        before, after = name.split(".experts.")
+        params[name] = torch.stack([value(f"{before}.experts.{e}.{after}") for e in range(shape[0])])
+    names = {i: f"model.layers.{i}.mlp.gate.e_score_correction_bias" for i in model.initial_biases("cpu")}
+    biases = {i: held[n].to(device) for i, n in names.items()}
+    return {n: t.to(device).contiguous().requires_grad_() for n, t in params.items()}, biases
 
 
 def optimizer_of(params, rate, is_cuda):
@@ -109,7 +131,7 @@ def main():
     source = batches.stream(file, args.seed, 0, args.rows, args.workers)
     first = next(source)  # the workers are forked before the device is opened
     if args.start:
-        params, biases, _ = restore(args.start, device)
+        params, biases = from_model(args.start, device)
     else:
         params, biases = model.initial(args.seed, device), model.initial_biases(device)
     print(f"{sum(p.numel() for p in params.values()) / 1e6:.2f} M parameters on {device}", flush=True)
