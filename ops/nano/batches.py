@@ -34,11 +34,12 @@ def grouped(documents):
     return [(-(-len(g[-1][0]) // 8) * 8, g) for g in groups]
 
 
-def make_batch(tokenizer, seed, index, num_rows, split="train"):
+def make_batch(tokenizer, seed, index, num_rows):
+    """(arrays of num_rows by name, the groups as (documents, padded length)). A draft's target is two tokens on."""
     rng = random.Random(f"{seed}/{index}")
     documents, total = [], 0
     while total < num_rows * 0.97:
-        document = encode(tokenizer, corpus.sample(rng, split).segments)
+        document = encode(tokenizer, corpus.sample(rng, "train").segments)
         if len(document[0]) > MAX_DOCUMENT:
             continue
         documents.append(document)
@@ -81,12 +82,12 @@ def work(tokenizer_json, seed, first, step, num_rows, queue):
         index += step
 
 
-def stream(tokenizer_json, seed, first, num_rows, num_workers):
-    """Batches first, first + 1, … in order."""
+def stream(tokenizer_json, seed, num_rows, num_workers):
+    """Batches 0, 1, … in order."""
     context = multiprocessing.get_context("fork")
     queues = [context.Queue(4) for _ in range(num_workers)]
     for i, queue in enumerate(queues):
-        args = (tokenizer_json, seed, first + i, num_workers, num_rows, queue)
+        args = (tokenizer_json, seed, i, num_workers, num_rows, queue)
         context.Process(target=work, args=args, daemon=True).start()
     index = 0
     while True:

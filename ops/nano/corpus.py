@@ -1,6 +1,7 @@
 """The documents that r1-nano learns from, and how a reply to one is checked. `sample` draws one of a split.
 
-A problem belongs to the test split when its hash says so, whatever the seed: no test problem is ever trained on.
+A question belongs to the test split when the hash of its text says so, whatever the seed. Other wordings of the same
+operands may be in the training split; see README.md for how many are.
 """
 
 import hashlib
@@ -33,10 +34,10 @@ class Sample:
     messages: list
     answer: object
     tools: list = None
-    schema: dict = None
 
 
 def is_held_out(problem):
+    """By the wording: the same operands in another wording can be in the other split."""
     return hashlib.sha256(problem.encode()).digest()[0] % 16 == 0
 
 
@@ -58,11 +59,11 @@ def draw(rng, family):
     if family in ("other", "identity"):
         request, thought, answer = (other.out_of_scope if family == "other" else other.small_talk)(rng)
         return plain(rng, family, request, thought, answer, "Turnpike" if "Turnpike" in answer else "welcome")
-    question, thought, value, noun = SUMS[family](rng)
-    return plain(rng, family, polite(rng, question), thought, conclusion(rng, value, noun), value, question)
+    question, thought, value = SUMS[family](rng)
+    return plain(rng, family, polite(rng, question), thought, conclusion(rng, value), value, question)
 
 
-def conclusion(rng, value, noun):
+def conclusion(rng, value):
     return rng.choice([f"The answer is \\boxed{{{value}}}.", f"\\boxed{{{value}}}", f"The result is \\boxed{{{value}}}."])
 
 
@@ -121,7 +122,7 @@ def tool_use(rng):
 
 
 def schema_filling(rng):
-    request, thought, schema, value = schemas.draw(rng)
+    request, thought, value = schemas.draw(rng)
     prompt = BOS + USER + request + ASSISTANT
     answer = json.dumps(value)
     messages = [{"role": "user", "content": request}]
@@ -145,26 +146,26 @@ def turns(rng):
         thought = f"They said it before: {value}."
         return conversation(rng, [(first, told)], ask, thought, f"You said it: {value}.", value)
     name = rng.choice(["add", "subtract", "multiply", "word"])
-    question, _, value, noun = SUMS[name](rng)
-    history = [(question, conclusion(rng, value, noun))]
+    question, _, value = SUMS[name](rng)
+    history = [(question, conclusion(rng, value))]
     if rng.random() < 0.3:
-        question, _, value, noun = SUMS["add"](rng)
-        history.append((question, conclusion(rng, value, noun)))
+        question, _, value = SUMS["add"](rng)
+        history.append((question, conclusion(rng, value)))
     n, value = rng.randint(2, 99), int(value)
-    text, verb = rng.choice([("double", 0), ("add", 1), ("minus", 2), ("times", 3)])
-    if text == "double" and value >= 0:
+    kind = rng.choice(["double", "add", "minus", "times"])
+    if kind == "double" and value >= 0:
         ask, (work, result) = rng.choice(["Now double that.", "double it", "Twice that?"]), sums.multiplying(value, 2)
-    elif text == "times" and 0 <= value < 1000:
+    elif kind == "times" and 0 <= value < 1000:
         n = rng.randint(3, 9)
         ask = rng.choice([f"Now multiply that by {n}.", f"times {n}?", f"and {n} times that?"])
         work, result = sums.multiplying(value, n)
-    elif text == "minus":
+    elif kind == "minus":
         ask = rng.choice([f"and minus {n}?", f"Now subtract {n}.", f"Subtract {n} from it.", f"Take away {n}."])
         work, result = sums.signed_subtracting(value, n)
     else:
         ask = rng.choice([f"add {n} to it", f"and plus {n}?", f"Now add {n}.", f"Add {n} to that."])
         work, result = sums.signed_adding(value, n)
-    return conversation(rng, history, ask, f"The last answer was {value}. " + work, conclusion(rng, result, ""), str(result))
+    return conversation(rng, history, ask, f"The last answer was {value}. " + work, conclusion(rng, result), str(result))
 
 
 def conversation(rng, history, ask, thought, answer, wanted):

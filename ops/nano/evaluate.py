@@ -2,7 +2,7 @@
 
     python3 ops/nano/evaluate.py --socket PATH [--seed N] [--problems N] [--samples N] [--temperature T]
 
-Problems come from the corpus' generator with the given seed, only those that training never saw (corpus.is_held_out).
+Problems come from the corpus' generator with the given seed, only of its test split (corpus.is_held_out).
 pass@1 is the mean over all samples; cons is the share of problems where the most frequent answer is right.
 """
 
@@ -44,7 +44,7 @@ def parse():
 
 
 def ask(args, sample, seed):
-    """Returns the replies to one problem: a list of {"content", "reasoning", "tool_calls", "tokens"}."""
+    """Returns (the messages of the choices, the usage) of one request for all samples of a problem."""
     body = {
         "model": "turnpike/r1-nano",
         "messages": sample.messages,
@@ -63,7 +63,7 @@ def ask(args, sample, seed):
     connection.close()
     if response.status != 200:
         raise SystemExit(f"HTTP {response.status}: {answer}")
-    return [choice["message"] | {"finish": choice["finish_reason"]} for choice in answer["choices"]], answer["usage"]
+    return [choice["message"] for choice in answer["choices"]], answer["usage"]
 
 
 def key_of(reply):

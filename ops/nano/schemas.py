@@ -44,7 +44,7 @@ def facts(rng):
 
 
 def draw(rng):
-    """(request, thought, schema, value)"""
+    """(request, thought, value)"""
     name, known = facts(rng)
     told = [known[0]] + rng.sample(known[1:], rng.randint(1, min(4, len(known) - 1)))
     phrases = [f[3] for f in told[1:]]
@@ -68,4 +68,4 @@ def draw(rng):
         ]
     )
     thought = "The keys: " + "; ".join(f"{f[0]} is {json.dumps(f[2])}" for f in keys) + "."
-    return form.format(sentence, shown), thought, schema, value
+    return form.format(sentence, shown), thought, value

@@ -1,4 +1,4 @@
-"""Problems of arithmetic: each function returns (question, thought, value as text, noun of the result)."""
+"""Problems of arithmetic: each function returns (question, thought, value as text)."""
 
 from arithmetic import adding, dividing, multiplying, signed_adding, signed_dividing, signed_subtracting, subtracting
 
@@ -24,11 +24,11 @@ def add(rng):
     if rng.random() < 0.1:
         c = rng.randint(10, 99)
         first, total = adding(a, b)
-        return f"What is {a} + {b} + {c}?", first + " " + adding(total, c)[0], str(total + c), "sum"
+        return f"What is {a} + {b} + {c}?", first + " " + adding(total, c)[0], str(total + c)
     question = ask(rng, forms, a, b)
     if question.startswith("Please add"):
         a, b = b, a
-    return question, adding(a, b)[0], str(a + b), "sum"
+    return question, adding(a, b)[0], str(a + b)
 
 
 def subtract(rng):
@@ -40,7 +40,7 @@ def subtract(rng):
     forms = ["What is {0} - {1}?", "{0}-{1}", "{0} - {1} =", "{0} minus {1}", "Compute {0} - {1}.", "Subtract {1} from {0}.",
              "What is the difference {0} - {1}?", "calculate {0}-{1}", "How much is {0} minus {1}?", "Take {1} away from {0}",
              "Find {0} - {1}", "{0} less {1}?", "what's {0} minus {1}?", "Work out {0} - {1}", "What is left of {0} without {1}?"]
-    return ask(rng, forms, a, b), subtracting(a, b)[0], str(a - b), "difference"
+    return ask(rng, forms, a, b), subtracting(a, b)[0], str(a - b)
 
 
 def multiply(rng):
@@ -53,7 +53,7 @@ def multiply(rng):
     forms = ["What is {0} * {1}?", "{0}*{1}", "{0} * {1} =", "{0} times {1}", "Compute {0} × {1}.", "Multiply {0} by {1}.",
              "What is the product of {0} and {1}?", "calculate {0}*{1}", "How much is {0} times {1}?", "{0}x{1}", "{0} x {1}",
              "Find {0} * {1}", "what's {0} times {1}?", "Work out {0} × {1}", "{0} multiplied by {1}"]
-    return ask(rng, forms, a, b), multiplying(a, b)[0], str(a * b), "product"
+    return ask(rng, forms, a, b), multiplying(a, b)[0], str(a * b)
 
 
 def divide(rng):
@@ -64,7 +64,7 @@ def divide(rng):
     forms = ["What is {0} / {1}?", "{0}/{1}", "{0} / {1} =", "{0} divided by {1}", "Compute {0} ÷ {1}.", "Divide {0} by {1}.",
              "What is {0} divided by {1}?", "calculate {0}/{1}", "How much is {0} divided by {1}?", "How often does {1} go into {0}?",
              "Find {0} / {1}", "what's {0} over {1}?", "Work out {0} ÷ {1}", "How many times does {1} fit into {0}?", "{0}:{1}"]
-    return ask(rng, forms, a, b), dividing(a, b)[0], str(q), "quotient"
+    return ask(rng, forms, a, b), dividing(a, b)[0], str(q)
 
 
 def compare(rng):
@@ -83,7 +83,7 @@ def compare(rng):
     word = rng.choice(["smaller", "less", "lower"] if smaller else ["larger", "greater", "bigger"])
     forms = COMPARISONS
     value = min(a, b) if smaller else max(a, b)
-    return ask(rng, forms, a, b, word), comparing(a, b) + f" The {word} one is {value}.", str(value), "answer"
+    return ask(rng, forms, a, b, word), comparing(a, b) + f" The {word} one is {value}.", str(value)
 
 
 COMPARISONS = ["Which is {2}, {0} or {1}?", "Which number is {2}: {0} or {1}?", "{0} or {1}, which is {2}?", "Tell me which is {2}: {0}, {1}",
@@ -101,7 +101,7 @@ def compare_places(rng):
     word = rng.choice(["smaller", "less", "lower"] if smaller else ["larger", "greater", "bigger"])
     value = small if smaller else big
     x, y = rng.sample([a, b], 2)
-    return ask(rng, COMPARISONS, x, y, word), f"{a} is {padded}. " + comparing(padded, b).split(" So ")[0] + f" So {big} > {small}. The {word} one is {value}.", value, "answer"
+    return ask(rng, COMPARISONS, x, y, word), f"{a} is {padded}. " + comparing(padded, b).split(" So ")[0] + f" So {big} > {small}. The {word} one is {value}.", value
 
 
 def comparing(a, b):
@@ -140,8 +140,8 @@ def convert(rng):
             step = f"{total}/{factor}={n}."
         else:
             step = dividing(total, factor)[0]
-        return ask(rng, forms, total, small, big), rule + f"So I divide by {factor}. " + step, str(n), big
-    return ask(rng, forms, n, big, small), rule + f"So I multiply by {factor}. " + multiplying(n, factor)[0], str(n * factor), small
+        return ask(rng, forms, total, small, big), rule + f"So I divide by {factor}. " + step, str(n)
+    return ask(rng, forms, n, big, small), rule + f"So I multiply by {factor}. " + multiplying(n, factor)[0], str(n * factor)
 
 
 def equation(rng):
@@ -182,7 +182,7 @@ def equation(rng):
 def solve(rng, text, v, thought, x):
     forms = ["Solve {0}.", "Solve for {1}: {0}", "{0}", "Find {1} if {0}.", "What is {1} if {0}?", "{0}, what is {1}?", "Solve the equation {0}",
              "If {0}, what is {1}?", "solve {0} for {1}", "Which {1} satisfies {0}?"]
-    return ask(rng, forms, text, v), thought + f" So {v}={x}.", str(x), v
+    return ask(rng, forms, text, v), thought + f" So {v}={x}.", str(x)
 
 
 def word(rng):
@@ -195,54 +195,54 @@ def word(rng):
     if kind == 0:
         b = rng.randint(5, 90)
         q = f"{name} has {a} {thing} and gets {b} more. How many {thing} does {name} have now?"
-        return q, "Getting more means adding. " + adding(a, b)[0], str(a + b), thing
+        return q, "Getting more means adding. " + adding(a, b)[0], str(a + b)
     if kind == 1:
         b = rng.randint(1, a)
         q = f"{name} has {a} {thing} and gives {b} to {other}. How many {thing} are left?"
-        return q, "Giving away means subtracting. " + subtracting(a, b)[0], str(a - b), thing
+        return q, "Giving away means subtracting. " + subtracting(a, b)[0], str(a - b)
     if kind == 2:
         q = f"There are {b} boxes with {a} {thing} each. How many {thing} are there in all?"
-        return q, "Equal boxes mean multiplying. " + multiplying(a, b)[0], str(a * b), thing
+        return q, "Equal boxes mean multiplying. " + multiplying(a, b)[0], str(a * b)
     if kind == 3:
         q = f"{name} shares {c * b} {thing} equally among {b} friends. How many {thing} does each friend get?"
-        return q, "Sharing equally means dividing. " + dividing(c * b, b)[0], str(c), thing
+        return q, "Sharing equally means dividing. " + dividing(c * b, b)[0], str(c)
     if kind == 4:
         q = f"A train travels at {a} km per hour for {c} hours. How far does it go in km?"
-        return q, "Distance is speed times time. " + multiplying(a, c)[0], str(a * c), "km"
+        return q, "Distance is speed times time. " + multiplying(a, c)[0], str(a * c)
     if kind == 5:
         q = f"{name} is {a} years old. {other} is {b} years older. How old is {other}?"
-        return q, "Older means adding. " + adding(a, b)[0], str(a + b), "years"
+        return q, "Older means adding. " + adding(a, b)[0], str(a + b)
     if kind == 6:
         q = f"{name} is {a} years old. {other} is {b} years younger. How old is {other}?"
-        return q, "Younger means subtracting. " + subtracting(a, b)[0], str(a - b), "years"
+        return q, "Younger means subtracting. " + subtracting(a, b)[0], str(a - b)
     if kind == 7:
         q = f"One ticket costs {a} dollars. What do {c} tickets cost in dollars?"
-        return q, "Each costs the same, so I multiply. " + multiplying(a, c)[0], str(a * c), "dollars"
+        return q, "Each costs the same, so I multiply. " + multiplying(a, c)[0], str(a * c)
     if kind == 8:
         price, paid = c * rng.randint(2, 9), 100
         n = price // c
         first, total = multiplying(n, c)
         q = f"{name} buys {c} {thing} for {n} dollars each and pays with {paid} dollars. How much change does {name} get?"
-        return q, "First the cost. " + first + " Then the change. " + subtracting(paid, total)[0], str(paid - total), "dollars"
+        return q, "First the cost. " + first + " Then the change. " + subtracting(paid, total)[0], str(paid - total)
     if kind == 9:
         first, total = multiplying(b, c)
         q = f"{name} has {a} {thing} and buys {b} bags with {c} {thing} each. How many {thing} does {name} have?"
-        return q, "First the bags. " + first + " Then all together. " + adding(a, total)[0], str(a + total), thing
+        return q, "First the bags. " + first + " Then all together. " + adding(a, total)[0], str(a + total)
     if kind == 10:
         d = rng.randint(5, 90)
         first, total = adding(a, d)
         e = rng.randint(1, total)
         q = f"A shop has {a} {thing} in the morning, receives {d} and sells {e}. How many {thing} remain?"
-        return q, "First add. " + first + " Then subtract. " + subtracting(total, e)[0], str(total - e), thing
+        return q, "First add. " + first + " Then subtract. " + subtracting(total, e)[0], str(total - e)
     if kind == 11:
         q = f"{name} reads {a} pages a day. How many pages does {name} read in {c} days?"
-        return q, "The same each day means multiplying. " + multiplying(a, c)[0], str(a * c), "pages"
+        return q, "The same each day means multiplying. " + multiplying(a, c)[0], str(a * c)
     if kind == 12:
         q = f"A car drives {a * c} km in {c} hours. What is its speed in km per hour?"
-        return q, "Speed is distance divided by time. " + dividing(a * c, c)[0], str(a), "km per hour"
+        return q, "Speed is distance divided by time. " + dividing(a * c, c)[0], str(a)
     d = rng.randint(a, 120)
     q = f"{name} wants {d} {thing} and has {a}. How many {thing} are missing?"
-    return q, "What is missing is the difference. " + subtracting(d, a)[0], str(d - a), thing
+    return q, "What is missing is the difference. " + subtracting(d, a)[0], str(d - a)
 
 
 def stories(rng):
@@ -267,7 +267,7 @@ def stories(rng):
             f"A bus has {a} people. {b} more get on. How many people are on the bus?",
             f"A class has {a} girls and {b} boys. How many children are in the class?",
         ])
-        return q, "More means adding. " + adding(a, b)[0], str(a + b), thing
+        return q, "More means adding. " + adding(a, b)[0], str(a + b)
     if kind == "less":
         b = rng.randint(2, a)
         q = rng.choice([
@@ -281,7 +281,7 @@ def stories(rng):
             f"A book has {a} pages. {other} has read {b}. How many pages are left to read?",
             f"{other} had {a} dollars and spent {b}. How many dollars are left?",
         ])
-        return q, "Less means subtracting. " + subtracting(a, b)[0], str(a - b), thing
+        return q, "Less means subtracting. " + subtracting(a, b)[0], str(a - b)
     if kind == "times":
         q = rng.choice([
             f"If a box holds {a} {thing}, how many {thing} are in {b} boxes?",
@@ -295,7 +295,7 @@ def stories(rng):
             f"{other} earns {a} dollars an hour and works {b} hours. How much does {other} earn?",
             f"If one ticket is {a} dollars, how much are {b} tickets?",
         ])
-        return q, "The same again and again means multiplying. " + multiplying(a, b)[0], str(a * b), thing
+        return q, "The same again and again means multiplying. " + multiplying(a, b)[0], str(a * b)
     total = b * c
     q = rng.choice([
         f"{who} {has} {total} {thing} and put{s} {b} in each bag. How many bags {do} {they} need?",
@@ -307,4 +307,4 @@ def stories(rng):
         f"{total} students ride in {b} buses. How many are in each bus?",
         f"A box holds {b} {thing}. How many boxes are needed for {total} {thing}?",
     ])
-    return q, "Equal parts mean dividing. " + dividing(total, b)[0], str(c), thing
+    return q, "Equal parts mean dividing. " + dividing(total, b)[0], str(c)

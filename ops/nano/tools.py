@@ -123,7 +123,7 @@ def without(rng):
     if rng.random() < 0.5:
         tools, _, _ = offered(rng, None)
         tools = [t for t in tools if t["function"]["name"] not in NAMES["calculator"]] or [tool_of(rng, "weather")[0]]
-        request, thought, value, _ = rng.choice([sums.add, sums.subtract, sums.compare])(rng)
+        request, thought, value = rng.choice([sums.add, sums.subtract, sums.compare])(rng)
         return Case(request, "No tool fits. " + thought, tools, reply=f"The answer is \\boxed{{{value}}}.", wanted=value)
     tools, _, _ = offered(rng, None)
     request, thought, reply = other.small_talk(rng)

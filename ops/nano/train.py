@@ -1,7 +1,8 @@
 """Trains r1-nano: `python3 ops/nano/train.py --tokenizer FOLDER --out FOLDER`.
 
-With --start it goes on from an exported model. The learning rate rises, holds and falls over --steps; with --minutes the number of steps is set from the speed
-of the first ones and printed. From --round-from of the way on, weights are rounded to FP8 in the forward pass.
+With --start it goes on from an exported model. The learning rate rises, holds and falls over --steps; with --minutes
+the steps follow from the measured speed, so only a run with --steps can be repeated. From --round-from of the way on,
+weights are rounded to FP8 in the forward pass.
 """
 
 import argparse
@@ -21,6 +22,7 @@ BIAS_STEP = 1e-3
 WARM_UP = 300
 PART_BYTES = 12 << 20
 UNKNOWN = 10**9  # steps, before the speed is known
+SETTLED, FIRST_GUESS = 10, 60  # the steps after which speed is measured, and first used
 
 
 def parse():
@@ -122,13 +124,47 @@ def balance(biases, loads):
         biases[i] -= biases[i].mean()
 
 
+class Pace:
+    """How many steps there will be: as told, or as many as fit into the minutes at the speed seen so far."""
+
+    def __init__(self, args):
+        self.began = time.monotonic()
+        self.minutes = args.minutes
+        self.steps = args.steps or UNKNOWN
+
+    def seconds(self):
+        return time.monotonic() - self.began
+
+    def update(self, step):
+        if step == SETTLED:
+            self.settled = self.seconds()
+        is_due = step == FIRST_GUESS or step > FIRST_GUESS and step % 200 == 0
+        if not self.minutes or not is_due:
+            return
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        a_step = (self.seconds() - self.settled) / (step - SETTLED)
+        self.steps = step + max(1, int((self.minutes * 60 - self.seconds()) / a_step))
+
+
+def report(step, pace, rate, figures, loads):
+    most = max(float(load.max() / load.mean()) for load in loads.values())
+    print(
+        f"step {step} of {pace.steps} loss {figures[0]:.4f} right {figures[1]:.4f} draft {figures[2]:.4f} "
+        f"{figures[3]:.4f} busiest expert {most:.2f} x mean, rate {rate:.2e} {pace.seconds():.0f} s",
+        flush=True,
+    )
+
+
 def main():
     args = parse()
-    began = time.monotonic()
+    if not (args.steps or args.minutes):
+        raise SystemExit("expected --steps or --minutes, found neither")
+    pace = Pace(args)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("high")
     file = (args.tokenizer / "tokenizer.json").read_text(encoding="utf-8")
-    source = batches.stream(file, args.seed, 0, args.rows, args.workers)
+    source = batches.stream(file, args.seed, args.rows, args.workers)
     first = next(source)  # the workers are forked before the device is opened
     if args.start:
         params, biases = from_model(args.start, device)
@@ -138,12 +174,13 @@ def main():
     network = model.Network(args.compile)
     optimizer = optimizer_of(params, args.rate, device == "cuda")
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    steps, step, seen, shown, since = args.steps or UNKNOWN, 0, 0, 0, time.monotonic()
-    while step < steps:
+    step = 0
+    while step < pace.steps:
         batch = to_device(*(first if step == 0 else next(source)), device)
+        rate = args.rate * rate_at(step, pace.steps, args)
         for group in optimizer.param_groups:
-            group["lr"] = args.rate * rate_at(step, steps, args)
-        is_rounded = steps < UNKNOWN and step >= args.round_from * steps
+            group["lr"] = rate
+        is_rounded = pace.steps < UNKNOWN and step >= args.round_from * pace.steps
         weights = model.compute_weights(params, is_rounded, dtype)
         loss, right, draft_loss, draft_right, loads = network.forward(weights, biases, batch)
         count = (batch["targets"] >= 0).sum()
@@ -154,33 +191,15 @@ def main():
         optimizer.zero_grad(set_to_none=True)
         balance(biases, loads)
         step += 1
-        seen += args.rows
-        if step == 10:
-            since, shown = time.monotonic(), step
-        if args.minutes and step == 60:
-            torch.cuda.synchronize() if device == "cuda" else None
-            a_step = (time.monotonic() - since) / (step - shown)
-            left = args.minutes * 60 - (time.monotonic() - began)
-            steps = step + int(left / a_step)
-            print(f"{a_step * 1e3:.1f} ms a step: {steps} steps", flush=True)
-        if step % 100 == 0 or step in (1, 5, 10, 30, 60) or step == steps:
-            most = max(float(l.max() / l.mean()) for l in loads.values())
-            print(
-                f"step {step} loss {float(loss.detach() / count):.4f} right {float(right / count):.4f} "
-                f"draft {float(draft_loss.detach() / draft_count):.4f} {float(draft_right / draft_count):.4f} "
-                f"busiest expert {most:.2f} x mean, rate {optimizer.param_groups[0]['lr']:.2e} "
-                f"{time.monotonic() - began:.0f} s",
-                flush=True,
-            )
-        # The speed may change under way: the schedule ends in time all the same.
-        if args.minutes and step > 60 and step % 200 == 0:
-            a_step = (time.monotonic() - since) / (step - shown)
-            steps = step + max(1, int((args.minutes * 60 - (time.monotonic() - began)) / a_step))
-        if step % 1000 == 0 or step == steps:
-            loads_now = {i: [round(float(x), 4) for x in l / l.sum()] for i, l in loads.items()}
-            info = {"steps": step, "rows": args.rows, "seed": args.seed, "loads": loads_now}
-            info |= {"loss": float(loss.detach() / count), "seconds": round(time.monotonic() - began)}
-            info |= {"rate": args.rate, "of_steps": steps}
+        pace.update(step)
+        is_last = step >= pace.steps
+        if step % 100 == 0 or step in (1, 10, FIRST_GUESS) or is_last:
+            sums = (loss / count, right / count, draft_loss / draft_count, draft_right / draft_count)
+            report(step, pace, rate, [float(x.detach()) for x in sums], loads)
+        if step % 1000 == 0 or is_last:
+            shares = {i: [round(float(x), 4) for x in load / load.sum()] for i, load in loads.items()}
+            info = {"steps": step, "of_steps": pace.steps, "rows": args.rows, "seed": args.seed, "rate": args.rate}
+            info |= {"seconds": round(pace.seconds()), "loss": float(loss.detach() / count), "loads": shares}
             save(args.out, params, biases, info)
 
 
