@@ -21,12 +21,16 @@ endif()
 set(TURNPIKE_SANITIZE "" CACHE STRING "Sanitizers for -fsanitize=, for example address,undefined")
 
 add_library(turnpike_flags INTERFACE)
-target_compile_options(turnpike_flags INTERFACE
+set(turnpike_warnings
     -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wnon-virtual-dtor -Werror
     # g++ 12 reports false overlaps when it inlines std::string's operator+ (GCC bug 105651).
     -Wno-restrict
     # clang does not know every warning that g++ is told to leave out.
     $<$<CXX_COMPILER_ID:Clang>:-Wno-unknown-warning-option>)
+set(turnpike_cuda_warnings -Xcompiler=-Wall,-Wextra -Werror=all-warnings --expt-relaxed-constexpr)
+target_compile_options(turnpike_flags INTERFACE
+    "$<$<COMPILE_LANGUAGE:CXX>:${turnpike_warnings}>"
+    "$<$<COMPILE_LANGUAGE:CUDA>:${turnpike_cuda_warnings}>")
 target_include_directories(turnpike_flags INTERFACE "${CMAKE_SOURCE_DIR}")
 if(TURNPIKE_SANITIZE)
     add_compile_options(-fsanitize=${TURNPIKE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
