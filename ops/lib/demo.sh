@@ -62,15 +62,13 @@ export TURNPIKE_ADMIN='unix:$(run_dir)/admin.sock'
 END
 }
 
-# show_request: runs the very line that it prints, then the exact cost of that request.
+# show_request: asks the first question as `turnpike chat` does, thinking shown, then tells its exact
+# cost and how to ask again, with curl too.
 show_request() {
-    local line deadline cost=
-    line='curl -sSN --cacert "$TURNPIKE_CA_CERT" -H "Authorization: Bearer $TURNPIKE_API_KEY"'
-    line+=' -H "Content-Type: application/json" "$TURNPIKE_BASE_URL/chat/completions"'
-    line+=" -d '{\"model\":\"deepseek-ai/DeepSeek-R1\",\"stream\":true,\"max_tokens\":16,"
-    line+="\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'"
+    local question='What is 47 * 86?' deadline cost='' line
     . "$state/env"
-    eval "$line" || die "the first request failed; see $state/logs"
+    printf '$ turnpike chat "%s"\n' "$question"
+    "$bin/turnpike" chat "$question" || die "the first request failed; see $state/logs"
     deadline=$((SECONDS + 10))
     while [ -z "$cost" ] && [ "$SECONDS" -lt "$deadline" ]; do
         # The row of the request, not the totals behind it.
@@ -78,6 +76,10 @@ show_request() {
         [ -n "$cost" ] || sleep 0.1
     done
     [ -n "$cost" ] || die "the request was not billed within 10 s; see $state/logs"
-    printf '\nIt cost %s USD. Again, from any shell:\n  . %s/env\n  %s\n' "$cost" "$state" "$line"
-    printf 'Or in a conversation:\n  %s/turnpike chat\n' "$bin"
+    line='curl -sSN --cacert "$TURNPIKE_CA_CERT" -H "Authorization: Bearer $TURNPIKE_API_KEY"'
+    line+=' -H "Content-Type: application/json" "$TURNPIKE_BASE_URL/chat/completions"'
+    line+=" -d '{\"model\":\"deepseek-ai/DeepSeek-R1\",\"stream\":true,"
+    line+="\"messages\":[{\"role\":\"user\",\"content\":\"$question\"}]}'"
+    printf '\nIt cost %s USD. From any shell:\n  . %s/env\n' "$cost" "$state"
+    printf '  %s/turnpike chat            # a conversation\n  %s\n' "$bin" "$line"
 }

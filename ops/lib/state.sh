@@ -1,5 +1,5 @@
 # Shell functions: the state directory of `turnpike up`, as ops/docs/formats/settings.md has it.
-# Sourced by ops/quickstart; expects root, bin, state (absolute) and port. Each file is written
+# Sourced by ops/quickstart; expects root, bin, state (absolute), port and model. Each file is written
 # beside its place and renamed, so a run that was cut short is simply repeated.
 
 # run_dir: the short folder of sockets and replicas; Unix socket paths end at 108 bytes.
@@ -73,7 +73,15 @@ write_gateway_settings() {
 END
 }
 
-# The two DeepSeek names lead to the tiny model in this configuration only: a client that asks for
+# model_dir: r1-nano is in the repository; of the other models `synth` writes random weights.
+model_dir() {
+    case "$model" in
+        r1-nano) printf '%s/config/files/models/%s' "$root" "$model" ;;
+        *) printf '%s/models/%s' "$state" "$model" ;;
+    esac
+}
+
+# The two DeepSeek names lead to the small model in this configuration only: a client that asks for
 # them by name works unchanged, at their real price.
 write_controlplane_settings() {
     put controlplane.json <<END
@@ -87,16 +95,16 @@ write_controlplane_settings() {
     "engine_binary": "$bin/turnpike-engine",
     "driver": "process",
     "models": [{
-        "card": "tiny-random.json",
-        "model_dir": "$state/models/tiny-random",
+        "card": "$model.json",
+        "model_dir": "$(model_dir)",
         "names": [
-            {"name": "turnpike/tiny-random", "card": "tiny-random.json"},
+            {"name": "turnpike/$model", "card": "$model.json"},
             {"name": "deepseek-ai/DeepSeek-R1", "card": "deepseek-r1-0528.json"},
             {"name": "deepseek-ai/DeepSeek-R1-0528", "card": "deepseek-r1-0528.json"}
         ]
     }],
     "serverless": [
-        {"model": "turnpike/tiny-random", "hardware": "1x_cpu", "min_replicas": 1, "max_replicas": 1}
+        {"model": "turnpike/$model", "hardware": "1x_cpu", "min_replicas": 1, "max_replicas": 1}
     ],
     "hardware": [{
         "id": "1x_cpu", "gpu_type": "none", "gpu_link": "none", "gpu_memory_gb": 0, "gpu_count": 0,
@@ -106,16 +114,20 @@ write_controlplane_settings() {
 END
 }
 
-# make_model: a synthetic checkpoint, made anew when the one that is there is not whole.
+# make_model: a checkpoint of random weights, made anew when the one that is there is not whole. One
+# that the repository holds is only looked at.
 make_model() {
-    local model="$state/models/tiny-random"
-    "$bin/turnpike-engine" check --model "$model" >/dev/null 2>&1 && return 0
-    rm -rf "$model.new"
-    "$bin/turnpike-engine" synth --config "$root/config/files/models/tiny-random/config.json" \
-        --seed 1 --out "$model.new" >"$state/logs/synth.log" 2>&1 ||
+    local folder config="$root/config/files/models/$model/config.json"
+    folder=$(model_dir)
+    "$bin/turnpike-engine" check --model "$folder" >"$state/logs/check.log" 2>&1 && return 0
+    [ "$model" != r1-nano ] ||
+        die "$folder is not whole: $(tail -n 1 "$state/logs/check.log"); git checkout restores it"
+    rm -rf "$folder.new"
+    "$bin/turnpike-engine" synth --config "$config" \
+        --seed 1 --out "$folder.new" >"$state/logs/synth.log" 2>&1 ||
         die "turnpike-engine synth failed: $(tail -n 1 "$state/logs/synth.log")$(if_full "$state")"
-    rm -rf "$model"
-    mv "$model.new" "$model"
+    rm -rf "$folder"
+    mv "$folder.new" "$folder"
 }
 
 init_stores() {

@@ -1,8 +1,9 @@
 """Asks a running engine the held-out problems and prints the table of what it got right.
 
-    python3 ops/nano/evaluate.py --socket PATH [--seed N] [--problems N] [--samples N] [--temperature T]
+    python3 ops/nano/evaluate.py --socket PATH [--fresh SEED] [--problems N] [--samples N] [--temperature T]
 
-Problems come from the corpus' generator with the given seed, only of its test split (corpus.is_held_out).
+The problems are those of held_out.jsonl, or with --fresh those that the corpus' generator draws with that seed, only of
+its test split (corpus.is_held_out).
 pass@1 is the mean over all samples; cons is the share of problems where the most frequent answer is right.
 """
 
@@ -11,11 +12,11 @@ import collections
 import concurrent.futures
 import http.client
 import json
-import random
 import socket
 import sys
 
 import corpus
+import held_out
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -32,8 +33,9 @@ class UnixConnection(http.client.HTTPConnection):
 def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--socket", required=True)
-    parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--problems", type=int, default=400)
+    parser.add_argument("--fresh", type=int, metavar="SEED", help="draw new problems instead of the committed ones")
+    parser.add_argument("--problems", type=int, default=400, help="at most; the first ones")
+    parser.add_argument("--seed", type=int, default=1, help="of the samples")
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--temperature", type=float, default=0.6)
     parser.add_argument("--top-p", type=float, default=0.95)
@@ -77,8 +79,8 @@ def key_of(reply):
 
 def main():
     args = parse()
-    rng = random.Random(args.seed)
-    samples = [corpus.sample(rng, "test") for _ in range(args.problems)]
+    samples = held_out.load() if args.fresh is None else held_out.draw(args.fresh, args.problems)
+    samples = samples[: args.problems]
     with concurrent.futures.ThreadPoolExecutor(args.in_flight) as pool:
         replies = list(pool.map(lambda i: ask(args, samples[i], args.seed + i), range(len(samples))))
     rows = collections.defaultdict(lambda: [0, 0, 0, 0, 0])

@@ -4,6 +4,7 @@ cut short, stopping what a crash left behind, and each refusal in one clear line
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -55,7 +56,7 @@ class QuickstartTest(unittest.TestCase):
     def start(self):
         status, out, problem = self.run_script("--detach", "--port", str(self.port))
         self.assertEqual(status, 0, out + problem + self.logs())
-        self.assertIn("data: [DONE]", out)
+        self.assertIn(r"\boxed{4042}", out)
         self.assertRegex(out, r"\nIt cost 0\.\d+ USD\.")
         return out
 
@@ -90,13 +91,20 @@ class QuickstartTest(unittest.TestCase):
         status, key = done.stdout.split()
         return int(status), key
 
+    def run_printed_line(self, out):
+        """The line that the quickstart prints for curl, in a shell that has sourced the env file."""
+        (line,) = re.findall(r"^  (curl -sSN --cacert .*/chat/completions.*)$", out, re.MULTILINE)
+        done = subprocess.run(["bash", "-euc", f". {self.state}/env; {line}"], capture_output=True,
+                              text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(done.stdout.endswith("data: [DONE]\n\n"), done.stdout[-300:])
+        self.assertIn('"reasoning"', done.stdout)
+
     def test_start_stop_and_start_again(self):
-        out = self.start()
-        self.assertRegex(out, r"curl -sSN --cacert .*/chat/completions")
+        self.run_printed_line(self.start())
         status, key = self.ask_with_env()
         self.assertEqual(status, 200)
-        kept = [self.state / name for name in ("ca.crt", "server.key", "peppers",
-                                               "models/tiny-random/config.json")]
+        kept = [self.state / name for name in ("ca.crt", "server.key", "peppers")]
         before = [path.stat().st_mtime_ns for path in kept]
         status, _, problem = self.run_script("--detach", "--port", str(self.port))
         self.assertEqual((status, problem.count("\n")), (1, 1), problem)
@@ -121,18 +129,15 @@ class QuickstartTest(unittest.TestCase):
 
     def test_a_run_that_was_cut_short_is_repeated(self):
         # What a kill between any two steps leaves: halves beside their places, the rest missing.
-        for folder in ("tls.new", "models/tiny-random.new", "models/tiny-random", "data", "logs"):
+        for folder in ("tls.new", "data", "logs"):
             (self.state / folder).mkdir(parents=True)
         (self.state / "tls.new/ca.key").write_text("half")
-        (self.state / "models/tiny-random.new/config.json").write_text("{")
         (self.state / "gateway.json.new").write_text("{")
         self.start()
         self.run_script("--stop")
         # Files that were lost or cut off later.
         (self.state / "server.key").unlink()
         (self.state / "env").write_text("export TURNPIKE_API_KEY=")
-        for shard in (self.state / "models/tiny-random").glob("*1-of-*.safetensors"):
-            os.truncate(shard, 1000)
         self.start()
         _, key = self.ask_with_env()
         self.run_script("--stop")
@@ -148,6 +153,13 @@ class QuickstartTest(unittest.TestCase):
         (self.state / "data/control.db").write_bytes(b"not a database" * 99)
         self.assert_refuses(self.run_script("--detach", "--port", str(self.port)),
                             "control.db", f"delete {self.state}")
+
+    def test_a_model_that_is_not_whole(self):
+        (self.root / "config").unlink()
+        shutil.copytree(SOURCE_DIR / "config/files", self.root / "config/files")
+        os.truncate(self.root / "config/files/models/r1-nano/model.safetensors", 1000)
+        self.assert_refuses(self.run_script("--detach", "--port", str(self.port)),
+                            "r1-nano is not whole", "git checkout")
 
     def test_ctrl_c_ends_everything(self):
         with open(self.root / "out", "wb") as out:

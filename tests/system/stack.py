@@ -88,9 +88,11 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Stack:
-    """A running service: `url`, `key`, `ca`, `port`, `dir`, `run_dir`."""
+    """A running service of one model, by default one of random weights, whose answers are as long as
+    they may be: `url`, `key`, `ca`, `port`, `dir`, `run_dir`."""
 
-    def __init__(self):
+    def __init__(self, model="tiny-random"):
+        self.model = model
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="turnpike-system-"))
         self.guard = Guard(self.dir)
         self.holder = reserve_port()
@@ -113,6 +115,7 @@ class Stack:
     def shell(self, script):
         """Runs `script` with the functions of ops/lib on this state directory."""
         variables = {"root": SOURCE_DIR, "state": self.dir, "bin": BIN_DIR, "port": self.port,
+                     "model": self.model,
                      "up": self.up.pid if self.up else ""}
         words = "".join(f"{name}={value!s}; " for name, value in variables.items())
         done = subprocess.run(["bash", "-euo", "pipefail", "-c", words + PARTS + script],
@@ -309,8 +312,12 @@ class SystemTest(unittest.TestCase):
     """A class of tests on one stack; what the processes said is shown when a test fails."""
 
     @classmethod
+    def make_stack(cls):
+        return Stack()
+
+    @classmethod
     def setUpClass(cls):
-        cls.stack = Stack()
+        cls.stack = cls.make_stack()
         cls.addClassCleanup(cls.stack.stop)
 
     def run(self, result=None):
