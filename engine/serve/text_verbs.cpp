@@ -195,7 +195,8 @@ int render(const std::string& model_dir, bool is_json) {
     if (!tokenizer) return fail(tokenizer.error());
     const auto input = read_text();
     if (!input) return fail(input.error());
-    json body = json::parse(*input, nullptr, /*allow_exceptions=*/false);
+    // A tool's description is shown to the model in the order of the request.
+    auto body = nlohmann::ordered_json::parse(*input, nullptr, /*allow_exceptions=*/false);
     if (!body.is_object()) return fail(invalid_argument("expected {\"messages\": [...]} on stdin"));
     body["model"] = "any";
     const auto request = parse_chat_request(body.dump());

@@ -77,6 +77,11 @@ class TextVerbsTest(unittest.TestCase):
         user = int(self.output("tokenize", "--model", self.model, stdin="<｜User｜>"))
         self.assertEqual(result["ids"].count(user), 1)
 
+    def test_render_keeps_a_tool_as_it_was_sent(self):
+        tool = '{"type":"function","function":{"name":"zulu","description":"d","parameters":{}}}'
+        body = '{"messages":[{"role":"user","content":"hi"}],"tools":[%s]}' % tool
+        self.assertIn(tool, self.output("render", "--model", self.model, stdin=body))
+
     def test_prompts_are_filled(self):
         def prompt(kind, fields):
             return self.output("prompt", kind, "--wording", WORDING, stdin=json.dumps(fields))

@@ -1,14 +1,18 @@
 // Times speculation beside none, one sequence at a time, the same answers in turns: with the draft
 // layer's own drafts, with drafts of which none or 85 of 100 are accepted (the layer runs all the
 // same; what it drafts is replaced), and without the gate that stops drafting. Writes JSON.
-// bench_speculation <model folder> <threads> [rounds]
+// bench_speculation <model folder> <threads> [rounds [prompts]]
+// prompts: a file of token ids, a prompt a line. Each is answered at temperature 0.6, top-p 0.95 up
+// to the model's end token, with the layer's own drafts alone. Without one: noise at temperature 1.
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,8 +24,10 @@
 namespace turnpike::engine {
 namespace {
 
-constexpr std::int32_t kPromptTokens = 64;
+constexpr std::int32_t kPromptTokens = 64;  // of noise
 constexpr std::int32_t kAnswerTokens = 192;
+constexpr std::int32_t kMaxPromptTokens = 512;
+constexpr std::int32_t kMaxAnswerTokens = 1024;
 
 struct Case {
     const char* name;
@@ -82,16 +88,39 @@ struct TimedAnswer {
     double token_s() const { return seconds / static_cast<double>(tokens.size() - 1); }
 };
 
-TimedAnswer generate(Runner& runner, SchedulerOptions options, std::uint64_t seed) {
-    options.max_running = 1;
-    Scheduler scheduler(options, runner.pool_shape());
+SequenceSpec noise(std::int32_t vocab_size, std::uint64_t seed) {
     SequenceSpec spec;
-    spec.id = 1;
     for (std::int32_t i = 0; i < kPromptTokens; ++i)
-        spec.prompt.push_back((i * 7919 + 13) % runner.vocab_size());
+        spec.prompt.push_back((i * 7919 + 13) % vocab_size);
     spec.max_tokens = kAnswerTokens;
     spec.sampling.temperature = 1.0F;
     spec.sampling.seed = seed;
+    return spec;
+}
+
+// One prompt a line, its token ids apart by spaces.
+std::vector<SequenceSpec> read_questions(const std::string& path, TokenId end_token) {
+    std::ifstream file(path);
+    std::vector<SequenceSpec> questions;
+    for (std::string line; std::getline(file, line);) {
+        SequenceSpec spec;
+        std::istringstream words(line);
+        for (TokenId token = 0; words >> token;) spec.prompt.push_back(token);
+        CHECK(!spec.prompt.empty() && spec.prompt.size() <= kMaxPromptTokens);
+        spec.max_tokens = kMaxAnswerTokens;
+        spec.stop_tokens = {end_token};
+        spec.sampling.temperature = 0.6F;
+        spec.sampling.top_p = 0.95F;
+        questions.push_back(std::move(spec));
+    }
+    CHECK(!questions.empty());
+    return questions;
+}
+
+TimedAnswer generate(Runner& runner, SchedulerOptions options, SequenceSpec spec) {
+    options.max_running = 1;
+    Scheduler scheduler(options, runner.pool_shape());
+    spec.id = 1;
     CHECK(scheduler.add(std::move(spec)).has_value());
     TimedAnswer answer;
     auto start = std::chrono::steady_clock::now();
@@ -112,7 +141,7 @@ std::unique_ptr<Runner> load(const std::string& model_dir, int num_threads, bool
     RunnerOptions options;
     options.model_dir = model_dir;
     options.num_threads = num_threads;
-    options.kv_tokens = kPromptTokens + kAnswerTokens;
+    options.kv_tokens = kMaxPromptTokens + kMaxAnswerTokens;
     options.with_draft_layer = with_draft_layer;
     auto runner = load_runner(options);
     if (!runner) std::cerr << runner.error().message << "\n";
@@ -154,38 +183,108 @@ struct Series {
     }
 };
 
-}  // namespace
-}  // namespace turnpike::engine
+// The answers to one set of questions, all together.
+struct Round {
+    double seconds = 0;
+    std::int64_t num_tokens = 0;
+    SchedulerCounters counters;
+};
 
-int main(int argc, char** argv) {
-    using namespace turnpike::engine;
-    if (argc < 3) {
-        std::cerr << "usage: bench_speculation <model folder> <threads> [rounds]\n";
-        return 2;
+Round answer_all(Runner& runner,
+                 const SchedulerOptions& options,
+                 const std::vector<SequenceSpec>& questions,
+                 std::uint64_t seed) {
+    Round round;
+    for (SequenceSpec question : questions) {
+        question.sampling.seed = seed;
+        const TimedAnswer answer = generate(runner, options, std::move(question));
+        round.seconds += answer.seconds;
+        round.num_tokens += static_cast<std::int64_t>(answer.tokens.size());
+        round.counters.num_draft_tokens += answer.counters.num_draft_tokens;
+        round.counters.num_accepted_tokens += answer.counters.num_accepted_tokens;
     }
-    const int num_rounds = argc > 3 ? std::atoi(argv[3]) : 5;
-    const auto plain_runner = load(argv[1], std::atoi(argv[2]), false);
-    SpoiledRunner runner(load(argv[1], std::atoi(argv[2]), true));
+    return round;
+}
+
+// Both runners answer the same questions in turns, which one first changes from round to round.
+nlohmann::ordered_json compare_answers(Runner& plain,
+                                       Runner& speculating,
+                                       const std::vector<SequenceSpec>& questions,
+                                       int num_rounds) {
+    const SchedulerOptions with_drafts{.num_speculative_tokens = 1};
+    std::vector<double> plain_rates;
+    std::vector<double> rates;
+    std::vector<double> ratios;
+    std::int64_t num_drafts = 0;
+    std::int64_t num_accepted = 0;
+    for (int i = 0; i < num_rounds; ++i) {
+        const auto seed = static_cast<std::uint64_t>(i);
+        Round first;
+        if (i % 2 == 0) first = answer_all(plain, {}, questions, seed);
+        const Round drafted = answer_all(speculating, with_drafts, questions, seed);
+        if (i % 2 == 1) first = answer_all(plain, {}, questions, seed);
+        CHECK(first.num_tokens == drafted.num_tokens);
+        plain_rates.push_back(static_cast<double>(first.num_tokens) / first.seconds);
+        rates.push_back(static_cast<double>(drafted.num_tokens) / drafted.seconds);
+        ratios.push_back(first.seconds / drafted.seconds);
+        num_drafts += drafted.counters.num_draft_tokens;
+        num_accepted += drafted.counters.num_accepted_tokens;
+    }
+    return {{"case", "answers"},
+            {"rounds", num_rounds},
+            {"plain_tokens_per_s", median(plain_rates)},
+            {"tokens_per_s", median(rates)},
+            {"speed_ratio", median(ratios)},
+            {"lowest_ratio", *std::min_element(ratios.begin(), ratios.end())},
+            {"highest_ratio", *std::max_element(ratios.begin(), ratios.end())},
+            {"drafts", num_drafts},
+            {"accepted", num_accepted}};
+}
+
+nlohmann::ordered_json compare_cases(Runner& plain_runner, SpoiledRunner& runner, int num_rounds) {
     const std::vector<Case> cases = {{"nothing accepted", 0},
                                      {"nothing accepted, always drafting", 0, false},
                                      {"the layer's own drafts", std::nullopt},
                                      {"85 % accepted", 85}};
-    (void)generate(*plain_runner, {}, 0);  // memory touched for the first time
-    (void)generate(runner, {.num_speculative_tokens = 1}, 0);
+    const std::int32_t vocab_size = runner.vocab_size();
+    (void)generate(plain_runner, {}, noise(vocab_size, 0));  // memory touched for the first time
+    (void)generate(runner, {.num_speculative_tokens = 1}, noise(vocab_size, 0));
     std::vector<Series> series(cases.size());
     for (int round = 0; round < num_rounds; ++round) {
         const auto seed = static_cast<std::uint64_t>(round);
-        const TimedAnswer plain = generate(*plain_runner, {}, seed);
+        const TimedAnswer plain = generate(plain_runner, {}, noise(vocab_size, seed));
         for (std::size_t i = 0; i < cases.size(); ++i) {
             runner.expect(plain.tokens, cases[i].percent_right);
-            const TimedAnswer answer = generate(
-                runner, {.num_speculative_tokens = 1, .has_draft_gate = cases[i].has_draft_gate},
-                seed);
+            const SchedulerOptions options{.num_speculative_tokens = 1,
+                                           .has_draft_gate = cases[i].has_draft_gate};
+            const TimedAnswer answer = generate(runner, options, noise(vocab_size, seed));
             CHECK(answer.tokens == plain.tokens);
             series[i].take(plain, answer);
         }
     }
     nlohmann::ordered_json results = nlohmann::ordered_json::array();
     for (std::size_t i = 0; i < cases.size(); ++i) results.push_back(series[i].json(cases[i].name));
-    std::cout << results.dump(2) << "\n";
+    return results;
+}
+
+}  // namespace
+}  // namespace turnpike::engine
+
+int main(int argc, char** argv) {
+    using namespace turnpike::engine;
+    if (argc < 3 || argc > 5) {
+        std::cerr << "usage: bench_speculation <model folder> <threads> [rounds [prompts]]\n";
+        return 2;
+    }
+    const int num_rounds = argc > 3 ? std::atoi(argv[3]) : 5;
+    const auto plain = load(argv[1], std::atoi(argv[2]), false);
+    auto drafting = load(argv[1], std::atoi(argv[2]), true);
+    if (argc == 5) {
+        const auto end_token = read_model_info(argv[1]).value().eos_token;
+        const auto questions = read_questions(argv[4], end_token);
+        std::cout << compare_answers(*plain, *drafting, questions, num_rounds).dump(2) << "\n";
+        return 0;
+    }
+    SpoiledRunner runner(std::move(drafting));
+    std::cout << compare_cases(*plain, runner, num_rounds).dump(2) << "\n";
 }
