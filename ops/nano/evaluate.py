@@ -8,15 +8,13 @@ pass@1 is the mean over all samples; cons is the share of problems where the mos
 """
 
 import argparse
-import collections
 import concurrent.futures
 import http.client
 import json
 import socket
-import sys
 
-import corpus
 import held_out
+import score
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -68,44 +66,14 @@ def ask(args, sample, seed):
     return [choice["message"] for choice in answer["choices"]], answer["usage"]
 
 
-def key_of(reply):
-    """What majority voting counts: the call, or the text after the last \\boxed, or the whole answer."""
-    if reply.get("tool_calls"):
-        call = reply["tool_calls"][0]["function"]
-        return call["name"] + call["arguments"]
-    content = reply.get("content") or ""
-    return content.rpartition("\\boxed")[2] or content
-
-
 def main():
     args = parse()
     samples = held_out.load() if args.fresh is None else held_out.draw(args.fresh, args.problems)
     samples = samples[: args.problems]
     with concurrent.futures.ThreadPoolExecutor(args.in_flight) as pool:
         replies = list(pool.map(lambda i: ask(args, samples[i], args.seed + i), range(len(samples))))
-    rows = collections.defaultdict(lambda: [0, 0, 0, 0, 0])
-    shown = 0
-    for sample, (answers, usage) in zip(samples, replies):
-        right = [bool(corpus.check(sample, a)) for a in answers]
-        votes = collections.Counter(key_of(a) for a in answers)
-        winner = votes.most_common(1)[0][0]
-        is_right = any(r for a, r in zip(answers, right) if key_of(a) == winner)
-        thinks = sum(bool(a.get("reasoning")) for a in answers)
-        for name in (sample.family, "all"):
-            for i, value in enumerate((1, sum(right), is_right, thinks, usage["completion_tokens"])):
-                rows[name][i] += value
-        for answer, ok in zip(answers, right):
-            if not ok and shown < args.failures:
-                shown += 1
-                asked = sample.messages[-1]["content"]
-                print(f"--- {sample.family}: {asked!r} wants {sample.answer!r}\n{answer}", file=sys.stderr)
-    print(f"{'family':16} {'problems':>8} {'pass@1':>8} {'cons@' + str(args.samples):>8} {'thinks':>8} {'tokens':>8}")
-    for name in sorted(rows, key=lambda n: (n == "all", n)):
-        count, right, voted, thinks, tokens = rows[name]
-        total = count * args.samples
-        print(
-            f"{name:16} {count:8} {right / total:8.1%} {voted / count:8.1%} {thinks / total:8.1%} {tokens / total:8.0f}"
-        )
+    tokens = [usage["completion_tokens"] for _, usage in replies]
+    score.print_table(score.score(samples, [answers for answers, _ in replies], tokens, args.failures))
 
 
 if __name__ == "__main__":
