@@ -20,7 +20,7 @@ struct WeightView {
     std::int64_t cols = 0;
     std::int64_t stride = 0;
 
-    std::int64_t num_k_blocks() const { return stride / 128; }
+    constexpr std::int64_t num_k_blocks() const { return stride / 128; }
 };
 
 // Activations as FP8 codes [rows, stride], the columns beyond cols zero, with one scale per row and

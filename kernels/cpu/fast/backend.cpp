@@ -9,7 +9,7 @@
 #include "kernels/cpu/fast/linear.h"
 #include "kernels/cpu/fast/moe.h"
 #include "kernels/cpu/fast/sampler.h"
-#include "kernels/cpu/own.h"
+#include "kernels/api/own.h"
 #include "kernels/cpu/reference/linear.h"
 #include "kernels/cpu/reference/moe.h"
 

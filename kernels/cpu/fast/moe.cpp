@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "config/base/check.h"
-#include "kernels/cpu/own.h"
+#include "kernels/api/own.h"
 
 namespace turnpike::kernels::fast {
 namespace {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "kernels/api/cpu_reference.h"
-#include "kernels/cpu/own.h"
+#include "kernels/api/own.h"
 #include "kernels/cpu/reference/attention.h"
 #include "kernels/cpu/reference/grouped_attention.h"
 #include "kernels/cpu/reference/linear.h"

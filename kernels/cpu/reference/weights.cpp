@@ -8,7 +8,7 @@
 
 #include "config/base/check.h"
 #include "kernels/api/fp8.h"
-#include "kernels/cpu/own.h"
+#include "kernels/api/own.h"
 
 namespace turnpike::kernels::reference {
 namespace {

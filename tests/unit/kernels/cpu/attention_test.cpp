@@ -9,7 +9,7 @@
 #include <numeric>
 
 #include "kernels/cpu/reference/linear.h"
-#include "tests/unit/kernels/cpu/matrix.h"
+#include "tests/unit/kernels/matrix.h"
 
 namespace turnpike::kernels::reference {
 namespace {

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/api/cpu_reference.h"
-#include "tests/unit/kernels/cpu/matrix.h"
+#include "tests/unit/kernels/matrix.h"
 
 namespace turnpike::kernels {
 namespace {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "tests/unit/kernels/cpu/matrix.h"
+#include "tests/unit/kernels/matrix.h"
 
 namespace turnpike::kernels::reference {
 namespace {

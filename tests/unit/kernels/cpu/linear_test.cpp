@@ -8,7 +8,7 @@
 
 #include "kernels/api/fp8.h"
 #include "kernels/api/segments.h"
-#include "tests/unit/kernels/cpu/matrix.h"
+#include "tests/unit/kernels/matrix.h"
 
 namespace turnpike::kernels::reference {
 namespace {

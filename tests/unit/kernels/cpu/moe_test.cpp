@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "kernels/cpu/reference/linear.h"
-#include "tests/unit/kernels/cpu/matrix.h"
+#include "tests/unit/kernels/matrix.h"
 
 namespace turnpike::kernels::reference {
 namespace {

@@ -6,7 +6,7 @@
 #include <cstring>
 
 #include "kernels/api/fp8.h"
-#include "tests/unit/kernels/cpu/matrix.h"
+#include "tests/unit/kernels/matrix.h"
 
 namespace turnpike::kernels::reference {
 namespace {

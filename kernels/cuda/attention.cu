@@ -1,0 +1,370 @@
+// See attention.h. The kernel for shapes of any size: a block a row, head and split.
+#include <algorithm>
+
+#include "config/base/check.h"
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/device/numbers.cuh"
+#include "kernels/cuda/device/weight_tile.cuh"
+#include "kernels/cuda/error.h"
+
+namespace turnpike::kernels::cuda {
+namespace {
+
+constexpr int kThreads = 128;
+constexpr int kWarps = kThreads / 32;
+
+__global__ void rope_kernel(float* x, std::int64_t stride, RopeView view) {
+    const std::int64_t m = blockIdx.x;
+    const float* cosines = view.cosines + m * view.num_pairs;
+    const float* sines = view.sines + m * view.num_pairs;
+    for (std::int64_t i = threadIdx.x; i < view.num_heads * view.num_pairs; i += blockDim.x) {
+        const std::int64_t j = i % view.num_pairs;
+        float* head = x + m * stride + i / view.num_pairs * view.head_stride + view.offset;
+        float* first = view.is_interleaved ? head + 2 * j : head + j;
+        float* second = view.is_interleaved ? first + 1 : first + view.num_pairs;
+        const float a = *first;
+        const float b = *second;
+        *first = a * cosines[j] - b * sines[j];
+        *second = a * sines[j] + b * cosines[j];
+    }
+}
+
+__device__ __nv_bfloat16* cache_row(const CacheView& cache,
+                                    std::int32_t table,
+                                    std::int64_t position) {
+    const std::int64_t block = cache.tables[table + position / kCacheBlockTokens];
+    return static_cast<__nv_bfloat16*>(cache.data) +
+           (block * kCacheBlockTokens + position % kCacheBlockTokens) * cache.row_dim;
+}
+
+__global__ void write_kv_kernel(const float* x,
+                                std::int64_t stride,
+                                const AttentionRow* rows,
+                                CacheView cache) {
+    const AttentionRow row = rows[blockIdx.x];
+    __nv_bfloat16* to = cache_row(cache, row.table, row.position);
+    for (std::int64_t c = threadIdx.x; c < cache.row_dim; c += blockDim.x)
+        to[c] = __float2bfloat16_rn(x[row.row * stride + c]);
+}
+
+// Per head, out[:, h * out_stride + n] = weight rows of head h times x[:, h * x_stride ...]. A warp
+// a tile of 16 rows.
+struct HeadProduct {
+    WeightView weight;  // BF16, rows_per_head a multiple of 16
+    std::int64_t rows_per_head;
+    std::int64_t used_rows;  // of rows_per_head
+    std::int64_t x_head_stride;
+    std::int64_t out_head_stride;
+};
+
+template <int NT>
+__global__ void head_product_kernel(HeadProduct call,
+                                    const float* x,
+                                    std::int64_t x_stride,
+                                    float* out,
+                                    std::int64_t out_stride,
+                                    std::int64_t num_rows) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const std::int64_t row0 =
+        (static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kHeadRows;
+    if (row0 >= call.weight.rows) return;
+    const std::int64_t head = row0 / call.rows_per_head;
+    const std::int64_t first = static_cast<std::int64_t>(blockIdx.y) * NT * 8;
+    const PlainSource source{x + head * call.x_head_stride, x_stride, call.weight.cols};
+    TileColumns<NT> columns;
+    for (int nt = 0; nt < NT; ++nt) {
+        const std::int64_t column = first + nt * 8 + lane / 4;
+        columns.of_fragment[nt] = column < num_rows ? column : num_rows - 1;
+    }
+    float sums[NT][4] = {};
+    const int num_blocks = static_cast<int>(call.weight.num_k_blocks());
+    tile_product<DType::kBf16, NT>(call.weight, row0, {0, num_blocks}, source, columns, sums);
+    for (int nt = 0; nt < NT; ++nt) {
+        for (int i = 0; i < 4; ++i) {
+            const std::int64_t m = first + nt * 8 + lane % 4 * 2 + i % 2;
+            const std::int64_t n = row0 % call.rows_per_head + lane / 4 + i / 2 * 8;
+            if (m < num_rows && n < call.used_rows)
+                out[m * out_stride + head * call.out_head_stride + n] = sums[nt][i];
+        }
+    }
+}
+
+void head_product(const HeadProduct& call, MatrixView x, MatrixView out, cudaStream_t stream) {
+    CHECK(call.weight.dtype == DType::kBf16 && call.rows_per_head % kHeadRows == 0);
+    const auto* from = static_cast<const float*>(x.data);
+    auto* to = static_cast<float*>(out.data);
+    const std::int64_t tiles = call.weight.rows / kHeadRows;
+    const auto blocks = static_cast<unsigned>((tiles + kWarps - 1) / kWarps);
+    const auto groups = [&](std::int64_t columns) {
+        return dim3(blocks, static_cast<unsigned>((x.rows + columns - 1) / columns));
+    };
+    if (x.rows <= 8)
+        head_product_kernel<1>
+            <<<groups(8), kThreads, 0, stream>>>(call, from, x.stride, to, out.stride, x.rows);
+    else if (x.rows <= 32)
+        head_product_kernel<4>
+            <<<groups(32), kThreads, 0, stream>>>(call, from, x.stride, to, out.stride, x.rows);
+    else
+        head_product_kernel<8>
+            <<<groups(64), kThreads, 0, stream>>>(call, from, x.stride, to, out.stride, x.rows);
+    CUDA_CHECK(cudaGetLastError());
+}
+
+// The rotated part of each head's query, behind its latent part.
+__global__ void copy_rotated_kernel(const float* queries,
+                                    std::int64_t stride,
+                                    MlaShape shape,
+                                    float* out,
+                                    std::int64_t out_stride) {
+    const std::int64_t m = blockIdx.x;
+    const std::int64_t width = shape.latent_dim + shape.rope_dim;
+    for (std::int64_t i = threadIdx.x; i < shape.num_heads * shape.rope_dim; i += blockDim.x) {
+        const std::int64_t head = i / shape.rope_dim;
+        const std::int64_t c = i % shape.rope_dim;
+        out[m * out_stride + head * width + shape.latent_dim + c] =
+            queries[m * stride + head * (shape.nope_dim + shape.rope_dim) + shape.nope_dim + c];
+    }
+}
+
+// Partial sums of one row, head and split: [value_dim] unnormalised, then the maximum and the
+// total.
+struct Partials {
+    float* data;
+    std::int64_t num_heads;
+    std::int64_t num_splits;
+    std::int64_t value_dim;
+
+    __device__ float* at(std::int64_t row, std::int64_t head, std::int64_t split) const {
+        return data + ((row * num_heads + head) * num_splits + split) * (value_dim + 2);
+    }
+};
+
+// gridDim: (num_heads, num_rows, num_splits). shared: the query, the scores of a block, the sums.
+__global__ void __launch_bounds__(kThreads) attend_kernel(const float* queries,
+                                                          std::int64_t stride,
+                                                          const AttentionRow* rows,
+                                                          HeadLayout layout,
+                                                          CacheView cache,
+                                                          std::int64_t tokens_per_split,
+                                                          Partials partials) {
+    extern __shared__ float shared[];
+    float* query = shared;
+    float* scores = query + layout.key_dim;
+    float* sums = scores + kCacheBlockTokens;
+    const AttentionRow row = rows[blockIdx.y];
+    const std::int64_t head = blockIdx.x;
+    const std::int64_t shared_head = head / layout.heads_per_key;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    const std::int64_t begin = blockIdx.z * tokens_per_split;
+    const std::int64_t end =
+        min(begin + tokens_per_split, static_cast<std::int64_t>(row.position) + 1);
+    float* out = partials.at(blockIdx.y, head, blockIdx.z);
+    if (begin >= end) {
+        if (threadIdx.x == 0) out[layout.value_dim + 1] = 0.0F;
+        return;
+    }
+    for (std::int64_t c = threadIdx.x; c < layout.key_dim; c += kThreads)
+        query[c] = queries[row.row * stride + head * layout.key_dim + c] * layout.softmax_scale;
+    for (std::int64_t c = threadIdx.x; c < layout.value_dim; c += kThreads) sums[c] = 0.0F;
+    __syncthreads();
+    float max = __int_as_float(0xFF800000);
+    float total = 0.0F;
+    for (std::int64_t start = begin; start < end; start += kCacheBlockTokens) {
+        const __nv_bfloat16* block = cache_row(cache, row.table, start);
+        const int count =
+            static_cast<int>(min(static_cast<std::int64_t>(kCacheBlockTokens), end - start));
+        for (int t = warp; t < count; t += kWarps) {
+            const __nv_bfloat16* key = block + t * cache.row_dim + shared_head * layout.key_stride;
+            float score = 0.0F;
+            for (std::int64_t c = lane; c < layout.key_dim; c += 32)
+                score += query[c] * __bfloat162float(key[c]);
+            score = warp_sum(score);
+            if (lane == 0) scores[t] = score;
+        }
+        __syncthreads();
+        float largest = max;
+        for (int t = 0; t < count; ++t) largest = fmaxf(largest, scores[t]);
+        const float shrink = expf(max - largest);  // 0 for the first block
+        max = largest;
+        float odds = 0.0F;
+        for (int t = 0; t < count; ++t) odds += expf(scores[t] - max);
+        total = total * shrink + odds;
+        const __nv_bfloat16* values =
+            block + layout.value_offset + shared_head * layout.value_stride;
+        for (std::int64_t c = threadIdx.x; c < layout.value_dim; c += kThreads) {
+            float sum = 0.0F;
+            for (int t = 0; t < count; ++t)
+                sum += expf(scores[t] - max) * __bfloat162float(values[t * cache.row_dim + c]);
+            sums[c] = sums[c] * shrink + sum;
+        }
+        __syncthreads();
+    }
+    for (std::int64_t c = threadIdx.x; c < layout.value_dim; c += kThreads) out[c] = sums[c];
+    if (threadIdx.x == 0) {
+        out[layout.value_dim] = max;
+        out[layout.value_dim + 1] = total;
+    }
+}
+
+// gridDim: (num_heads, num_rows). Splits in ascending order.
+__global__ void combine_kernel(Partials partials,
+                               const AttentionRow* rows,
+                               float* out,
+                               std::int64_t stride) {
+    const std::int64_t head = blockIdx.x;
+    const std::int64_t dim = partials.value_dim;
+    float max = __int_as_float(0xFF800000);
+    for (std::int64_t s = 0; s < partials.num_splits; ++s) {
+        const float* part = partials.at(blockIdx.y, head, s);
+        if (part[dim + 1] > 0.0F) max = fmaxf(max, part[dim]);
+    }
+    float total = 0.0F;
+    for (std::int64_t s = 0; s < partials.num_splits; ++s) {
+        const float* part = partials.at(blockIdx.y, head, s);
+        if (part[dim + 1] > 0.0F) total += part[dim + 1] * expf(part[dim] - max);
+    }
+    for (std::int64_t c = threadIdx.x; c < dim; c += blockDim.x) {
+        float sum = 0.0F;
+        for (std::int64_t s = 0; s < partials.num_splits; ++s) {
+            const float* part = partials.at(blockIdx.y, head, s);
+            if (part[dim + 1] > 0.0F) sum += part[c] * expf(part[dim] - max);
+        }
+        out[rows[blockIdx.y].row * stride + head * dim + c] = sum / total;
+    }
+}
+
+}  // namespace
+
+void rope(MatrixView x, const RopeView& view, cudaStream_t stream) {
+    CHECK((view.num_heads - 1) * view.head_stride + view.offset + 2 * view.num_pairs <= x.cols);
+    if (x.rows == 0) return;
+    rope_kernel<<<static_cast<unsigned>(x.rows), 256, 0, stream>>>(static_cast<float*>(x.data),
+                                                                   x.stride, view);
+    CUDA_CHECK(cudaGetLastError());
+}
+
+void write_kv(MatrixView x,
+              const AttentionRow* rows,
+              std::int64_t num_rows,
+              const CacheView& cache,
+              cudaStream_t stream) {
+    CHECK(x.cols == cache.row_dim);
+    if (num_rows == 0) return;
+    write_kv_kernel<<<static_cast<unsigned>(num_rows), kThreads, 0, stream>>>(
+        static_cast<const float*>(x.data), x.stride, rows, cache);
+    CUDA_CHECK(cudaGetLastError());
+}
+
+void absorb_queries(MatrixView queries,
+                    const KvUpView& kv_up,
+                    const MlaShape& shape,
+                    MatrixView out,
+                    cudaStream_t stream) {
+    CHECK(queries.cols == shape.num_heads * shape.query_dim());
+    CHECK(out.rows == queries.rows && out.cols == shape.num_heads * shape.cache_dim());
+    if (out.rows == 0) return;
+    head_product({kv_up.keys, padded_head_rows(shape.latent_dim), shape.latent_dim,
+                  shape.query_dim(), shape.cache_dim()},
+                 queries, out, stream);
+    copy_rotated_kernel<<<static_cast<unsigned>(out.rows), 256, 0, stream>>>(
+        static_cast<const float*>(queries.data), queries.stride, shape,
+        static_cast<float*>(out.data), out.stride);
+    CUDA_CHECK(cudaGetLastError());
+}
+
+void project_values(MatrixView attended,
+                    const KvUpView& kv_up,
+                    const MlaShape& shape,
+                    MatrixView out,
+                    cudaStream_t stream) {
+    CHECK(attended.cols == shape.num_heads * shape.latent_dim);
+    CHECK(out.rows == attended.rows && out.cols == shape.num_heads * shape.v_dim);
+    if (out.rows == 0) return;
+    head_product(
+        {kv_up.values, padded_head_rows(shape.v_dim), shape.v_dim, shape.latent_dim, shape.v_dim},
+        attended, out, stream);
+}
+
+HeadLayout layout_of(const MlaShape& shape) {
+    HeadLayout layout;
+    layout.num_heads = shape.num_heads;
+    layout.heads_per_key = shape.num_heads;
+    layout.key_dim = shape.cache_dim();
+    layout.value_dim = shape.latent_dim;
+    layout.softmax_scale = shape.softmax_scale;
+    return layout;
+}
+
+HeadLayout layout_of(const GqaShape& shape) {
+    HeadLayout layout;
+    layout.num_heads = shape.num_heads;
+    layout.heads_per_key = shape.num_heads / shape.num_kv_heads;
+    layout.key_dim = shape.head_dim;
+    layout.key_stride = shape.head_dim;
+    layout.value_dim = shape.head_dim;
+    layout.value_offset = shape.kv_width();
+    layout.value_stride = shape.head_dim;
+    layout.softmax_scale = shape.softmax_scale;
+    return layout;
+}
+
+AttentionPlan plan_attention(const HeadLayout& layout,
+                             std::int64_t num_rows,
+                             std::int64_t max_tokens,
+                             int num_multiprocessors,
+                             bool is_deterministic) {
+    AttentionPlan plan;
+    const auto splits_of = [&](std::int64_t tokens) { return (max_tokens + tokens - 1) / tokens; };
+    if (!is_deterministic) {
+        // The shortest splits that are no more blocks than run at once: partial sums cost traffic.
+        constexpr std::int64_t kBlocksPerMultiprocessor = 8;
+        const std::int64_t at_once = num_multiprocessors * kBlocksPerMultiprocessor;
+        plan.tokens_per_split = kCacheBlockTokens;
+        while (plan.tokens_per_split < max_tokens &&
+               splits_of(plan.tokens_per_split) * num_rows * layout.num_heads > at_once)
+            plan.tokens_per_split += kCacheBlockTokens;
+    }
+    plan.num_splits = std::max<std::int64_t>(splits_of(plan.tokens_per_split), 1);
+    return plan;
+}
+
+std::size_t attention_workspace_bytes(const HeadLayout& layout,
+                                      std::int64_t num_rows,
+                                      const AttentionPlan& plan) {
+    return static_cast<std::size_t>(num_rows * layout.num_heads * plan.num_splits *
+                                    (layout.value_dim + 2)) *
+           sizeof(float);
+}
+
+void attend(MatrixView queries,
+            const AttentionRow* rows,
+            std::int64_t num_rows,
+            const HeadLayout& layout,
+            const CacheView& cache,
+            const AttentionPlan& plan,
+            void* workspace,
+            MatrixView out,
+            cudaStream_t stream) {
+    CHECK(queries.cols == layout.num_heads * layout.key_dim);
+    CHECK(out.cols == layout.num_heads * layout.value_dim);
+    CHECK(plan.tokens_per_split % kCacheBlockTokens == 0);
+    if (num_rows == 0) return;
+    const Partials partials{static_cast<float*>(workspace), layout.num_heads, plan.num_splits,
+                            layout.value_dim};
+    const dim3 grid(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(num_rows),
+                    static_cast<unsigned>(plan.num_splits));
+    const auto shared =
+        static_cast<std::size_t>(layout.key_dim + kCacheBlockTokens + layout.value_dim) *
+        sizeof(float);
+    attend_kernel<<<grid, kThreads, shared, stream>>>(static_cast<const float*>(queries.data),
+                                                      queries.stride, rows, layout, cache,
+                                                      plan.tokens_per_split, partials);
+    CUDA_CHECK(cudaGetLastError());
+    const dim3 heads(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(num_rows));
+    combine_kernel<<<heads, kThreads, 0, stream>>>(partials, rows, static_cast<float*>(out.data),
+                                                   out.stride);
+    CUDA_CHECK(cudaGetLastError());
+}
+
+}  // namespace turnpike::kernels::cuda

@@ -1,0 +1,70 @@
+// Number formats in device code, and sums over a warp or a block in a fixed order.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_fp8.h>
+
+#include <cstdint>
+
+#include "kernels/api/fp8.h"
+#include "kernels/cuda/types.h"
+
+namespace turnpike::kernels::cuda {
+
+__device__ inline float fp8_value(std::uint8_t code) {
+    const __half_raw half = __nv_cvt_fp8_to_halfraw(code, __NV_E4M3);
+    return __half2float(__half(half));
+}
+
+// Round to nearest even, saturating: as kernels/api/fp8.h's fp8_from_float.
+__device__ inline std::uint8_t fp8_code(float value) {
+    return __nv_cvt_float_to_fp8(value, __NV_SATFINITE, __NV_E4M3);
+}
+
+__device__ inline float bf16_value(std::uint16_t bits) {
+    return __uint_as_float(static_cast<std::uint32_t>(bits) << 16);
+}
+
+// Element (row, col) of a weight of any format, its scale applied.
+__device__ inline float weight_value(const WeightView& w, std::int64_t row, std::int64_t col) {
+    const std::int64_t at = row * w.stride + col;
+    switch (w.dtype) {
+        case DType::kF32:
+            return static_cast<const float*>(w.data)[at];
+        case DType::kBf16:
+            return bf16_value(static_cast<const std::uint16_t*>(w.data)[at]);
+        case DType::kF16:
+            return __half2float(static_cast<const __half*>(w.data)[at]);
+        case DType::kF8E4M3:
+            return fp8_value(static_cast<const std::uint8_t*>(w.data)[at]) *
+                   w.scales[row / kFp8Block * w.num_k_blocks() + col / kFp8Block];
+    }
+    return 0.0F;
+}
+
+__device__ inline float warp_sum(float value) {
+    for (int lane = 16; lane > 0; lane /= 2) value += __shfl_xor_sync(0xFFFFFFFFU, value, lane);
+    return value;
+}
+
+__device__ inline float warp_max(float value) {
+    for (int lane = 16; lane > 0; lane /= 2)
+        value = fmaxf(value, __shfl_xor_sync(0xFFFFFFFFU, value, lane));
+    return value;
+}
+
+// The sum over a block of at most 1,024 threads, in every thread. shared: 32 floats; free again
+// after the next barrier.
+__device__ inline float block_sum(float value, float* shared) {
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    const int num_warps = static_cast<int>(blockDim.x + 31) / 32;
+    value = warp_sum(value);
+    if (threadIdx.x % 32 == 0) shared[warp] = value;
+    __syncthreads();
+    float total = 0.0F;
+    for (int w = 0; w < num_warps; ++w) total += shared[w];
+    return total;
+}
+
+}  // namespace turnpike::kernels::cuda

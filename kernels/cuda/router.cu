@@ -1,0 +1,224 @@
+// See router.h.
+#include "config/base/check.h"
+#include "kernels/cuda/device/numbers.cuh"
+#include "kernels/cuda/error.h"
+#include "kernels/cuda/router.h"
+
+namespace turnpike::kernels::cuda {
+namespace {
+
+constexpr int kRowsPerBlock = 4;  // a warp a row
+constexpr int kPerLane = static_cast<int>(kMaxExperts) / 32;
+constexpr int kSortThreads = 1024;
+
+__device__ float excluded() {
+    return __int_as_float(0xFF800000);  // -infinity
+}
+
+struct Best {
+    float value;
+    int index;
+};
+
+// The largest value, the lowest index on ties, in every lane.
+__device__ Best warp_best(Best best) {
+    for (int lane = 16; lane > 0; lane /= 2) {
+        const float value = __shfl_xor_sync(0xFFFFFFFFU, best.value, lane);
+        const int index = __shfl_xor_sync(0xFFFFFFFFU, best.index, lane);
+        if (value > best.value || (value == best.value && index < best.index))
+            best = {value, index};
+    }
+    return best;
+}
+
+// The sum of the two best of values[first .. first + size), in every lane.
+__device__ float two_best(const float* values, int first, int size) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    Best best{excluded(), size};
+    for (int e = lane; e < size; e += 32) {
+        if (values[first + e] > best.value) best = {values[first + e], e};
+    }
+    best = warp_best(best);
+    Best second{excluded(), size};
+    for (int e = lane; e < size; e += 32) {
+        if (e != best.index && values[first + e] > second.value) second = {values[first + e], e};
+    }
+    return best.value + warp_best(second).value;
+}
+
+// Excludes every group but the num_kept_groups with the largest sums of two.
+__device__ void exclude_groups(float* biased, const RouterShape& shape) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int size = static_cast<int>(shape.num_experts / shape.num_groups);
+    Best group{excluded(), lane};  // lane g holds group g
+    for (int g = 0; g < shape.num_groups; ++g) {
+        const float sum = two_best(biased, g * size, size);
+        if (lane == g) group.value = sum;
+    }
+    std::uint32_t kept = 0;
+    for (int i = 0; i < shape.num_kept_groups; ++i) {
+        const Best best = warp_best(group);
+        kept |= 1U << best.index;
+        if (lane == best.index) group.value = excluded();
+    }
+    for (int e = lane; e < shape.num_experts; e += 32) {
+        if ((kept >> (e / size) & 1U) == 0) biased[e] = excluded();
+    }
+    __syncwarp();
+}
+
+__global__ void route_kernel(const float* logits,
+                             std::int64_t stride,
+                             const float* bias,
+                             RouterShape shape,
+                             RoutingView out) {
+    __shared__ float shared_scores[kRowsPerBlock][kMaxExperts];
+    __shared__ float shared_biased[kRowsPerBlock][kMaxExperts];
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const std::int64_t row = static_cast<std::int64_t>(blockIdx.x) * kRowsPerBlock + warp;
+    if (row >= out.rows) return;
+    float* scores = shared_scores[warp];
+    float* biased = shared_biased[warp];
+    for (int e = lane; e < shape.num_experts; e += 32) {
+        scores[e] = 1.0F / (1.0F + expf(-logits[row * stride + e]));
+        biased[e] = scores[e] + bias[e];
+    }
+    __syncwarp();
+    exclude_groups(biased, shape);
+    std::uint32_t chosen = 0;  // bit i of lane e % 32: expert e = i * 32 + lane is chosen
+    for (int i = 0; i < shape.num_chosen; ++i) {
+        Best best{excluded(), static_cast<int>(shape.num_experts)};
+        for (int e = lane; e < shape.num_experts; e += 32) {
+            if (biased[e] > best.value) best = {biased[e], e};
+        }
+        best = warp_best(best);
+        if (best.index % 32 == lane && best.index < shape.num_experts) {
+            biased[best.index] = excluded();
+            chosen |= 1U << (best.index / 32);
+        }
+        __syncwarp();
+    }
+    // Ascending, by all lanes alike.
+    float sum = 0.0F;
+    int count = 0;
+    int mine = -1;
+    for (int word = 0; word < kPerLane; ++word) {
+        std::uint32_t lanes = __ballot_sync(0xFFFFFFFFU, chosen >> word & 1U);
+        for (; lanes != 0; lanes &= lanes - 1) {
+            const int expert = word * 32 + __ffs(static_cast<int>(lanes)) - 1;
+            sum += scores[expert];
+            if (count == lane) mine = expert;
+            ++count;
+        }
+    }
+    // 1e-20: as the published inference code guards the division.
+    const float divisor = shape.is_normalised ? sum + 1e-20F : 1.0F;
+    if (lane < shape.num_chosen) {
+        const std::int64_t slot = row * shape.num_chosen + lane;
+        out.experts[slot] = mine;
+        out.weights[slot] = scores[mine] / divisor * shape.scale;
+    }
+}
+
+// A counting sort in one block: each expert's slots in ascending order. A thread counts a chunk of
+// consecutive slots; chunks are placed one behind the other.
+__global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing) {
+    __shared__ int starts[kMaxExperts + 1];
+    __shared__ int counts[kMaxExperts];
+    const int num_slots = static_cast<int>(routing.rows * routing.num_chosen);
+    const int num_experts = static_cast<int>(routing.num_experts);
+    for (int e = static_cast<int>(threadIdx.x); e < num_experts; e += kSortThreads) counts[e] = 0;
+    __syncthreads();
+    for (int s = static_cast<int>(threadIdx.x); s < num_slots; s += kSortThreads)
+        atomicAdd(&counts[routing.experts[s]], 1);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        int sum = 0;
+        for (int e = 0; e < num_experts; ++e) {
+            starts[e] = sum;
+            sum += counts[e];
+        }
+        starts[num_experts] = sum;
+    }
+    __syncthreads();
+    for (int e = static_cast<int>(threadIdx.x); e <= num_experts; e += kSortThreads)
+        routing.offsets[e] = starts[e];
+    // A warp an expert: it looks for the expert among all slots, in order.
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    for (int e = static_cast<int>(threadIdx.x) / 32; e < num_experts; e += kSortThreads / 32) {
+        if (counts[e] == 0) continue;
+        int at = starts[e];
+        for (int first = 0; first < num_slots && at < starts[e] + counts[e]; first += 32) {
+            const int s = first + lane;
+            const bool is_mine = s < num_slots && routing.experts[s] == e;
+            const std::uint32_t lanes = __ballot_sync(0xFFFFFFFFU, is_mine);
+            if (is_mine) routing.order[at + __popc(lanes & ((1U << lane) - 1))] = s;
+            at += __popc(lanes);
+        }
+    }
+}
+
+__global__ void combine_kernel(const float* expert_out,
+                               std::int64_t expert_stride,
+                               RoutingView routing,
+                               const float* shared,
+                               std::int64_t shared_stride,
+                               float* accumulator,
+                               std::int64_t stride,
+                               std::int64_t cols) {
+    const std::int64_t m = blockIdx.x;
+    const float* weights = routing.weights + m * routing.num_chosen;
+    const float* rows = expert_out + m * routing.num_chosen * expert_stride;
+    for (std::int64_t c = threadIdx.x; c < cols; c += blockDim.x) {
+        float sum = 0.0F;
+        for (std::int64_t i = 0; i < routing.num_chosen; ++i)
+            sum += weights[i] * rows[i * expert_stride + c];
+        accumulator[m * stride + c] += sum + shared[m * shared_stride + c];
+    }
+}
+
+}  // namespace
+
+bool can_route(const RouterShape& shape) {
+    return shape.num_experts <= kMaxExperts && shape.num_chosen <= kMaxChosen &&
+           shape.num_groups <= kMaxGroups;
+}
+
+void route(MatrixView logits,
+           const float* bias,
+           const RouterShape& shape,
+           const RoutingView& out,
+           cudaStream_t stream) {
+    CHECK(can_route(shape));
+    CHECK(logits.cols == shape.num_experts && shape.num_experts % shape.num_groups == 0);
+    CHECK(shape.num_experts / shape.num_groups >= 2 && shape.num_kept_groups <= shape.num_groups);
+    CHECK(shape.num_chosen <= shape.num_kept_groups * (shape.num_experts / shape.num_groups));
+    CHECK(out.rows == logits.rows && out.num_chosen == shape.num_chosen);
+    CHECK(out.num_experts == shape.num_experts);
+    if (out.rows == 0) return;
+    const auto blocks = static_cast<unsigned>((out.rows + kRowsPerBlock - 1) / kRowsPerBlock);
+    route_kernel<<<blocks, kRowsPerBlock * 32, 0, stream>>>(static_cast<const float*>(logits.data),
+                                                            logits.stride, bias, shape, out);
+    CUDA_CHECK(cudaGetLastError());
+    sort_kernel<<<1, kSortThreads, 0, stream>>>(out);
+    CUDA_CHECK(cudaGetLastError());
+}
+
+void combine_experts(MatrixView expert_out,
+                     const RoutingView& routing,
+                     MatrixView shared,
+                     MatrixView accumulator,
+                     cudaStream_t stream) {
+    CHECK(expert_out.rows == routing.rows * routing.num_chosen);
+    CHECK(shared.rows == routing.rows && accumulator.rows == routing.rows);
+    CHECK(expert_out.cols == shared.cols && accumulator.cols == shared.cols);
+    if (routing.rows == 0) return;
+    combine_kernel<<<static_cast<unsigned>(routing.rows), 256, 0, stream>>>(
+        static_cast<const float*>(expert_out.data), expert_out.stride, routing,
+        static_cast<const float*>(shared.data), shared.stride,
+        static_cast<float*>(accumulator.data), accumulator.stride, shared.cols);
+    CUDA_CHECK(cudaGetLastError());
+}
+
+}  // namespace turnpike::kernels::cuda
