@@ -12,6 +12,7 @@
 #include "engine/model/blueprint.h"
 #include "engine/model/checkpoint.h"
 #include "engine/model/leading_model.h"
+#include "engine/model/make_backend.h"
 #include "engine/model/model_runner.h"
 #include "engine/model/opened_model.h"
 #include "engine/model/rank_options.h"
@@ -77,7 +78,7 @@ Result<CheckedCheckpoint> open_checked(const std::string& model_dir, bool with_d
 // The scalar backend keeps everything in f32, the others weights as they are stored. Refused early:
 // the kernel would kill the process late.
 Status check_memory(const CheckedCheckpoint& checked,
-                    kernels::CpuIsa isa,
+                    const std::string& isa,
                     std::int64_t kv_tokens,
                     bool with_draft_layer,
                     const Partition& partition) {
@@ -88,7 +89,7 @@ Status check_memory(const CheckedCheckpoint& checked,
     const double num_layers = num_main + (with_draft_layer ? 1.0 : 0.0);
     const double per_token =
         static_cast<double>(checked.blueprint->info().kv_bytes_per_token) * num_layers / num_main;
-    const double weights = isa == kernels::CpuIsa::kScalar
+    const double weights = isa == kernels::to_string(kernels::CpuIsa::kScalar)
                                ? static_cast<double>(checked.num_weights) * sizeof(float)
                                : static_cast<double>(checked.num_bytes);
     // All ranks are on this host. Each has a cache of its key/value heads; of the weights, what
@@ -124,17 +125,17 @@ Result<OpenedModel> open_share(const RunnerOptions& options) {
     auto checked = open_checked(options.model_dir, options.with_draft_layer);
     if (!checked) return checked.error();
     RETURN_IF_ERROR(check_options(options, checked->blueprint->info()));
-    const auto isa = kernels::choose_cpu_isa(options.isa);
-    if (!isa) return isa.error();
     const int num_ranks = options.ranks.size();
     auto partition = Partition::make(checked->blueprint->serving_shape(), options.ranks.attention,
                                      options.ranks.rank(), num_ranks);
     if (!partition) return partition.error();
-    RETURN_IF_ERROR(
-        check_memory(*checked, *isa, options.kv_tokens, options.with_draft_layer, *partition));
     auto backend =
-        kernels::make_cpu_backend({kernel_numerics(options.numerics), options.num_threads}, *isa);
+        make_backend(options.isa, {kernel_numerics(options.numerics), options.num_threads});
     if (!backend) return backend.error();
+    if (options.isa != kCudaName) {
+        RETURN_IF_ERROR(check_memory(*checked, options.isa, options.kv_tokens,
+                                     options.with_draft_layer, *partition));
+    }
     const int num_pools = partition->num_pools();
     auto model =
         checked->blueprint->load(checked->checkpoint, RankOps(**backend, *partition, options.ranks),

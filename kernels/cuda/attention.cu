@@ -3,9 +3,12 @@
 
 #include "config/base/check.h"
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/device/numbers.cuh"
+#include "kernels/cuda/device/partials.cuh"
 #include "kernels/cuda/device/weight_tile.cuh"
 #include "kernels/cuda/error.h"
+#include "kernels/cuda/latent_attend.cuh"
 
 namespace turnpike::kernels::cuda {
 namespace {
@@ -14,6 +17,8 @@ constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
 
 __global__ void rope_kernel(float* x, std::int64_t stride, RopeView view) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     const float* cosines = view.cosines + m * view.num_pairs;
     const float* sines = view.sines + m * view.num_pairs;
@@ -41,6 +46,8 @@ __global__ void write_kv_kernel(const float* x,
                                 std::int64_t stride,
                                 const AttentionRow* rows,
                                 CacheView cache) {
+    let_next_begin();
+    wait_for_inputs();
     const AttentionRow row = rows[blockIdx.x];
     __nv_bfloat16* to = cache_row(cache, row.table, row.position);
     for (std::int64_t c = threadIdx.x; c < cache.row_dim; c += blockDim.x)
@@ -63,22 +70,21 @@ __global__ void head_product_kernel(HeadProduct call,
                                     std::int64_t x_stride,
                                     float* out,
                                     std::int64_t out_stride,
-                                    std::int64_t num_rows) {
+                                    int num_rows) {
+    constexpr int kAhead = 2;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const std::int64_t row0 =
         (static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kHeadRows;
+    let_next_begin();
     if (row0 >= call.weight.rows) return;
     const std::int64_t head = row0 / call.rows_per_head;
-    const std::int64_t first = static_cast<std::int64_t>(blockIdx.y) * NT * 8;
+    const int first = static_cast<int>(blockIdx.y) * NT * 8;
     const PlainSource source{x + head * call.x_head_stride, x_stride, call.weight.cols};
-    TileColumns<NT> columns;
-    for (int nt = 0; nt < NT; ++nt) {
-        const std::int64_t column = first + nt * 8 + lane / 4;
-        columns.of_fragment[nt] = column < num_rows ? column : num_rows - 1;
-    }
+    const DenseColumns columns{first / 8, (num_rows - 1) / 8, num_rows - 1};
     float sums[NT][4] = {};
-    const int num_blocks = static_cast<int>(call.weight.num_k_blocks());
-    tile_product<DType::kBf16, NT>(call.weight, row0, {0, num_blocks}, source, columns, sums);
+    const int num_units = static_cast<int>(call.weight.num_k_blocks()) * 2;
+    tile_product<DType::kBf16, NT, kAhead, true>(call.weight, row0, {0, num_units}, source, columns,
+                                                 sums);
     for (int nt = 0; nt < NT; ++nt) {
         for (int i = 0; i < 4; ++i) {
             const std::int64_t m = first + nt * 8 + lane % 4 * 2 + i % 2;
@@ -95,19 +101,14 @@ void head_product(const HeadProduct& call, MatrixView x, MatrixView out, cudaStr
     auto* to = static_cast<float*>(out.data);
     const std::int64_t tiles = call.weight.rows / kHeadRows;
     const auto blocks = static_cast<unsigned>((tiles + kWarps - 1) / kWarps);
-    const auto groups = [&](std::int64_t columns) {
-        return dim3(blocks, static_cast<unsigned>((x.rows + columns - 1) / columns));
+    const auto run = [&](auto kernel, std::int64_t columns) {
+        const dim3 grid(blocks, static_cast<unsigned>((x.rows + columns - 1) / columns));
+        launch(kernel, {grid, kThreads, 0}, stream, call, from, x.stride, to, out.stride,
+               static_cast<int>(x.rows));
     };
-    if (x.rows <= 8)
-        head_product_kernel<1>
-            <<<groups(8), kThreads, 0, stream>>>(call, from, x.stride, to, out.stride, x.rows);
-    else if (x.rows <= 32)
-        head_product_kernel<4>
-            <<<groups(32), kThreads, 0, stream>>>(call, from, x.stride, to, out.stride, x.rows);
-    else
-        head_product_kernel<8>
-            <<<groups(64), kThreads, 0, stream>>>(call, from, x.stride, to, out.stride, x.rows);
-    CUDA_CHECK(cudaGetLastError());
+    if (x.rows <= 8) return run(head_product_kernel<1>, 8);
+    if (x.rows <= 32) return run(head_product_kernel<4>, 32);
+    run(head_product_kernel<8>, 64);
 }
 
 // The rotated part of each head's query, behind its latent part.
@@ -116,6 +117,8 @@ __global__ void copy_rotated_kernel(const float* queries,
                                     MlaShape shape,
                                     float* out,
                                     std::int64_t out_stride) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     const std::int64_t width = shape.latent_dim + shape.rope_dim;
     for (std::int64_t i = threadIdx.x; i < shape.num_heads * shape.rope_dim; i += blockDim.x) {
@@ -126,19 +129,6 @@ __global__ void copy_rotated_kernel(const float* queries,
     }
 }
 
-// Partial sums of one row, head and split: [value_dim] unnormalised, then the maximum and the
-// total.
-struct Partials {
-    float* data;
-    std::int64_t num_heads;
-    std::int64_t num_splits;
-    std::int64_t value_dim;
-
-    __device__ float* at(std::int64_t row, std::int64_t head, std::int64_t split) const {
-        return data + ((row * num_heads + head) * num_splits + split) * (value_dim + 2);
-    }
-};
-
 // gridDim: (num_heads, num_rows, num_splits). shared: the query, the scores of a block, the sums.
 __global__ void __launch_bounds__(kThreads) attend_kernel(const float* queries,
                                                           std::int64_t stride,
@@ -147,6 +137,8 @@ __global__ void __launch_bounds__(kThreads) attend_kernel(const float* queries,
                                                           CacheView cache,
                                                           std::int64_t tokens_per_split,
                                                           Partials partials) {
+    let_next_begin();
+    wait_for_inputs();
     extern __shared__ float shared[];
     float* query = shared;
     float* scores = query + layout.key_dim;
@@ -212,6 +204,8 @@ __global__ void combine_kernel(Partials partials,
                                const AttentionRow* rows,
                                float* out,
                                std::int64_t stride) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t head = blockIdx.x;
     const std::int64_t dim = partials.value_dim;
     float max = __int_as_float(0xFF800000);
@@ -234,14 +228,30 @@ __global__ void combine_kernel(Partials partials,
     }
 }
 
+void attend_any(MatrixView queries,
+                const AttentionRow* rows,
+                std::int64_t num_rows,
+                const HeadLayout& layout,
+                const CacheView& cache,
+                const AttentionPlan& plan,
+                const Partials& partials,
+                cudaStream_t stream) {
+    const dim3 grid(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(num_rows),
+                    static_cast<unsigned>(plan.num_splits));
+    const auto shared =
+        static_cast<std::size_t>(layout.key_dim + kCacheBlockTokens + layout.value_dim) *
+        sizeof(float);
+    launch(attend_kernel, {grid, kThreads, shared}, stream, static_cast<const float*>(queries.data),
+           queries.stride, rows, layout, cache, plan.tokens_per_split, partials);
+}
+
 }  // namespace
 
 void rope(MatrixView x, const RopeView& view, cudaStream_t stream) {
     CHECK((view.num_heads - 1) * view.head_stride + view.offset + 2 * view.num_pairs <= x.cols);
     if (x.rows == 0) return;
-    rope_kernel<<<static_cast<unsigned>(x.rows), 256, 0, stream>>>(static_cast<float*>(x.data),
-                                                                   x.stride, view);
-    CUDA_CHECK(cudaGetLastError());
+    launch(rope_kernel, {dim3(static_cast<unsigned>(x.rows)), 256, 0}, stream,
+           static_cast<float*>(x.data), x.stride, view);
 }
 
 void write_kv(MatrixView x,
@@ -251,9 +261,8 @@ void write_kv(MatrixView x,
               cudaStream_t stream) {
     CHECK(x.cols == cache.row_dim);
     if (num_rows == 0) return;
-    write_kv_kernel<<<static_cast<unsigned>(num_rows), kThreads, 0, stream>>>(
-        static_cast<const float*>(x.data), x.stride, rows, cache);
-    CUDA_CHECK(cudaGetLastError());
+    launch(write_kv_kernel, {dim3(static_cast<unsigned>(num_rows)), kThreads, 0}, stream,
+           static_cast<const float*>(x.data), x.stride, rows, cache);
 }
 
 void absorb_queries(MatrixView queries,
@@ -267,10 +276,9 @@ void absorb_queries(MatrixView queries,
     head_product({kv_up.keys, padded_head_rows(shape.latent_dim), shape.latent_dim,
                   shape.query_dim(), shape.cache_dim()},
                  queries, out, stream);
-    copy_rotated_kernel<<<static_cast<unsigned>(out.rows), 256, 0, stream>>>(
-        static_cast<const float*>(queries.data), queries.stride, shape,
-        static_cast<float*>(out.data), out.stride);
-    CUDA_CHECK(cudaGetLastError());
+    launch(copy_rotated_kernel, {dim3(static_cast<unsigned>(out.rows)), 256, 0}, stream,
+           static_cast<const float*>(queries.data), queries.stride, shape,
+           static_cast<float*>(out.data), out.stride);
 }
 
 void project_values(MatrixView attended,
@@ -318,11 +326,13 @@ AttentionPlan plan_attention(const HeadLayout& layout,
     const auto splits_of = [&](std::int64_t tokens) { return (max_tokens + tokens - 1) / tokens; };
     if (!is_deterministic) {
         // The shortest splits that are no more blocks than run at once: partial sums cost traffic.
-        constexpr std::int64_t kBlocksPerMultiprocessor = 8;
-        const std::int64_t at_once = num_multiprocessors * kBlocksPerMultiprocessor;
-        plan.tokens_per_split = kCacheBlockTokens;
+        const bool is_latent = is_latent_layout(layout);
+        const std::int64_t heads = is_latent ? latent_heads_per_block(layout) : 1;
+        const std::int64_t at_once = num_multiprocessors * (heads == 64 ? 1 : heads == 1 ? 8 : 2);
+        const std::int64_t blocks_per_split = num_rows * ((layout.num_heads + heads - 1) / heads);
+        plan.tokens_per_split = 2 * kCacheBlockTokens;
         while (plan.tokens_per_split < max_tokens &&
-               splits_of(plan.tokens_per_split) * num_rows * layout.num_heads > at_once)
+               splits_of(plan.tokens_per_split) * blocks_per_split > at_once)
             plan.tokens_per_split += kCacheBlockTokens;
     }
     plan.num_splits = std::max<std::int64_t>(splits_of(plan.tokens_per_split), 1);
@@ -352,19 +362,13 @@ void attend(MatrixView queries,
     if (num_rows == 0) return;
     const Partials partials{static_cast<float*>(workspace), layout.num_heads, plan.num_splits,
                             layout.value_dim};
-    const dim3 grid(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(num_rows),
-                    static_cast<unsigned>(plan.num_splits));
-    const auto shared =
-        static_cast<std::size_t>(layout.key_dim + kCacheBlockTokens + layout.value_dim) *
-        sizeof(float);
-    attend_kernel<<<grid, kThreads, shared, stream>>>(static_cast<const float*>(queries.data),
-                                                      queries.stride, rows, layout, cache,
-                                                      plan.tokens_per_split, partials);
-    CUDA_CHECK(cudaGetLastError());
+    if (is_latent_layout(layout))
+        attend_latent(queries, rows, num_rows, layout, cache, plan, partials, stream);
+    else
+        attend_any(queries, rows, num_rows, layout, cache, plan, partials, stream);
     const dim3 heads(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(num_rows));
-    combine_kernel<<<heads, kThreads, 0, stream>>>(partials, rows, static_cast<float*>(out.data),
-                                                   out.stride);
-    CUDA_CHECK(cudaGetLastError());
+    launch(combine_kernel, {heads, kThreads, 0}, stream, partials, rows,
+           static_cast<float*>(out.data), out.stride);
 }
 
 }  // namespace turnpike::kernels::cuda

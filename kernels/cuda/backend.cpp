@@ -13,6 +13,7 @@
 #include "kernels/cuda/error.h"
 #include "kernels/cuda/linear_small.h"
 #include "kernels/cuda/memory.h"
+#include "kernels/cuda/pack.h"
 #include "kernels/cuda/router.h"
 #include "kernels/cuda/sampler.h"
 #include "kernels/cuda/vector.h"
@@ -395,9 +396,9 @@ class CudaBackend final : public Backend {
         rows.rows = x.rows;
         rows.cols = x.cols;
         rows.stride = (x.cols + kBlock - 1) / kBlock * kBlock;
-        rows.scale_stride = (x.rows + 3) / 4 * 4;
+        rows.scale_stride = (x.rows + kCodedTileRows - 1) / kCodedTileRows * kCodedTileRows;
         rows.codes = static_cast<std::uint8_t*>(
-            buffer(kCodes).at_least(static_cast<std::size_t>(x.rows * rows.stride)));
+            buffer(kCodes).at_least(packed_bytes(x.rows, rows.stride, kCodedTileRows)));
         rows.scales = static_cast<float*>(buffer(kScales).at_least(
             static_cast<std::size_t>(rows.scale_stride * rows.stride / kBlock) * sizeof(float)));
         quantise(x, rows, stream_);
@@ -468,7 +469,7 @@ class CudaBackend final : public Backend {
     RoutingView routing_view(std::int64_t rows, std::int64_t num_chosen, std::int64_t num_experts) {
         const std::int64_t num_slots = rows * num_chosen;
         auto* const words = static_cast<std::int32_t*>(buffer(kRouting).at_least(
-            static_cast<std::size_t>(3 * num_slots + num_experts + 1) * sizeof(std::int32_t)));
+            static_cast<std::size_t>(3 * num_slots + 2 * num_experts + 1) * sizeof(std::int32_t)));
         RoutingView view;
         view.rows = rows;
         view.num_chosen = num_chosen;
@@ -477,6 +478,7 @@ class CudaBackend final : public Backend {
         view.weights = reinterpret_cast<float*>(words + num_slots);
         view.order = words + 2 * num_slots;
         view.offsets = words + 3 * num_slots;
+        view.active = view.offsets + num_experts + 1;
         return view;
     }
 
@@ -494,10 +496,17 @@ class CudaBackend final : public Backend {
             std::int32_t& at = next[static_cast<std::size_t>(routing.experts[slot])];
             order[static_cast<std::size_t>(at++)] = static_cast<std::int32_t>(slot);
         }
+        std::vector<std::int32_t> active;
+        for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
+            if (offsets[e] < offsets[e + 1]) active.push_back(static_cast<std::int32_t>(e));
+        }
+        active.resize(static_cast<std::size_t>(num_experts), -1);
         RoutingView view;
         view.rows = routing.rows;
         view.num_chosen = routing.num_chosen;
         view.num_experts = num_experts;
+        view.active =
+            const_cast<std::int32_t*>(uploads_.put(std::span<const std::int32_t>(active)));
         view.order = const_cast<std::int32_t*>(uploads_.put(std::span<const std::int32_t>(order)));
         view.offsets =
             const_cast<std::int32_t*>(uploads_.put(std::span<const std::int32_t>(offsets)));

@@ -3,7 +3,6 @@
 #include <type_traits>
 
 #include "config/base/check.h"
-#include "kernels/api/segments.h"
 #include "kernels/cuda/device/weight_tile.cuh"
 #include "kernels/cuda/error.h"
 #include "kernels/cuda/linear_small.h"
@@ -14,59 +13,38 @@ namespace {
 constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * 32;
 constexpr int kTileRows = 16;  // of weights
+constexpr int kAhead = 2;      // units of weights in each of two buffers
+constexpr int kFewColumnsBlocks = 2;
 
-// Where a tile's columns come from and go to.
-struct Columns {
-    std::int64_t count;         // of this launch or expert
-    const std::int32_t* slots;  // null: column m is row m of x and of out
-    std::int64_t num_chosen;    // a slot's row of x is slot / num_chosen
+// Warps that share a tile's K: what one warp reads should last a while.
+__host__ __device__ constexpr int num_parts(std::int64_t num_k_blocks) {
+    return num_k_blocks >= 32 ? 8 : num_k_blocks >= 16 ? 4 : num_k_blocks >= 8 ? 2 : 1;
+}
 
-    __device__ std::int64_t out_row(std::int64_t column) const {
-        return slots == nullptr ? column : slots[column];
-    }
-
-    __device__ std::int64_t x_row(std::int64_t column) const {
-        return slots == nullptr ? column : slots[column] / num_chosen;
-    }
-};
-
-// How a block's warps share tiles: num_segments warps a tile.
+// What a warp does of a matrix.
 struct Place {
+    int parts;  // of a tile's K
+    int part;
     int tile_in_block;
-    int segment;
-    int num_segments;
     std::int64_t tile;
+
+    __device__ explicit Place(const WeightView& w) : parts(num_parts(w.num_k_blocks())) {
+        const int warp = static_cast<int>(threadIdx.x) / 32;
+        part = warp % parts;
+        tile_in_block = warp / parts;
+        tile = static_cast<std::int64_t>(blockIdx.x) * (kWarps / parts) + tile_in_block;
+    }
+
+    template <DType kDType>
+    __device__ UnitRange range(const WeightView& w) const {
+        constexpr int kUnits = kDType == DType::kF8E4M3 ? 1 : 2;  // of 128 values
+        const int blocks = static_cast<int>(w.num_k_blocks());
+        if (tile * kTileRows >= w.rows) return {0, 0};
+        return {part * blocks / parts * kUnits, (part + 1) * blocks / parts * kUnits};
+    }
 };
 
-__host__ __device__ int tiles_per_block(std::int64_t cols) {
-    return kWarps / static_cast<int>(num_segments(cols));
-}
-
-__device__ Place place_of_warp(std::int64_t cols) {
-    const int count = static_cast<int>((cols + kSegmentUnit - 1) / kSegmentUnit);
-    const int segments = count < kMaxSegments ? (count > 1 ? count : 1) : kMaxSegments;
-    const int warp = static_cast<int>(threadIdx.x) / 32;
-    const int in_block = warp / segments;
-    return {in_block, warp % segments, segments,
-            static_cast<std::int64_t>(blockIdx.x) * (kWarps / segments) + in_block};
-}
-
-template <int NT>
-__device__ TileColumns<NT> columns_of_lane(const Columns& columns, std::int64_t first) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    const auto row = [&](std::int64_t column) {
-        return columns.x_row(column < columns.count ? column : columns.count - 1);
-    };
-    TileColumns<NT> result;
-    for (int nt = 0; nt < NT; ++nt) {
-        result.of_fragment[nt] = row(first + nt * 8 + lane / 4);
-        result.of_sum[nt][0] = row(first + nt * 8 + lane % 4 * 2);
-        result.of_sum[nt][1] = row(first + nt * 8 + lane % 4 * 2 + 1);
-    }
-    return result;
-}
-
-// The sums of all segments of the block's tiles, for finish() to add in ascending order.
+// The sums of all parts of the block's tiles, to be added in ascending order.
 template <int NT>
 struct Parts {
     float values[kWarps][NT * 8][kTileRows];
@@ -81,9 +59,9 @@ struct Parts {
     }
 
     // Row `row`, column `column` of tile number `tile` of the block.
-    __device__ float total(int tile, int segments, int column, int row) const {
+    __device__ float total(int tile, int parts, int column, int row) const {
         float sum = 0.0F;
-        for (int s = 0; s < segments; ++s) sum += values[tile * segments + s][column][row];
+        for (int p = 0; p < parts; ++p) sum += values[tile * parts + p][column][row];
         return sum;
     }
 };
@@ -96,135 +74,153 @@ __device__ void for_each_element(int num_tiles, Finish finish) {
         finish(i / (NT * 8 * kTileRows), i / kTileRows % (NT * 8), i % kTileRows);
 }
 
-template <DType kDType, int NT, class Source>
-__device__ void segment_product(const WeightView& w,
-                                const Place& place,
-                                const Source& x,
-                                const TileColumns<NT>& columns,
-                                float (&sums)[NT][4]) {
-    for (int nt = 0; nt < NT; ++nt) {
-        for (float& sum : sums[nt]) sum = 0.0F;
-    }
-    const BlockRange range = blocks_of_segment(w.cols, place.segment, place.num_segments);
-    if (place.tile * kTileRows >= w.rows ||
-        place.tile_in_block * place.num_segments + place.segment >=
-            kWarps / place.num_segments * place.num_segments)
-        return;
-    if constexpr (std::is_same_v<Source, CodedSource>)
-        tile_product<NT>(w, place.tile * kTileRows, range, x, columns, sums);
-    else
-        tile_product<kDType, NT>(w, place.tile * kTileRows, range, x, columns, sums);
+// Two blocks of few columns share a multiprocessor: one reads while the other computes.
+constexpr int blocks_for(int nt) {
+    return nt <= 2 ? kFewColumnsBlocks : 1;
 }
 
-// out[m, n], the columns from `first` on.
 template <DType kDType, int NT, class Source>
-__device__ void product(const WeightView& w,
-                        const Source& x,
-                        const Columns& columns,
-                        std::int64_t first,
-                        float* out,
-                        std::int64_t out_stride,
-                        Parts<NT>& parts) {
-    const Place place = place_of_warp(w.cols);
-    float sums[NT][4];
-    segment_product<kDType>(w, place, x, columns_of_lane<NT>(columns, first), sums);
+__global__ void __launch_bounds__(kThreads, blocks_for(NT))
+    linear_kernel(WeightView w, Source x, int rows, float* out, std::int64_t out_stride) {
+    __shared__ Parts<NT> parts;
+    let_next_begin();
+    const Place place(w);
+    const int first = static_cast<int>(blockIdx.y) * NT * 8;
+    const DenseColumns columns{first / 8, (rows - 1) / 8, rows - 1};
+    float sums[NT][4] = {};
+    tile_product<kDType, NT, kAhead, true>(w, place.tile * kTileRows, place.range<kDType>(w), x,
+                                           columns, sums);
     parts.put(sums);
     __syncthreads();
-    const int num_tiles = kWarps / place.num_segments;
+    const int num_tiles = kWarps / place.parts;
     for_each_element<NT>(num_tiles, [&](int tile, int column, int row) {
         const std::int64_t n =
             (static_cast<std::int64_t>(blockIdx.x) * num_tiles + tile) * kTileRows + row;
-        if (n >= w.rows || first + column >= columns.count) return;
-        out[columns.out_row(first + column) * out_stride + n] =
-            parts.total(tile, place.num_segments, column, row);
+        if (n >= w.rows || first + column >= rows) return;
+        out[(first + column) * out_stride + n] = parts.total(tile, place.parts, column, row);
     });
 }
 
-template <DType kDType, int NT, class Source>
-__global__ void __launch_bounds__(kThreads)
-    linear_kernel(WeightView w, Source x, std::int64_t rows, float* out, std::int64_t out_stride) {
-    __shared__ Parts<NT> parts;
-    const Columns columns{rows, nullptr, 1};
-    product<kDType, NT>(w, x, columns, static_cast<std::int64_t>(blockIdx.y) * NT * 8, out,
-                        out_stride, parts);
-}
+// The slots of one expert, NT * 8 at a time.
+struct Slots {
+    int count;
+    const std::int32_t* list;
+    int num_chosen;  // a slot's row of x is slot / num_chosen; 1 where x has a row a slot
 
-// gridDim.y: experts.
+    __device__ Slots(const RoutingView& routing, int expert, bool x_rows_are_slots)
+        : count(routing.offsets[expert + 1] - routing.offsets[expert]),
+          list(routing.order + routing.offsets[expert]),
+          num_chosen(x_rows_are_slots ? 1 : static_cast<int>(routing.num_chosen)) {}
+
+    __device__ int x_row(int column) const { return list[min(column, count - 1)] / num_chosen; }
+
+    template <int NT>
+    __device__ ListedColumns<NT> columns(int first) const {
+        const int lane = static_cast<int>(threadIdx.x) % 32;
+        ListedColumns<NT> result;
+        for (int nt = 0; nt < NT; ++nt) {
+            result.fragments[nt] = x_row(first + nt * 8 + lane / 4);
+            for (int i = 0; i < 2; ++i)
+                result.sums[nt][i] = x_row(first + nt * 8 + lane % 4 * 2 + i);
+        }
+        return result;
+    }
+};
+
+// gridDim.y: at least the experts that have slots.
 template <DType kDType, int NT, class Source>
-__global__ void __launch_bounds__(kThreads) experts_down_kernel(const ExpertView* experts,
-                                                                RoutingView routing,
-                                                                Source x,
-                                                                bool x_rows_are_slots,
-                                                                float* out,
-                                                                std::int64_t out_stride) {
+__global__ void __launch_bounds__(kThreads, blocks_for(NT))
+    experts_down_kernel(const ExpertView* experts,
+                        RoutingView routing,
+                        Source x,
+                        bool x_rows_are_slots,
+                        float* out,
+                        std::int64_t out_stride) {
     __shared__ Parts<NT> parts;
-    const std::int64_t begin = routing.offsets[blockIdx.y];
-    const Columns columns{routing.offsets[blockIdx.y + 1] - begin, routing.order + begin,
-                          x_rows_are_slots ? 1 : routing.num_chosen};
-    if (columns.count == 0) return;
-    const WeightView w = experts[blockIdx.y].down;
-    for (std::int64_t first = 0; first < columns.count; first += NT * 8) {
+    let_next_begin();
+    wait_for_inputs();
+    const int expert = routing.active[blockIdx.y];
+    if (expert < 0) return;
+    const Slots slots(routing, expert, x_rows_are_slots);
+    const WeightView w = experts[expert].down;
+    const Place place(w);
+    const int num_tiles = kWarps / place.parts;
+    for (int first = 0; first < slots.count; first += NT * 8) {
+        float sums[NT][4] = {};
+        tile_product<kDType, NT, kAhead, false>(w, place.tile * kTileRows, place.range<kDType>(w),
+                                                x, slots.columns<NT>(first), sums);
         if (first > 0) __syncthreads();
-        product<kDType, NT>(w, x, columns, first, out, out_stride, parts);
+        parts.put(sums);
+        __syncthreads();
+        for_each_element<NT>(num_tiles, [&](int tile, int column, int row) {
+            const std::int64_t n =
+                (static_cast<std::int64_t>(blockIdx.x) * num_tiles + tile) * kTileRows + row;
+            if (n >= w.rows || first + column >= slots.count) return;
+            out[slots.list[first + column] * out_stride + n] =
+                parts.total(tile, place.parts, column, row);
+        });
     }
 }
 
 template <DType kDType, int NT, class Source>
-__global__ void __launch_bounds__(kThreads) experts_gate_up_kernel(const ExpertView* experts,
-                                                                   RoutingView routing,
-                                                                   Source x,
-                                                                   bool x_rows_are_slots,
-                                                                   float* out,
-                                                                   std::int64_t out_stride) {
+__global__ void __launch_bounds__(kThreads, blocks_for(NT))
+    experts_gate_up_kernel(const ExpertView* experts,
+                           RoutingView routing,
+                           Source x,
+                           bool x_rows_are_slots,
+                           float* out,
+                           std::int64_t out_stride) {
     __shared__ Parts<NT> gates;
     __shared__ Parts<NT> ups;
-    const std::int64_t begin = routing.offsets[blockIdx.y];
-    const Columns columns{routing.offsets[blockIdx.y + 1] - begin, routing.order + begin,
-                          x_rows_are_slots ? 1 : routing.num_chosen};
-    if (columns.count == 0) return;
-    const WeightView gate = experts[blockIdx.y].gate;
-    const WeightView up = experts[blockIdx.y].up;
-    const Place place = place_of_warp(gate.cols);
-    const int num_tiles = kWarps / place.num_segments;
-    for (std::int64_t first = 0; first < columns.count; first += NT * 8) {
+    let_next_begin();
+    wait_for_inputs();
+    const int expert = routing.active[blockIdx.y];
+    if (expert < 0) return;
+    const Slots slots(routing, expert, x_rows_are_slots);
+    const WeightView gate = experts[expert].gate;
+    const WeightView up = experts[expert].up;
+    const Place place(gate);
+    const UnitRange range = place.range<kDType>(gate);
+    const int num_tiles = kWarps / place.parts;
+    for (int first = 0; first < slots.count; first += NT * 8) {
+        const ListedColumns<NT> columns = slots.columns<NT>(first);
         if (first > 0) __syncthreads();
-        const TileColumns<NT> of_lane = columns_of_lane<NT>(columns, first);
-        float sums[NT][4];
-        segment_product<kDType>(gate, place, x, of_lane, sums);
+        float sums[NT][4] = {};
+        tile_product<kDType, NT, kAhead, false>(gate, place.tile * kTileRows, range, x, columns,
+                                                sums);
         gates.put(sums);
-        segment_product<kDType>(up, place, x, of_lane, sums);
+        for (auto& column : sums) {
+            for (float& sum : column) sum = 0.0F;
+        }
+        tile_product<kDType, NT, kAhead, false>(up, place.tile * kTileRows, range, x, columns,
+                                                sums);
         ups.put(sums);
         __syncthreads();
         for_each_element<NT>(num_tiles, [&](int tile, int column, int row) {
             const std::int64_t n =
                 (static_cast<std::int64_t>(blockIdx.x) * num_tiles + tile) * kTileRows + row;
-            if (n >= gate.rows || first + column >= columns.count) return;
-            const float a = gates.total(tile, place.num_segments, column, row);
-            const float b = ups.total(tile, place.num_segments, column, row);
-            out[columns.out_row(first + column) * out_stride + n] = a / (1.0F + expf(-a)) * b;
+            if (n >= gate.rows || first + column >= slots.count) return;
+            const float a = gates.total(tile, place.parts, column, row);
+            const float b = ups.total(tile, place.parts, column, row);
+            out[slots.list[first + column] * out_stride + n] = a / (1.0F + expf(-a)) * b;
         });
     }
 }
 
-// F32 and F16 weights: a warp an output, segments in ascending order.
+// F16 and F32 weights: a warp an output, lane by lane, then the lanes' sums.
 __global__ void linear_f32_kernel(
     WeightView w, PlainSource x, std::int64_t rows, float* out, std::int64_t out_stride) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     if (n >= w.rows) return;
-    const int units = static_cast<int>((w.cols + kSegmentUnit - 1) / kSegmentUnit);
-    const int segments = units < kMaxSegments ? (units > 1 ? units : 1) : kMaxSegments;
     for (std::int64_t m = blockIdx.y; m < rows; m += gridDim.y) {
-        float total = 0.0F;
-        for (int s = 0; s < segments; ++s) {
-            const BlockRange range = blocks_of_segment(w.cols, s, segments);
-            float sum = 0.0F;
-            for (std::int64_t k = static_cast<std::int64_t>(range.begin) * kSegmentUnit + lane;
-                 k < static_cast<std::int64_t>(range.end) * kSegmentUnit; k += 32)
-                sum += weight_value(w, n, k) * x.value(m, k);
-            total += warp_sum(sum);
-        }
-        if (lane == 0) out[m * out_stride + n] = total;
+        float sum = 0.0F;
+        for (std::int64_t k = lane; k < w.cols; k += 32)
+            sum += weight_value(w, n, k) * x.value(m, k);
+        sum = warp_sum(sum);
+        if (lane == 0) out[m * out_stride + n] = sum;
     }
 }
 
@@ -234,19 +230,17 @@ void check_weight(const WeightView& w, std::int64_t x_cols) {
     CHECK((w.dtype == DType::kF8E4M3) == (w.scales != nullptr));
 }
 
-unsigned tile_blocks(std::int64_t rows, std::int64_t cols) {
-    const std::int64_t per_block = std::int64_t{kTileRows} * tiles_per_block(cols);
-    return static_cast<unsigned>((rows + per_block - 1) / per_block);
+unsigned tile_blocks(const WeightView& w) {
+    const std::int64_t per_block = std::int64_t{kTileRows} * (kWarps / num_parts(w.num_k_blocks()));
+    return static_cast<unsigned>((w.rows + per_block - 1) / per_block);
 }
 
 template <DType kDType, int NT, class Source>
-void launch(
+void launch_linear(
     const WeightView& w, const Source& x, std::int64_t rows, MatrixView out, cudaStream_t stream) {
-    const dim3 grid(tile_blocks(w.rows, w.cols),
-                    static_cast<unsigned>((rows + NT * 8 - 1) / (NT * 8)));
-    linear_kernel<kDType, NT>
-        <<<grid, kThreads, 0, stream>>>(w, x, rows, static_cast<float*>(out.data), out.stride);
-    CUDA_CHECK(cudaGetLastError());
+    const dim3 grid(tile_blocks(w), static_cast<unsigned>((rows + NT * 8 - 1) / (NT * 8)));
+    launch(linear_kernel<kDType, NT, Source>, {grid, kThreads, 0}, stream, w, x,
+           static_cast<int>(rows), static_cast<float*>(out.data), out.stride);
 }
 
 template <DType kDType, class Source>
@@ -254,10 +248,10 @@ void launch_for(
     const WeightView& w, const Source& x, std::int64_t rows, MatrixView out, cudaStream_t stream) {
     CHECK(out.dtype == DType::kF32 && out.rows == rows && out.cols == w.rows);
     if (rows == 0) return;
-    if (rows <= 8) return launch<kDType, 1>(w, x, rows, out, stream);
-    if (rows <= 16) return launch<kDType, 2>(w, x, rows, out, stream);
-    if (rows <= 32) return launch<kDType, 4>(w, x, rows, out, stream);
-    launch<kDType, 8>(w, x, rows, out, stream);
+    if (rows <= 8) return launch_linear<kDType, 1>(w, x, rows, out, stream);
+    if (rows <= 16) return launch_linear<kDType, 2>(w, x, rows, out, stream);
+    if (rows <= 32) return launch_linear<kDType, 4>(w, x, rows, out, stream);
+    launch_linear<kDType, 8>(w, x, rows, out, stream);
 }
 
 PlainSource source_of(MatrixView x) {
@@ -265,16 +259,32 @@ PlainSource source_of(MatrixView x) {
     return {static_cast<const float*>(x.data), x.stride, x.cols};
 }
 
+Shape expert_blocks(const WeightView& w, const RoutingView& routing) {
+    return {dim3(tile_blocks(w), static_cast<unsigned>(routing.max_active())), kThreads, 0};
+}
+
 // Up to 8 slots an expert cost one reading of its weights; above that the second tile of columns
 // saves a second one.
 constexpr std::int64_t kFewSlots = 64;
 
-template <class Launch>
-void with_columns(const RoutingView& routing, Launch launch_with) {
-    if (routing.rows * routing.num_chosen <= kFewSlots)
-        launch_with(std::integral_constant<int, 1>());
-    else
-        launch_with(std::integral_constant<int, 2>());
+// Calls run(dtype, number of column tiles, source) with the types of the call.
+template <class Run>
+void with_input(const ExpertInput& x, const WeightView& w, const RoutingView& routing, Run run) {
+    const auto with_tiles = [&](auto dtype, const auto& source) {
+        if (routing.num_slots() <= kFewSlots)
+            run(dtype, std::integral_constant<int, 1>(), source);
+        else
+            run(dtype, std::integral_constant<int, 2>(), source);
+    };
+    using Fp8 = std::integral_constant<DType, DType::kF8E4M3>;
+    using Bf16 = std::integral_constant<DType, DType::kBf16>;
+    if (x.coded != nullptr) {
+        CHECK(w.dtype == DType::kF8E4M3 && x.coded->stride == w.stride);
+        return with_tiles(Fp8(), CodedSource{*x.coded});
+    }
+    if (w.dtype == DType::kF8E4M3) return with_tiles(Fp8(), source_of(x.plain));
+    CHECK(w.dtype == DType::kBf16);
+    with_tiles(Bf16(), source_of(x.plain));
 }
 
 }  // namespace
@@ -300,9 +310,8 @@ void linear_small(MatrixView x, const WeightView& weight, MatrixView out, cudaSt
     constexpr std::int64_t kMaxGridRows = 1024;
     const dim3 grid(static_cast<unsigned>((weight.rows + kWarps - 1) / kWarps),
                     static_cast<unsigned>(std::min(x.rows, kMaxGridRows)));
-    linear_f32_kernel<<<grid, kThreads, 0, stream>>>(weight, source, x.rows,
-                                                     static_cast<float*>(out.data), out.stride);
-    CUDA_CHECK(cudaGetLastError());
+    launch(linear_f32_kernel, {grid, kThreads, 0}, stream, weight, source, x.rows,
+           static_cast<float*>(out.data), out.stride);
 }
 
 void experts_gate_up(const ExpertInput& x,
@@ -311,28 +320,16 @@ void experts_gate_up(const ExpertInput& x,
                      const ExpertView& shape,
                      MatrixView out,
                      cudaStream_t stream) {
-    CHECK(out.rows == routing.rows * routing.num_chosen && out.cols == shape.gate.rows);
+    CHECK(out.rows == routing.num_slots() && out.cols == shape.gate.rows);
     CHECK(shape.gate.cols == shape.up.cols && shape.gate.rows == shape.up.rows);
     if (out.rows == 0) return;
-    const dim3 grid(tile_blocks(shape.gate.rows, shape.gate.cols),
-                    static_cast<unsigned>(routing.num_experts));
-    auto* to = static_cast<float*>(out.data);
-    with_columns(routing, [&](auto nt) {
-        constexpr int kColumns = decltype(nt)::value;
-        if (x.coded != nullptr) {
-            CHECK(shape.gate.dtype == DType::kF8E4M3 && x.coded->stride == shape.gate.stride);
-            experts_gate_up_kernel<DType::kF8E4M3, kColumns><<<grid, kThreads, 0, stream>>>(
-                experts, routing, CodedSource{*x.coded}, x.x_rows_are_slots, to, out.stride);
-        } else if (shape.gate.dtype == DType::kF8E4M3) {
-            experts_gate_up_kernel<DType::kF8E4M3, kColumns><<<grid, kThreads, 0, stream>>>(
-                experts, routing, source_of(x.plain), x.x_rows_are_slots, to, out.stride);
-        } else {
-            CHECK(shape.gate.dtype == DType::kBf16);
-            experts_gate_up_kernel<DType::kBf16, kColumns><<<grid, kThreads, 0, stream>>>(
-                experts, routing, source_of(x.plain), x.x_rows_are_slots, to, out.stride);
-        }
+    const Shape blocks = expert_blocks(shape.gate, routing);
+    auto* const to = static_cast<float*>(out.data);
+    with_input(x, shape.gate, routing, [&](auto dtype, auto nt, const auto& source) {
+        using Source = std::decay_t<decltype(source)>;
+        launch(experts_gate_up_kernel<decltype(dtype)::value, decltype(nt)::value, Source>, blocks,
+               stream, experts, routing, source, x.x_rows_are_slots, to, out.stride);
     });
-    CUDA_CHECK(cudaGetLastError());
 }
 
 void experts_down(const ExpertInput& x,
@@ -341,27 +338,15 @@ void experts_down(const ExpertInput& x,
                   const ExpertView& shape,
                   MatrixView out,
                   cudaStream_t stream) {
-    CHECK(out.rows == routing.rows * routing.num_chosen && out.cols == shape.down.rows);
+    CHECK(out.rows == routing.num_slots() && out.cols == shape.down.rows);
     if (out.rows == 0) return;
-    const dim3 grid(tile_blocks(shape.down.rows, shape.down.cols),
-                    static_cast<unsigned>(routing.num_experts));
-    auto* to = static_cast<float*>(out.data);
-    with_columns(routing, [&](auto nt) {
-        constexpr int kColumns = decltype(nt)::value;
-        if (x.coded != nullptr) {
-            CHECK(shape.down.dtype == DType::kF8E4M3 && x.coded->stride == shape.down.stride);
-            experts_down_kernel<DType::kF8E4M3, kColumns><<<grid, kThreads, 0, stream>>>(
-                experts, routing, CodedSource{*x.coded}, x.x_rows_are_slots, to, out.stride);
-        } else if (shape.down.dtype == DType::kF8E4M3) {
-            experts_down_kernel<DType::kF8E4M3, kColumns><<<grid, kThreads, 0, stream>>>(
-                experts, routing, source_of(x.plain), x.x_rows_are_slots, to, out.stride);
-        } else {
-            CHECK(shape.down.dtype == DType::kBf16);
-            experts_down_kernel<DType::kBf16, kColumns><<<grid, kThreads, 0, stream>>>(
-                experts, routing, source_of(x.plain), x.x_rows_are_slots, to, out.stride);
-        }
+    const Shape blocks = expert_blocks(shape.down, routing);
+    auto* const to = static_cast<float*>(out.data);
+    with_input(x, shape.down, routing, [&](auto dtype, auto nt, const auto& source) {
+        using Source = std::decay_t<decltype(source)>;
+        launch(experts_down_kernel<decltype(dtype)::value, decltype(nt)::value, Source>, blocks,
+               stream, experts, routing, source, x.x_rows_are_slots, to, out.stride);
     });
-    CUDA_CHECK(cudaGetLastError());
 }
 
 }  // namespace turnpike::kernels::cuda

@@ -1,9 +1,9 @@
 // Linears that stream the weights: for decoding, where reading them is what takes the time. A warp
-// multiplies 16 rows of weights by up to 64 rows of x on the tensor cores; the warps of a block
-// share a tile's K by the segments of kernels/api/segments.h, which are added in ascending order.
-// The cuts depend on the weight alone, so a row's bits are the same whatever other rows there are:
-// the same kernel runs for any number of rows, 64 at a time.
-// The definition is kernels/cpu/reference/linear.h. Both launch on `stream`; neither waits.
+// multiplies 16 rows of weights by up to 64 rows of x on the tensor cores; up to eight warps share
+// a tile's K, and their sums are added in ascending order. The cuts depend on the weight alone, so
+// a row's bits are the same whatever other rows there are: the same kernel runs for any number of
+// rows, 64 at a time. The definition is kernels/cpu/reference/linear.h. Both launch on `stream`;
+// neither waits.
 #pragma once
 
 #include <cuda_runtime_api.h>

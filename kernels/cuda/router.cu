@@ -1,5 +1,6 @@
 // See router.h.
 #include "config/base/check.h"
+#include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/device/numbers.cuh"
 #include "kernels/cuda/error.h"
 #include "kernels/cuda/router.h"
@@ -72,6 +73,8 @@ __global__ void route_kernel(const float* logits,
                              const float* bias,
                              RouterShape shape,
                              RoutingView out) {
+    let_next_begin();
+    wait_for_inputs();
     __shared__ float shared_scores[kRowsPerBlock][kMaxExperts];
     __shared__ float shared_biased[kRowsPerBlock][kMaxExperts];
     const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -121,35 +124,71 @@ __global__ void route_kernel(const float* logits,
     }
 }
 
-// A counting sort in one block: each expert's slots in ascending order. A thread counts a chunk of
-// consecutive slots; chunks are placed one behind the other.
-__global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing) {
-    __shared__ int starts[kMaxExperts + 1];
-    __shared__ int counts[kMaxExperts];
-    const int num_slots = static_cast<int>(routing.rows * routing.num_chosen);
-    const int num_experts = static_cast<int>(routing.num_experts);
-    for (int e = static_cast<int>(threadIdx.x); e < num_experts; e += kSortThreads) counts[e] = 0;
-    __syncthreads();
-    for (int s = static_cast<int>(threadIdx.x); s < num_slots; s += kSortThreads)
-        atomicAdd(&counts[routing.experts[s]], 1);
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        int sum = 0;
-        for (int e = 0; e < num_experts; ++e) {
-            starts[e] = sum;
-            sum += counts[e];
-        }
-        starts[num_experts] = sum;
+// The sum over the block's threads before this one, and of all. shared: one int a warp.
+__device__ int sum_before(int value, int* shared, int& all) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int warp = static_cast<int>(threadIdx.x) / 32;
+    int inclusive = value;
+    for (int step = 1; step < 32; step *= 2) {
+        const int other = __shfl_up_sync(0xFFFFFFFFU, inclusive, step);
+        if (lane >= step) inclusive += other;
     }
     __syncthreads();
-    for (int e = static_cast<int>(threadIdx.x); e <= num_experts; e += kSortThreads)
-        routing.offsets[e] = starts[e];
-    // A warp an expert: it looks for the expert among all slots, in order.
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    for (int e = static_cast<int>(threadIdx.x) / 32; e < num_experts; e += kSortThreads / 32) {
-        if (counts[e] == 0) continue;
+    if (lane == 31) shared[warp] = inclusive;
+    __syncthreads();
+    int before = 0;
+    all = 0;
+    for (int w = 0; w < kSortThreads / 32; ++w) {
+        if (w < warp) before += shared[w];
+        all += shared[w];
+    }
+    return before + inclusive - value;
+}
+
+// A counting sort in one block: each expert's slots in ascending order. Up to a thread a slot, each
+// slot counts those of its expert before it; beyond, a warp an expert looks through all slots.
+__global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing) {
+    __shared__ int starts[kMaxExperts];
+    __shared__ int counts[kMaxExperts];
+    __shared__ int chosen[kSortThreads];
+    __shared__ int sums[kSortThreads / 32];
+    let_next_begin();
+    wait_for_inputs();
+    const int num_slots = static_cast<int>(routing.num_slots());
+    const int num_experts = static_cast<int>(routing.num_experts);
+    const int thread = static_cast<int>(threadIdx.x);
+    if (thread < num_experts) counts[thread] = 0;
+    if (thread < num_slots) chosen[thread] = routing.experts[thread];
+    __syncthreads();
+    for (int s = thread; s < num_slots; s += kSortThreads)
+        atomicAdd(&counts[routing.experts[s]], 1);
+    __syncthreads();
+    const int count = thread < num_experts ? counts[thread] : 0;
+    int all = 0;
+    const int start = sum_before(count, sums, all);
+    int num_active = 0;
+    const int rank = sum_before(count > 0 ? 1 : 0, sums, num_active);
+    if (thread < num_experts) {
+        starts[thread] = start;
+        routing.offsets[thread] = start;
+        if (count > 0) routing.active[rank] = thread;
+        if (thread >= num_active) routing.active[thread] = -1;
+    }
+    if (thread == 0) routing.offsets[num_experts] = all;
+    __syncthreads();
+    if (num_slots <= kSortThreads) {
+        if (thread >= num_slots) return;
+        const int mine = chosen[thread];
+        int before = 0;
+        for (int s = 0; s < thread; ++s) before += chosen[s] == mine ? 1 : 0;
+        routing.order[starts[mine] + before] = thread;
+        return;
+    }
+    const int lane = thread % 32;
+    for (int e = thread / 32; e < num_experts; e += kSortThreads / 32) {
         int at = starts[e];
-        for (int first = 0; first < num_slots && at < starts[e] + counts[e]; first += 32) {
+        const int end = at + counts[e];
+        for (int first = 0; first < num_slots && at < end; first += 32) {
             const int s = first + lane;
             const bool is_mine = s < num_slots && routing.experts[s] == e;
             const std::uint32_t lanes = __ballot_sync(0xFFFFFFFFU, is_mine);
@@ -167,6 +206,8 @@ __global__ void combine_kernel(const float* expert_out,
                                float* accumulator,
                                std::int64_t stride,
                                std::int64_t cols) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     const float* weights = routing.weights + m * routing.num_chosen;
     const float* rows = expert_out + m * routing.num_chosen * expert_stride;
@@ -198,11 +239,9 @@ void route(MatrixView logits,
     CHECK(out.num_experts == shape.num_experts);
     if (out.rows == 0) return;
     const auto blocks = static_cast<unsigned>((out.rows + kRowsPerBlock - 1) / kRowsPerBlock);
-    route_kernel<<<blocks, kRowsPerBlock * 32, 0, stream>>>(static_cast<const float*>(logits.data),
-                                                            logits.stride, bias, shape, out);
-    CUDA_CHECK(cudaGetLastError());
-    sort_kernel<<<1, kSortThreads, 0, stream>>>(out);
-    CUDA_CHECK(cudaGetLastError());
+    launch(route_kernel, {dim3(blocks), kRowsPerBlock * 32, 0}, stream,
+           static_cast<const float*>(logits.data), logits.stride, bias, shape, out);
+    launch(sort_kernel, {dim3(1), kSortThreads, 0}, stream, out);
 }
 
 void combine_experts(MatrixView expert_out,
@@ -214,11 +253,10 @@ void combine_experts(MatrixView expert_out,
     CHECK(shared.rows == routing.rows && accumulator.rows == routing.rows);
     CHECK(expert_out.cols == shared.cols && accumulator.cols == shared.cols);
     if (routing.rows == 0) return;
-    combine_kernel<<<static_cast<unsigned>(routing.rows), 256, 0, stream>>>(
-        static_cast<const float*>(expert_out.data), expert_out.stride, routing,
-        static_cast<const float*>(shared.data), shared.stride,
-        static_cast<float*>(accumulator.data), accumulator.stride, shared.cols);
-    CUDA_CHECK(cudaGetLastError());
+    launch(combine_kernel, {dim3(static_cast<unsigned>(routing.rows)), 512, 0}, stream,
+           static_cast<const float*>(expert_out.data), expert_out.stride, routing,
+           static_cast<const float*>(shared.data), shared.stride,
+           static_cast<float*>(accumulator.data), accumulator.stride, shared.cols);
 }
 
 }  // namespace turnpike::kernels::cuda

@@ -16,8 +16,8 @@ inline constexpr std::int64_t kMaxGroups = 32;
 // Whether route() takes the shape.
 bool can_route(const RouterShape& shape);
 
-// logits: [rows, num_experts] f32; bias: [num_experts] f32. Fills out.experts and out.weights, then
-// out.order and out.offsets: within an expert, slots ascend.
+// logits: [rows, num_experts] f32; bias: [num_experts] f32. Fills everything of out: within an
+// expert, slots ascend.
 void route(MatrixView logits,
            const float* bias,
            const RouterShape& shape,

@@ -7,10 +7,35 @@
 
 #include "kernels/api/tensor.h"
 
+// Also for device code.
+#ifdef __CUDACC__
+#define TURNPIKE_HOST_DEVICE __host__ __device__
+#else
+#define TURNPIKE_HOST_DEVICE
+#endif
+
 namespace turnpike::kernels::cuda {
 
-// A weight [rows, cols], row-major, `stride` elements from row to row: cols rounded up to 128, the
-// columns beyond cols zero.
+// The packed order of FP8 and BF16 matrices: pieces of 8 rows by 16 bytes lie together (128 bytes,
+// a core matrix of the PTX ISA's wgmma), eight pieces of 128 bytes of columns one behind the other
+// (a strip, 1 KB), and `rows_per_tile / 8` strips beside each other make a tile, so that a warp
+// reads 512 bytes in a row and a tile of 64 rows is 8 KB in a row. Tiles ascend by columns, then by
+// rows.
+TURNPIKE_HOST_DEVICE constexpr std::int64_t packed_offset(std::int64_t row,
+                                                          std::int64_t byte,
+                                                          std::int64_t row_bytes,
+                                                          std::int64_t rows_per_tile) {
+    const std::int64_t tile =
+        (row / rows_per_tile * (row_bytes / 128) + byte / 128) * rows_per_tile * 128;
+    return tile + row % rows_per_tile / 8 * 1024 + byte % 128 / 16 * 128 + row % 8 * 16 + byte % 16;
+}
+
+inline constexpr std::int64_t kWeightTileRows = 64;
+inline constexpr std::int64_t kCodedTileRows = 8;
+
+// A weight [rows, cols], `stride` elements a row: cols rounded up to 128, the columns beyond cols
+// zero. FP8 and BF16: packed in tiles of 64 rows, the rows beyond `rows` zero. F16 and F32:
+// row-major.
 struct WeightView {
     const void* data = nullptr;
     DType dtype = DType::kF8E4M3;
@@ -23,9 +48,10 @@ struct WeightView {
     constexpr std::int64_t num_k_blocks() const { return stride / 128; }
 };
 
-// Activations as FP8 codes [rows, stride], the columns beyond cols zero, with one scale per row and
-// 128 channels: scale of (row, block) at scales[block * scale_stride + row]. scale_stride is rows
-// rounded up to a multiple of 4, so that every block's scales begin at 16 bytes (TMA).
+// Activations as FP8 codes [rows, stride] in packed order, tiles of 8 rows, the columns beyond cols
+// zero, with one scale per row and 128 channels: scale of (row, block) at scales[block *
+// scale_stride
+// + row]. Room for rows rounded up to 8; scale_stride is that.
 struct CodedRows {
     std::uint8_t* codes = nullptr;
     float* scales = nullptr;
@@ -55,6 +81,15 @@ struct RoutingView {
     // order[offsets[e] .. offsets[e + 1]).
     std::int32_t* order = nullptr;    // [rows * num_chosen]
     std::int32_t* offsets = nullptr;  // [num_experts + 1]
+    // Experts that have a slot, ascending, then -1.
+    std::int32_t* active = nullptr;  // [num_experts]
+
+    constexpr std::int64_t num_slots() const { return rows * num_chosen; }
+
+    // No more experts than this have a slot.
+    constexpr std::int64_t max_active() const {
+        return num_slots() < num_experts ? num_slots() : num_experts;
+    }
 };
 
 }  // namespace turnpike::kernels::cuda

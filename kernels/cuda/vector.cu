@@ -1,5 +1,6 @@
 // See vector.h.
 #include "config/base/check.h"
+#include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/device/numbers.cuh"
 #include "kernels/cuda/error.h"
 #include "kernels/cuda/vector.h"
@@ -7,7 +8,7 @@
 namespace turnpike::kernels::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 512;
 
 // A row of a view, in device code.
 struct Rows {
@@ -24,6 +25,8 @@ Rows rows_of(MatrixView view) {
 }
 
 __global__ void embed_kernel(const std::int32_t* tokens, WeightView table, Rows out) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     const std::int64_t token = tokens[m];
     for (std::int64_t c = threadIdx.x; c < out.cols; c += blockDim.x)
@@ -31,12 +34,16 @@ __global__ void embed_kernel(const std::int32_t* tokens, WeightView table, Rows 
 }
 
 __global__ void gather_kernel(Rows x, const std::int64_t* rows, Rows out) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     const float* from = x.row(rows[m]);
     for (std::int64_t c = threadIdx.x; c < out.cols; c += blockDim.x) out.row(m)[c] = from[c];
 }
 
 __global__ void silu_mul_kernel(Rows gate, Rows up, Rows out) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     for (std::int64_t c = threadIdx.x; c < out.cols; c += blockDim.x) {
         const float a = gate.row(m)[c];
@@ -45,6 +52,8 @@ __global__ void silu_mul_kernel(Rows gate, Rows up, Rows out) {
 }
 
 __global__ void add_kernel(Rows x, Rows accumulator) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     for (std::int64_t c = threadIdx.x; c < x.cols; c += blockDim.x)
         accumulator.row(m)[c] += x.row(m)[c];
@@ -59,6 +68,8 @@ __device__ float inverse_rms(const float* row, std::int64_t cols, float epsilon)
 }
 
 __global__ void rms_norm_kernel(Rows x, const float* weight, float epsilon, Rows out) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     const float inverse = inverse_rms(x.row(m), x.cols, epsilon);
     for (std::int64_t c = threadIdx.x; c < x.cols; c += blockDim.x)
@@ -86,12 +97,15 @@ __device__ void quantise_row(std::int64_t m,
         std::uint32_t word = 0;
         for (int i = 0; i < kPerLane; ++i)
             word |= static_cast<std::uint32_t>(fp8_code(values[i] / scale)) << (8 * i);
-        *reinterpret_cast<std::uint32_t*>(coded.codes + m * coded.stride + first) = word;
+        *reinterpret_cast<std::uint32_t*>(
+            coded.codes + packed_offset(m, first, coded.stride, kCodedTileRows)) = word;
         if (lane == 0) coded.scales[b * coded.scale_stride + m] = scale;
     }
 }
 
 __global__ void quantise_kernel(Rows x, CodedRows coded) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     const float* row = x.row(m);
     quantise_row(m, x.cols, coded, [=](std::int64_t c) { return row[c]; });
@@ -101,6 +115,8 @@ __global__ void rms_norm_quantise_kernel(Rows x,
                                          const float* weight,
                                          float epsilon,
                                          CodedRows coded) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     const float* row = x.row(m);
     const float inverse = inverse_rms(row, x.cols, epsilon);
@@ -108,6 +124,8 @@ __global__ void rms_norm_quantise_kernel(Rows x,
 }
 
 __global__ void silu_mul_quantise_kernel(Rows gate, Rows up, CodedRows coded) {
+    let_next_begin();
+    wait_for_inputs();
     const std::int64_t m = blockIdx.x;
     const float* a = gate.row(m);
     const float* b = up.row(m);
@@ -115,8 +133,9 @@ __global__ void silu_mul_quantise_kernel(Rows gate, Rows up, CodedRows coded) {
                  [=](std::int64_t c) { return a[c] / (1.0F + expf(-a[c])) * b[c]; });
 }
 
-unsigned grid_of(std::int64_t rows) {
-    return static_cast<unsigned>(rows);
+// A block a row.
+Shape shape_of(std::int64_t rows) {
+    return {dim3(static_cast<unsigned>(rows)), kThreads, 0};
 }
 
 void check_coded(std::int64_t rows, std::int64_t cols, const CodedRows& coded) {
@@ -136,55 +155,45 @@ void embed(const std::int32_t* tokens,
            cudaStream_t stream) {
     CHECK(table.cols == out.cols);
     if (out.rows == 0) return;
-    embed_kernel<<<grid_of(out.rows), kThreads, 0, stream>>>(tokens, table, rows_of(out));
-    CUDA_CHECK(cudaGetLastError());
+    launch(embed_kernel, shape_of(out.rows), stream, tokens, table, rows_of(out));
 }
 
 void gather_rows(MatrixView x, const std::int64_t* rows, MatrixView out, cudaStream_t stream) {
     CHECK(x.cols == out.cols);
     if (out.rows == 0) return;
-    gather_kernel<<<grid_of(out.rows), kThreads, 0, stream>>>(rows_of(x), rows, rows_of(out));
-    CUDA_CHECK(cudaGetLastError());
+    launch(gather_kernel, shape_of(out.rows), stream, rows_of(x), rows, rows_of(out));
 }
 
 void rms_norm(
     MatrixView x, const float* weight, float epsilon, MatrixView out, cudaStream_t stream) {
     CHECK(same_shape(x, out));
     if (out.rows == 0) return;
-    rms_norm_kernel<<<grid_of(x.rows), kThreads, 0, stream>>>(rows_of(x), weight, epsilon,
-                                                              rows_of(out));
-    CUDA_CHECK(cudaGetLastError());
+    launch(rms_norm_kernel, shape_of(x.rows), stream, rows_of(x), weight, epsilon, rows_of(out));
 }
 
 void silu_mul(MatrixView gate, MatrixView up, MatrixView out, cudaStream_t stream) {
     CHECK(same_shape(gate, up) && same_shape(gate, out));
     if (out.rows == 0) return;
-    silu_mul_kernel<<<grid_of(out.rows), kThreads, 0, stream>>>(rows_of(gate), rows_of(up),
-                                                                rows_of(out));
-    CUDA_CHECK(cudaGetLastError());
+    launch(silu_mul_kernel, shape_of(out.rows), stream, rows_of(gate), rows_of(up), rows_of(out));
 }
 
 void add(MatrixView x, MatrixView accumulator, cudaStream_t stream) {
     CHECK(same_shape(x, accumulator));
     if (x.rows == 0) return;
-    add_kernel<<<grid_of(x.rows), kThreads, 0, stream>>>(rows_of(x), rows_of(accumulator));
-    CUDA_CHECK(cudaGetLastError());
+    launch(add_kernel, shape_of(x.rows), stream, rows_of(x), rows_of(accumulator));
 }
 
 void quantise(MatrixView x, const CodedRows& coded, cudaStream_t stream) {
     check_coded(x.rows, x.cols, coded);
     if (x.rows == 0) return;
-    quantise_kernel<<<grid_of(x.rows), kThreads, 0, stream>>>(rows_of(x), coded);
-    CUDA_CHECK(cudaGetLastError());
+    launch(quantise_kernel, shape_of(x.rows), stream, rows_of(x), coded);
 }
 
 void rms_norm_quantise(
     MatrixView x, const float* weight, float epsilon, const CodedRows& coded, cudaStream_t stream) {
     check_coded(x.rows, x.cols, coded);
     if (x.rows == 0) return;
-    rms_norm_quantise_kernel<<<grid_of(x.rows), kThreads, 0, stream>>>(rows_of(x), weight, epsilon,
-                                                                       coded);
-    CUDA_CHECK(cudaGetLastError());
+    launch(rms_norm_quantise_kernel, shape_of(x.rows), stream, rows_of(x), weight, epsilon, coded);
 }
 
 void silu_mul_quantise(MatrixView gate,
@@ -194,9 +203,8 @@ void silu_mul_quantise(MatrixView gate,
     CHECK(same_shape(gate, up));
     check_coded(gate.rows, gate.cols, coded);
     if (gate.rows == 0) return;
-    silu_mul_quantise_kernel<<<grid_of(gate.rows), kThreads, 0, stream>>>(rows_of(gate),
-                                                                          rows_of(up), coded);
-    CUDA_CHECK(cudaGetLastError());
+    launch(silu_mul_quantise_kernel, shape_of(gate.rows), stream, rows_of(gate), rows_of(up),
+           coded);
 }
 
 }  // namespace turnpike::kernels::cuda

@@ -10,6 +10,7 @@
 #include "config/base/check.h"
 #include "kernels/api/fp8.h"
 #include "kernels/cuda/error.h"
+#include "kernels/cuda/pack.h"
 
 namespace turnpike::kernels::cuda {
 namespace {
@@ -70,7 +71,19 @@ std::unique_ptr<DeviceBuffer> upload(const void* data, std::size_t num_bytes) {
     return buffer;
 }
 
-// Rows of `cols` BF16 values, value(row, col), padded to a multiple of 128.
+// Row-major host memory, packed on the device.
+std::unique_ptr<DeviceBuffer> upload_packed(const void* data,
+                                            std::int64_t rows,
+                                            std::int64_t from_row_bytes,
+                                            std::int64_t row_bytes) {
+    const auto raw = upload(data, static_cast<std::size_t>(rows * from_row_bytes));
+    auto buffer = std::make_unique<DeviceBuffer>(packed_bytes(rows, row_bytes, kWeightTileRows));
+    pack(raw->data(), rows, from_row_bytes, row_bytes, kWeightTileRows, buffer->data(), nullptr);
+    CUDA_CHECK(cudaDeviceSynchronize());
+    return buffer;
+}
+
+// Rows of `cols` BF16 values, value(row, col).
 template <class Value>
 std::unique_ptr<DeviceBuffer> upload_bf16(std::int64_t rows,
                                           std::int64_t cols,
@@ -80,12 +93,12 @@ std::unique_ptr<DeviceBuffer> upload_bf16(std::int64_t rows,
     view.rows = rows;
     view.cols = cols;
     view.stride = blocks_of(cols) * kFp8Block;
-    std::vector<std::uint16_t> padded(static_cast<std::size_t>(rows * view.stride));
+    std::vector<std::uint16_t> values(static_cast<std::size_t>(rows * cols));
     for (std::int64_t r = 0; r < rows; ++r) {
         for (std::int64_t c = 0; c < cols; ++c)
-            padded[static_cast<std::size_t>(r * view.stride + c)] = bf16_from_float(value(r, c));
+            values[static_cast<std::size_t>(r * cols + c)] = bf16_from_float(value(r, c));
     }
-    auto buffer = upload(padded.data(), padded.size() * 2);
+    auto buffer = upload_packed(values.data(), rows, cols * 2, view.stride * 2);
     view.data = buffer->data();
     return buffer;
 }
@@ -111,13 +124,19 @@ Result<std::unique_ptr<DeviceWeight>> DeviceWeight::make(const WeightSource& sou
             values[static_cast<std::size_t>(c)] = element(source, 0, c);
         weight->data_ = upload(values.data(), values.size() * 4);
     } else {
-        const std::size_t size = dtype_bytes(source.dtype);
-        const auto row_bytes = static_cast<std::size_t>(source.cols) * size;
-        const auto pitch = static_cast<std::size_t>(view.stride) * size;
-        weight->data_ =
-            std::make_unique<DeviceBuffer>(static_cast<std::size_t>(source.rows) * pitch);
-        CUDA_CHECK(cudaMemcpy2D(weight->data_->data(), pitch, source.data, row_bytes, row_bytes,
-                                static_cast<std::size_t>(source.rows), cudaMemcpyHostToDevice));
+        const auto size = static_cast<std::int64_t>(dtype_bytes(source.dtype));
+        const std::int64_t row_bytes = source.cols * size;
+        if (source.dtype == DType::kF8E4M3 || source.dtype == DType::kBf16) {
+            weight->data_ = upload_packed(source.data, source.rows, row_bytes, view.stride * size);
+        } else {
+            const auto pitch = static_cast<std::size_t>(view.stride * size);
+            weight->data_ =
+                std::make_unique<DeviceBuffer>(static_cast<std::size_t>(source.rows) * pitch);
+            CUDA_CHECK(cudaMemcpy2D(weight->data_->data(), pitch, source.data,
+                                    static_cast<std::size_t>(row_bytes),
+                                    static_cast<std::size_t>(row_bytes),
+                                    static_cast<std::size_t>(source.rows), cudaMemcpyHostToDevice));
+        }
     }
     view.data = weight->data_->data();
     if (view.dtype == DType::kF8E4M3) {

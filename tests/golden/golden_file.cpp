@@ -7,6 +7,7 @@
 #include <cmath>
 #include <fstream>
 
+#include "engine/model/make_backend.h"
 #include "engine/model/synth.h"
 #include "kernels/api/cpu.h"
 
@@ -134,7 +135,12 @@ std::vector<std::string> fast_instruction_sets() {
     for (const std::string isa : {"avx2", "avx512", "avx512-bf16"}) {
         if (kernels::choose_cpu_isa(isa)) found.push_back(isa);
     }
+    if (has_cuda_device()) found.push_back(kCudaName);
     return found;
+}
+
+bool rounds_to_bf16(const std::string& isa) {
+    return isa == "avx512-bf16" || isa == kCudaName;
 }
 
 }  // namespace turnpike::engine

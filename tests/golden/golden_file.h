@@ -56,7 +56,9 @@ double median_row_difference(const std::vector<float>& a,
                              const std::vector<float>& b,
                              std::size_t width);
 
-// Of "avx2", "avx512", "avx512-bf16" those that this machine has.
+// Of "avx2", "avx512", "avx512-bf16" and "cuda" those that this machine has.
 std::vector<std::string> fast_instruction_sets();
+// Whether the set rounds activations or the cache to BF16.
+bool rounds_to_bf16(const std::string& isa);
 
 }  // namespace turnpike::engine

@@ -131,7 +131,7 @@ TEST_P(Logits, EveryInstructionSetMatches) {
         golden_.is_quantised ? kTurnedCodes * quantisation_noise() : kBf16SetTolerance;
     for (const std::string& isa : fast_instruction_sets()) {
         options_.isa = isa;
-        const bool is_bf16 = isa == "avx512-bf16";
+        const bool is_bf16 = rounds_to_bf16(isa);
         const double tolerance = is_bf16 ? bf16_tolerance : golden_.tolerance;
         std::vector<std::vector<float>> forms;
         for (const std::size_t num_prompt_rows : prompts) {

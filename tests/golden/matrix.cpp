@@ -9,7 +9,7 @@
 namespace turnpike::engine {
 namespace {
 
-constexpr std::array kColumns{"scalar", "avx2", "avx512", "avx512-bf16"};
+constexpr std::array kColumns{"scalar", "avx2", "avx512", "avx512-bf16", "cuda"};
 
 class Printer : public testing::Environment {
   public:

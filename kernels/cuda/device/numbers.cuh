@@ -28,16 +28,17 @@ __device__ inline float bf16_value(std::uint16_t bits) {
 
 // Element (row, col) of a weight of any format, its scale applied.
 __device__ inline float weight_value(const WeightView& w, std::int64_t row, std::int64_t col) {
-    const std::int64_t at = row * w.stride + col;
+    const auto* const bytes = static_cast<const std::uint8_t*>(w.data);
     switch (w.dtype) {
         case DType::kF32:
-            return static_cast<const float*>(w.data)[at];
-        case DType::kBf16:
-            return bf16_value(static_cast<const std::uint16_t*>(w.data)[at]);
+            return static_cast<const float*>(w.data)[row * w.stride + col];
         case DType::kF16:
-            return __half2float(static_cast<const __half*>(w.data)[at]);
+            return __half2float(static_cast<const __half*>(w.data)[row * w.stride + col]);
+        case DType::kBf16:
+            return bf16_value(*reinterpret_cast<const std::uint16_t*>(
+                bytes + packed_offset(row, col * 2, w.stride * 2, kWeightTileRows)));
         case DType::kF8E4M3:
-            return fp8_value(static_cast<const std::uint8_t*>(w.data)[at]) *
+            return fp8_value(bytes[packed_offset(row, col, w.stride, kWeightTileRows)]) *
                    w.scales[row / kFp8Block * w.num_k_blocks() + col / kFp8Block];
     }
     return 0.0F;

@@ -1,30 +1,26 @@
-// One warp's share of a 16-row tile of weights: a segment of K against NT * 8 rows of x.
+// One warp's share of a 16-row tile of packed weights: a segment of K against NT * 8 rows of x, the
+// weights asked for ahead in registers.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/api/segments.h"
+#include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/device/mma.cuh"
 #include "kernels/cuda/device/numbers.cuh"
 #include "kernels/cuda/types.h"
 
 namespace turnpike::kernels::cuda {
 
-// num_segments and segment_of of kernels/api/segments.h, in units of 128.
-struct BlockRange {
+// Units of 128 bytes of a weight's columns: 128 FP8 values or 64 BF16.
+struct UnitRange {
     int begin;
     int end;
 };
 
-__device__ inline BlockRange blocks_of_segment(std::int64_t cols, int segment, int num_segments) {
-    const int units = static_cast<int>((cols + kSegmentUnit - 1) / kSegmentUnit);
-    return {segment * units / num_segments, (segment + 1) * units / num_segments};
-}
-
-// Weights are read once: past L1, and out of L2 first.
+// Weights are read once: past L1.
 __device__ inline uint4 load_weights(const void* at) {
     uint4 value;
-    asm volatile("ld.global.nc.L1::no_allocate.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];"
+    asm volatile("ld.global.nc.L1::no_allocate.L2::256B.v4.u32 {%0,%1,%2,%3}, [%4];"
                  : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
                  : "l"(at));
     return value;
@@ -48,22 +44,48 @@ __device__ inline void fp8_to_bf16(std::uint32_t codes, std::uint32_t& low, std:
     high = widen(second);
 }
 
+// Rows that follow each other: column c is row first * 8 + c.
+struct DenseColumns {
+    int first_tile;
+    int last_tile;
+    int last_row;
+
+    __device__ int tile(int nt) const { return min(first_tile + nt, last_tile); }
+
+    // The row whose x this lane loads, and the rows whose sums it holds.
+    __device__ int fragment_row(int nt, int g) const { return min(tile(nt) * 8 + g, last_row); }
+
+    __device__ int sum_row(int nt, int t, int i) const { return tile(nt) * 8 + 2 * t + i; }
+
+    // Rows are padded to whole tiles where codes lie.
+    __device__ int code_row(int nt, int g) const { return tile(nt) * 8 + g; }
+};
+
+// Rows that a list names.
+template <int NT>
+struct ListedColumns {
+    int fragments[NT];
+    int sums[NT][2];
+
+    __device__ int fragment_row(int nt, int) const { return fragments[nt]; }
+
+    __device__ int sum_row(int nt, int, int i) const { return sums[nt][i]; }
+
+    __device__ int code_row(int nt, int) const { return fragments[nt]; }
+};
+
 // x as FP8 codes.
 struct CodedSource {
     CodedRows rows;
 
-    // What a lane multiplies 128 channels of one row by: 2 chunks of 16 codes.
-    struct Fragment {
-        uint4 chunks[2];
-    };
-
-    __device__ Fragment load(std::int64_t row, int block, int t) const {
-        const std::uint8_t* at = rows.codes + row * rows.stride + block * kFp8Block + t * 16;
-        return {{*reinterpret_cast<const uint4*>(at), *reinterpret_cast<const uint4*>(at + 64)}};
+    __device__ uint4 load(int row, int unit, int piece) const {
+        const std::int64_t strip = static_cast<std::int64_t>(row / 8) * (rows.stride / 128) + unit;
+        return *reinterpret_cast<const uint4*>(rows.codes + strip * 1024 + piece * 128 +
+                                               row % 8 * 16);
     }
 
-    __device__ float scale(std::int64_t row, int block) const {
-        return rows.scales[block * rows.scale_stride + row];
+    __device__ float scale(int row, int unit) const {
+        return rows.scales[unit * rows.scale_stride + row];
     }
 };
 
@@ -92,75 +114,93 @@ struct PlainSource {
     }
 };
 
-// The row of x of each of this lane's NT columns, -1 beyond the last.
-template <int NT>
-struct TileColumns {
-    std::int64_t
-        of_fragment[NT];  // column nt * 8 + g: whose x this lane loads; the last for those beyond
-    std::int64_t of_sum[NT]
-                       [2];  // columns nt * 8 + 2t and + 1: whose sums this lane holds; likewise
+// One unit of two rows' weights: rows g and g + 8, pieces t and 4 + t.
+struct WeightUnit {
+    uint4 low[2];
+    uint4 high[2];
 };
 
-// sums[nt] = the products of rows row0 + g, row0 + g + 8 of the weights with the columns.
-// FP8 weights, FP8 x. DeepSeek-V3 inference/kernel.py, fp8_gemm.
-template <int NT>
-__device__ void tile_product(const WeightView& w,
-                             std::int64_t row0,
-                             BlockRange range,
-                             const CodedSource& x,
-                             const TileColumns<NT>& columns,
-                             float (&sums)[NT][4]) {
-    constexpr int kAhead = 4;  // blocks of weights asked for at once: 8 KB a warp
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int g = lane / 4;
-    const int t = lane % 4;
-    const std::int64_t last = w.rows - 1;
-    const auto* codes = static_cast<const std::uint8_t*>(w.data);
-    const std::uint8_t* low = codes + (row0 + g < last ? row0 + g : last) * w.stride + t * 16;
-    const std::uint8_t* high =
-        codes + (row0 + g + 8 < last ? row0 + g + 8 : last) * w.stride + t * 16;
-    const float* scales = w.scales + row0 / kFp8Block * w.num_k_blocks();
-    for (int first = range.begin; first < range.end; first += kAhead) {
-        uint4 a[kAhead][4];
+// The weights of rows row0 .. row0 + 15, a multiple of 16.
+class WeightStream {
+  public:
+    __device__ WeightStream(const WeightView& w, std::int64_t row0, int bytes_per_value) {
+        const int lane = static_cast<int>(threadIdx.x) % 32;
+        at_ = static_cast<const std::uint8_t*>(w.data) +
+              packed_offset(row0 + lane / 4, lane % 4 * 16, w.stride * bytes_per_value,
+                            kWeightTileRows);
+    }
+
+    __device__ WeightUnit load(int unit) const {
+        const std::uint8_t* at = at_ + static_cast<std::int64_t>(unit) * kWeightTileRows * 128;
+        return {{load_weights(at), load_weights(at + 512)},
+                {load_weights(at + 1024), load_weights(at + 1024 + 512)}};
+    }
+
+  private:
+    const std::uint8_t* at_;
+};
+
+// Calls compute(unit, weights) for every unit of the range in order, kAhead units asked for ahead.
+// Weights do not depend on the kernels ahead: with kWaits, those are waited for behind the first.
+template <int kAhead, bool kWaits, class Compute>
+__device__ void for_each_unit(const WeightStream& stream, UnitRange range, Compute compute) {
+    WeightUnit units[2][kAhead];
+    const auto load = [&](WeightUnit(&to)[kAhead], int first) {
 #pragma unroll
         for (int i = 0; i < kAhead; ++i) {
-            if (first + i >= range.end) break;
-            const int at = (first + i) * kFp8Block;
-            a[i][0] = load_weights(low + at);
-            a[i][1] = load_weights(high + at);
-            a[i][2] = load_weights(low + at + 64);
-            a[i][3] = load_weights(high + at + 64);
+            if (first + i < range.end) to[i] = stream.load(first + i);
         }
+    };
+    const auto run = [&](const WeightUnit(&from)[kAhead], int first) {
 #pragma unroll
         for (int i = 0; i < kAhead; ++i) {
-            if (first + i >= range.end) break;
-            const int block = first + i;
-            const float w_scale = scales[block];
-#pragma unroll
-            for (int nt = 0; nt < NT; ++nt) {
-                const CodedSource::Fragment b = x.load(columns.of_fragment[nt], block, t);
-                float part[4] = {0.0F, 0.0F, 0.0F, 0.0F};
-#pragma unroll
-                for (int c = 0; c < 2; ++c) {
-                    const uint4& u = a[i][2 * c];
-                    const uint4& v = a[i][2 * c + 1];
-                    mma_fp8(part, u.x, v.x, u.y, v.y, b.chunks[c].x, b.chunks[c].y);
-                    mma_fp8(part, u.z, v.z, u.w, v.w, b.chunks[c].z, b.chunks[c].w);
-                }
-                const float even = x.scale(columns.of_sum[nt][0], block) * w_scale;
-                const float odd = x.scale(columns.of_sum[nt][1], block) * w_scale;
-                sums[nt][0] += part[0] * even;
-                sums[nt][1] += part[1] * odd;
-                sums[nt][2] += part[2] * even;
-                sums[nt][3] += part[3] * odd;
-            }
+            if (first + i < range.end) compute(first + i, from[i]);
         }
+    };
+    load(units[0], range.begin);
+    if constexpr (kWaits) wait_for_inputs();
+    for (int first = range.begin; first < range.end; first += 2 * kAhead) {
+        load(units[1], first + kAhead);
+        run(units[0], first);
+        load(units[0], first + 2 * kAhead);
+        run(units[1], first + kAhead);
     }
 }
 
-// One chunk of 16 bytes of two rows of weights against f32 x. FP8: 16 columns from col on; BF16: 8.
+// sums[nt] += one unit of FP8 weights times FP8 x. DeepSeek-V3 inference/kernel.py, fp8_gemm.
+template <int NT, class Columns>
+__device__ void unit_product(const WeightUnit& a,
+                             int unit,
+                             float w_scale,
+                             const CodedSource& x,
+                             const Columns& columns,
+                             float (&sums)[NT][4]) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int g = lane / 4;
+    const int t = lane % 4;
+#pragma unroll
+    for (int nt = 0; nt < NT; ++nt) {
+        float part[4] = {0.0F, 0.0F, 0.0F, 0.0F};
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+            const uint4 b = x.load(columns.code_row(nt, g), unit, 4 * c + t);
+            const uint4& u = a.low[c];
+            const uint4& v = a.high[c];
+            mma_fp8(part, u.x, v.x, u.y, v.y, b.x, b.y);
+            mma_fp8(part, u.z, v.z, u.w, v.w, b.z, b.w);
+        }
+        const float even = x.scale(columns.sum_row(nt, t, 0), unit) * w_scale;
+        const float odd = x.scale(columns.sum_row(nt, t, 1), unit) * w_scale;
+        sums[nt][0] += part[0] * even;
+        sums[nt][1] += part[1] * odd;
+        sums[nt][2] += part[2] * even;
+        sums[nt][3] += part[3] * odd;
+    }
+}
+
+// One piece of 16 bytes of two rows of weights against f32 x: 16 FP8 or 8 BF16 values from col on.
 template <DType kDType>
-__device__ inline void chunk_product(const uint4& u,
+__device__ inline void piece_product(const uint4& u,
                                      const uint4& v,
                                      const PlainSource& x,
                                      std::int64_t row,
@@ -192,61 +232,51 @@ __device__ inline void chunk_product(const uint4& u,
     }
 }
 
-// FP8 (dequantised) or BF16 weights, f32 x.
-template <DType kDType, int NT>
+// sums[nt] += one unit of FP8 (dequantised) or BF16 weights times f32 x.
+template <DType kDType, int NT, class Columns>
+__device__ void unit_product(const WeightUnit& a,
+                             int unit,
+                             float w_scale,
+                             const PlainSource& x,
+                             const Columns& columns,
+                             float (&sums)[NT][4]) {
+    constexpr int kPerPiece = kDType == DType::kF8E4M3 ? 16 : 8;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int nt = 0; nt < NT; ++nt) {
+        float part[4] = {0.0F, 0.0F, 0.0F, 0.0F};
+#pragma unroll
+        for (int c = 0; c < 2; ++c) {
+            const std::int64_t col =
+                (static_cast<std::int64_t>(unit) * 8 + 4 * c + lane % 4) * kPerPiece;
+            piece_product<kDType>(a.low[c], a.high[c], x, columns.fragment_row(nt, lane / 4), col,
+                                  part);
+        }
+#pragma unroll
+        for (int j = 0; j < 4; ++j) sums[nt][j] += part[j] * w_scale;
+    }
+}
+
+// sums[nt] += rows row0 + g, row0 + g + 8 of the weights times the columns, over the units of the
+// range. A whole warp calls it.
+template <DType kDType, int NT, int kAhead, bool kWaits, class Source, class Columns>
 __device__ void tile_product(const WeightView& w,
                              std::int64_t row0,
-                             BlockRange range,
-                             const PlainSource& x,
-                             const TileColumns<NT>& columns,
+                             UnitRange range,
+                             const Source& x,
+                             const Columns& columns,
                              float (&sums)[NT][4]) {
     constexpr bool kIsFp8 = kDType == DType::kF8E4M3;
-    constexpr int kBytes = kIsFp8 ? 1 : 2;
-    constexpr int kChunks = kFp8Block * kBytes / 64;  // of 4 lanes' 16 bytes
-    constexpr int kAhead = kIsFp8 ? 4 : 2;
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int g = lane / 4;
-    const int t = lane % 4;
-    const std::int64_t last = w.rows - 1;
-    const auto* bytes = static_cast<const std::uint8_t*>(w.data);
-    const auto row_at = [&](std::int64_t row) {
-        return bytes + (row < last ? row : last) * w.stride * kBytes + t * 16;
-    };
-    const std::uint8_t* low = row_at(row0 + g);
-    const std::uint8_t* high = row_at(row0 + g + 8);
-    for (int first = range.begin; first < range.end; first += kAhead) {
-        uint4 a[kAhead][2 * kChunks];
-#pragma unroll
-        for (int i = 0; i < kAhead; ++i) {
-            if (first + i >= range.end) break;
-            const int at = (first + i) * kFp8Block * kBytes;
-#pragma unroll
-            for (int c = 0; c < kChunks; ++c) {
-                a[i][2 * c] = load_weights(low + at + c * 64);
-                a[i][2 * c + 1] = load_weights(high + at + c * 64);
-            }
-        }
-#pragma unroll
-        for (int i = 0; i < kAhead; ++i) {
-            if (first + i >= range.end) break;
-            const int block = first + i;
-            float scale = 1.0F;
-            if constexpr (kIsFp8) scale = w.scales[row0 / kFp8Block * w.num_k_blocks() + block];
-#pragma unroll
-            for (int nt = 0; nt < NT; ++nt) {
-                float part[4] = {0.0F, 0.0F, 0.0F, 0.0F};
-#pragma unroll
-                for (int c = 0; c < kChunks; ++c) {
-                    const std::int64_t col =
-                        static_cast<std::int64_t>(block) * kFp8Block + (c * 64 + t * 16) / kBytes;
-                    chunk_product<kDType>(a[i][2 * c], a[i][2 * c + 1], x, columns.of_fragment[nt],
-                                          col, part);
-                }
-#pragma unroll
-                for (int j = 0; j < 4; ++j) sums[nt][j] += part[j] * scale;
-            }
-        }
-    }
+    const WeightStream stream(w, row0, kIsFp8 ? 1 : 2);
+    const float* const scales = w.scales + row0 / kFp8Block * w.num_k_blocks();
+    for_each_unit<kAhead, kWaits>(stream, range, [&](int unit, const WeightUnit& a) {
+        float scale = 1.0F;
+        if constexpr (kIsFp8) scale = scales[unit];
+        if constexpr (std::is_same_v<Source, CodedSource>)
+            unit_product<NT>(a, unit, scale, x, columns, sums);
+        else
+            unit_product<kDType, NT>(a, unit, scale, x, columns, sums);
+    });
 }
 
 }  // namespace turnpike::kernels::cuda

@@ -1,0 +1,42 @@
+// See make_backend.h.
+#include "engine/model/make_backend.h"
+
+#include "kernels/api/cpu.h"
+#ifdef TURNPIKE_HAS_CUDA
+#include "kernels/api/cuda.h"
+#endif
+
+namespace turnpike::engine {
+
+#ifdef TURNPIKE_HAS_CUDA
+
+bool has_cuda_device() {
+    return kernels::find_cuda_device().has_value();
+}
+
+#else
+
+bool has_cuda_device() {
+    return false;
+}
+
+#endif
+
+Result<std::unique_ptr<kernels::Backend>> make_backend(const std::string& isa,
+                                                       const kernels::BackendOptions& options) {
+    if (isa == kCudaName) {
+#ifdef TURNPIKE_HAS_CUDA
+        return kernels::make_cuda_backend(options);
+#else
+        return Error{ErrorCode::kUnavailable,
+                     "this turnpike-engine was built without CUDA: configure with "
+                     "-D TURNPIKE_CUDA=ON, or use a CPU instruction set",
+                     "isa"};
+#endif
+    }
+    const auto set = kernels::choose_cpu_isa(isa);
+    if (!set) return set.error();
+    return kernels::make_cpu_backend(options, *set);
+}
+
+}  // namespace turnpike::engine

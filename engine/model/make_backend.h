@@ -1,0 +1,23 @@
+// The backend that a model runs on, by name.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "kernels/api/backend.h"
+
+namespace turnpike::engine {
+
+// The name of the CUDA backend where an instruction set is asked for.
+inline constexpr char kCudaName[] = "cuda";
+
+// isa: a name of kernels::choose_cpu_isa(), or "cuda". Errors: kInvalidArgument for a name that is
+// not known or a CPU that lacks the set; kUnavailable for "cuda" without a device, or in a build
+// without it.
+Result<std::unique_ptr<kernels::Backend>> make_backend(const std::string& isa,
+                                                       const kernels::BackendOptions& options);
+
+// Whether make_backend("cuda") would find a device.
+bool has_cuda_device();
+
+}  // namespace turnpike::engine

@@ -1,0 +1,27 @@
+// Attention over latent rows of R1's shape (512 and 64 rotated) on the tensor cores: the kernel
+// behind attend() where the shape is that.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/device/partials.cuh"
+
+namespace turnpike::kernels::cuda {
+
+bool is_latent_layout(const HeadLayout& layout);
+
+// Heads that one block takes: 16, 32 or 64.
+std::int64_t latent_heads_per_block(const HeadLayout& layout);
+
+// Fills the partial sums of every row, head and split.
+void attend_latent(MatrixView queries,
+                   const AttentionRow* rows,
+                   std::int64_t num_rows,
+                   const HeadLayout& layout,
+                   const CacheView& cache,
+                   const AttentionPlan& plan,
+                   const Partials& partials,
+                   cudaStream_t stream);
+
+}  // namespace turnpike::kernels::cuda
