@@ -16,6 +16,7 @@
 #include "kernels/cuda/pack.h"
 #include "kernels/cuda/router.h"
 #include "kernels/cuda/sampler.h"
+#include "kernels/cuda/stream_linear.h"
 #include "kernels/cuda/vector.h"
 #include "kernels/cuda/weights.h"
 
@@ -141,11 +142,11 @@ class CudaBackend final : public Backend {
 
     void linear(MatrixView x, const PreparedWeight& weight, MatrixView out) override {
         const WeightView& view = view_of(weight);
-        if (!is_coded(view)) return linear_small(x, view, out, stream_);
-        linear_small(coded(x), view, out, stream_);
+        if (is_coded(view)) return stream_linear(coded(x), view, out, stream_);
+        if (view.dtype == DType::kBf16) return stream_linear(split_rows(x), view, out, stream_);
+        linear_small(x, view, out, stream_);
     }
 
-    // linear_small always cuts K at the segments.
     void linear_split_k(MatrixView x, const PreparedWeight& weight, MatrixView out) override {
         linear(x, weight, out);
     }
@@ -247,24 +248,19 @@ class CudaBackend final : public Backend {
         const RoutingView view = upload(routing, static_cast<std::int64_t>(experts.size()));
         const ExpertView* const table = table_of(experts);
         const std::int64_t intermediate = shape.gate.rows;
-        const MatrixView hidden = scratch(kExpertHidden, out.rows, intermediate);
-        CodedRows codes;
-        ExpertInput input;
         if (is_coded(shape.gate)) {
-            codes = coded(x);
-            input.coded = &codes;
+            const std::int64_t positions = view.max_positions();
+            const CodedRows gathered = codes(kGatheredCodes, kGatheredScales, positions, x.cols);
+            gather_codes(coded(x), view, gathered, stream_);
+            const MatrixView middle = scratch(kExpertHidden, positions, intermediate);
+            stream_gate_up(gathered, view, table, shape, middle, stream_);
+            const CodedRows middle_codes = codes(kCodes, kScales, positions, intermediate);
+            quantise_positions(middle, view, middle_codes, stream_);
+            return stream_down(middle_codes, view, table, shape, out, stream_);
         }
-        input.plain = x;
-        experts_gate_up(input, view, table, shape, hidden, stream_);
-        ExpertInput middle;
-        CodedRows middle_codes;
-        if (is_coded(shape.down)) {
-            middle_codes = coded(hidden);
-            middle.coded = &middle_codes;
-        }
-        middle.plain = hidden;
-        middle.x_rows_are_slots = true;
-        experts_down(middle, view, table, shape, out, stream_);
+        const MatrixView hidden = scratch(kExpertHidden, out.rows, intermediate);
+        experts_gate_up(x, view, table, shape, hidden, stream_);
+        experts_down(hidden, view, table, shape, out, stream_);
     }
 
     void combine_experts(MatrixView expert_out,
@@ -311,11 +307,16 @@ class CudaBackend final : public Backend {
     enum Use : std::size_t {
         kCodes,
         kScales,
+        kGatheredCodes,
+        kGatheredScales,
+        kHighParts,
+        kLowParts,
         kExpertHidden,
         kLatentQueries,
         kAttended,
         kPartials,
         kRouting,
+        kSlots,
         kSampleWork,
         kSampleResults,
         kNumUses,
@@ -389,19 +390,41 @@ class CudaBackend final : public Backend {
                                    stream_));
     }
 
+    // Room for codes of rows, until the uses are taken again.
+    CodedRows codes(Use codes_use, Use scales_use, std::int64_t rows, std::int64_t cols) {
+        constexpr std::int64_t kBlock = 128;
+        CodedRows coded;
+        coded.rows = rows;
+        coded.cols = cols;
+        coded.stride = (cols + kBlock - 1) / kBlock * kBlock;
+        coded.scale_stride = (rows + kCodedTileRows - 1) / kCodedTileRows * kCodedTileRows;
+        coded.codes = static_cast<std::uint8_t*>(
+            buffer(codes_use).at_least(packed_bytes(rows, coded.stride, kCodedTileRows)));
+        coded.scales = static_cast<float*>(
+            buffer(scales_use)
+                .at_least(static_cast<std::size_t>(coded.scale_stride * coded.stride / kBlock) *
+                          sizeof(float)));
+        return coded;
+    }
+
     // x quantised, until the next call.
     CodedRows coded(MatrixView x) {
+        const CodedRows rows = codes(kCodes, kScales, x.rows, x.cols);
+        quantise(x, rows, stream_);
+        return rows;
+    }
+
+    // x in two BF16 parts, until the next call.
+    SplitRows split_rows(MatrixView x) {
         constexpr std::int64_t kBlock = 128;
-        CodedRows rows;
+        SplitRows rows;
         rows.rows = x.rows;
         rows.cols = x.cols;
         rows.stride = (x.cols + kBlock - 1) / kBlock * kBlock;
-        rows.scale_stride = (x.rows + kCodedTileRows - 1) / kCodedTileRows * kCodedTileRows;
-        rows.codes = static_cast<std::uint8_t*>(
-            buffer(kCodes).at_least(packed_bytes(x.rows, rows.stride, kCodedTileRows)));
-        rows.scales = static_cast<float*>(buffer(kScales).at_least(
-            static_cast<std::size_t>(rows.scale_stride * rows.stride / kBlock) * sizeof(float)));
-        quantise(x, rows, stream_);
+        const std::size_t bytes = packed_bytes(x.rows, rows.stride * 2, kCodedTileRows);
+        rows.high = static_cast<std::uint16_t*>(buffer(kHighParts).at_least(bytes));
+        rows.low = static_cast<std::uint16_t*>(buffer(kLowParts).at_least(bytes));
+        split(x, rows, stream_);
         return rows;
     }
 
@@ -469,7 +492,7 @@ class CudaBackend final : public Backend {
     RoutingView routing_view(std::int64_t rows, std::int64_t num_chosen, std::int64_t num_experts) {
         const std::int64_t num_slots = rows * num_chosen;
         auto* const words = static_cast<std::int32_t*>(buffer(kRouting).at_least(
-            static_cast<std::size_t>(3 * num_slots + 2 * num_experts + 1) * sizeof(std::int32_t)));
+            static_cast<std::size_t>(3 * num_slots + 3 * num_experts + 1) * sizeof(std::int32_t)));
         RoutingView view;
         view.rows = rows;
         view.num_chosen = num_chosen;
@@ -479,7 +502,14 @@ class CudaBackend final : public Backend {
         view.order = words + 2 * num_slots;
         view.offsets = words + 3 * num_slots;
         view.active = view.offsets + num_experts + 1;
+        view.positions = view.active + num_experts;
+        view.slots = static_cast<std::int32_t*>(buffer(kSlots).at_least(
+            static_cast<std::size_t>(view.max_positions()) * sizeof(std::int32_t)));
         return view;
+    }
+
+    std::int32_t* upload_words(const std::vector<std::int32_t>& words) {
+        return const_cast<std::int32_t*>(uploads_.put(std::span<const std::int32_t>(words)));
     }
 
     // The slots of each expert, sorted on the host: a routing may name a rank's experts only.
@@ -496,20 +526,27 @@ class CudaBackend final : public Backend {
             std::int32_t& at = next[static_cast<std::size_t>(routing.experts[slot])];
             order[static_cast<std::size_t>(at++)] = static_cast<std::int32_t>(slot);
         }
-        std::vector<std::int32_t> active;
-        for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
-            if (offsets[e] < offsets[e + 1]) active.push_back(static_cast<std::int32_t>(e));
-        }
-        active.resize(static_cast<std::size_t>(num_experts), -1);
         RoutingView view;
         view.rows = routing.rows;
         view.num_chosen = routing.num_chosen;
         view.num_experts = num_experts;
-        view.active =
-            const_cast<std::int32_t*>(uploads_.put(std::span<const std::int32_t>(active)));
-        view.order = const_cast<std::int32_t*>(uploads_.put(std::span<const std::int32_t>(order)));
-        view.offsets =
-            const_cast<std::int32_t*>(uploads_.put(std::span<const std::int32_t>(offsets)));
+        std::vector<std::int32_t> active;
+        std::vector<std::int32_t> positions;
+        std::vector<std::int32_t> slots;
+        for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
+            positions.push_back(static_cast<std::int32_t>(slots.size()));
+            if (offsets[e] == offsets[e + 1]) continue;
+            active.push_back(static_cast<std::int32_t>(e));
+            slots.insert(slots.end(), order.begin() + offsets[e], order.begin() + offsets[e + 1]);
+            slots.resize((slots.size() + 7) / 8 * 8, -1);
+        }
+        active.resize(static_cast<std::size_t>(num_experts), -1);
+        slots.resize(static_cast<std::size_t>(view.max_positions()), -1);
+        view.active = upload_words(active);
+        view.order = upload_words(order);
+        view.offsets = upload_words(offsets);
+        view.positions = upload_words(positions);
+        view.slots = upload_words(slots);
         return view;
     }
 

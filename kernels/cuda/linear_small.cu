@@ -79,9 +79,9 @@ constexpr int blocks_for(int nt) {
     return nt <= 2 ? kFewColumnsBlocks : 1;
 }
 
-template <DType kDType, int NT, class Source>
+template <DType kDType, int NT>
 __global__ void __launch_bounds__(kThreads, blocks_for(NT))
-    linear_kernel(WeightView w, Source x, int rows, float* out, std::int64_t out_stride) {
+    linear_kernel(WeightView w, PlainSource x, int rows, float* out, std::int64_t out_stride) {
     __shared__ Parts<NT> parts;
     let_next_begin();
     const Place place(w);
@@ -107,10 +107,10 @@ struct Slots {
     const std::int32_t* list;
     int num_chosen;  // a slot's row of x is slot / num_chosen; 1 where x has a row a slot
 
-    __device__ Slots(const RoutingView& routing, int expert, bool x_rows_are_slots)
+    __device__ Slots(const RoutingView& routing, int expert, bool rows_are_slots)
         : count(routing.offsets[expert + 1] - routing.offsets[expert]),
           list(routing.order + routing.offsets[expert]),
-          num_chosen(x_rows_are_slots ? 1 : static_cast<int>(routing.num_chosen)) {}
+          num_chosen(rows_are_slots ? 1 : static_cast<int>(routing.num_chosen)) {}
 
     __device__ int x_row(int column) const { return list[min(column, count - 1)] / num_chosen; }
 
@@ -118,22 +118,17 @@ struct Slots {
     __device__ ListedColumns<NT> columns(int first) const {
         const int lane = static_cast<int>(threadIdx.x) % 32;
         ListedColumns<NT> result;
-        for (int nt = 0; nt < NT; ++nt) {
-            result.fragments[nt] = x_row(first + nt * 8 + lane / 4);
-            for (int i = 0; i < 2; ++i)
-                result.sums[nt][i] = x_row(first + nt * 8 + lane % 4 * 2 + i);
-        }
+        for (int nt = 0; nt < NT; ++nt) result.fragments[nt] = x_row(first + nt * 8 + lane / 4);
         return result;
     }
 };
 
 // gridDim.y: at least the experts that have slots.
-template <DType kDType, int NT, class Source>
+template <DType kDType, int NT>
 __global__ void __launch_bounds__(kThreads, blocks_for(NT))
     experts_down_kernel(const ExpertView* experts,
                         RoutingView routing,
-                        Source x,
-                        bool x_rows_are_slots,
+                        PlainSource x,
                         float* out,
                         std::int64_t out_stride) {
     __shared__ Parts<NT> parts;
@@ -141,7 +136,7 @@ __global__ void __launch_bounds__(kThreads, blocks_for(NT))
     wait_for_inputs();
     const int expert = routing.active[blockIdx.y];
     if (expert < 0) return;
-    const Slots slots(routing, expert, x_rows_are_slots);
+    const Slots slots(routing, expert, /*rows_are_slots=*/true);
     const WeightView w = experts[expert].down;
     const Place place(w);
     const int num_tiles = kWarps / place.parts;
@@ -162,12 +157,11 @@ __global__ void __launch_bounds__(kThreads, blocks_for(NT))
     }
 }
 
-template <DType kDType, int NT, class Source>
+template <DType kDType, int NT>
 __global__ void __launch_bounds__(kThreads, blocks_for(NT))
     experts_gate_up_kernel(const ExpertView* experts,
                            RoutingView routing,
-                           Source x,
-                           bool x_rows_are_slots,
+                           PlainSource x,
                            float* out,
                            std::int64_t out_stride) {
     __shared__ Parts<NT> gates;
@@ -176,7 +170,7 @@ __global__ void __launch_bounds__(kThreads, blocks_for(NT))
     wait_for_inputs();
     const int expert = routing.active[blockIdx.y];
     if (expert < 0) return;
-    const Slots slots(routing, expert, x_rows_are_slots);
+    const Slots slots(routing, expert, /*rows_are_slots=*/false);
     const WeightView gate = experts[expert].gate;
     const WeightView up = experts[expert].up;
     const Place place(gate);
@@ -235,17 +229,23 @@ unsigned tile_blocks(const WeightView& w) {
     return static_cast<unsigned>((w.rows + per_block - 1) / per_block);
 }
 
-template <DType kDType, int NT, class Source>
-void launch_linear(
-    const WeightView& w, const Source& x, std::int64_t rows, MatrixView out, cudaStream_t stream) {
+template <DType kDType, int NT>
+void launch_linear(const WeightView& w,
+                   const PlainSource& x,
+                   std::int64_t rows,
+                   MatrixView out,
+                   cudaStream_t stream) {
     const dim3 grid(tile_blocks(w), static_cast<unsigned>((rows + NT * 8 - 1) / (NT * 8)));
-    launch(linear_kernel<kDType, NT, Source>, {grid, kThreads, 0}, stream, w, x,
-           static_cast<int>(rows), static_cast<float*>(out.data), out.stride);
+    launch(linear_kernel<kDType, NT>, {grid, kThreads, 0}, stream, w, x, static_cast<int>(rows),
+           static_cast<float*>(out.data), out.stride);
 }
 
-template <DType kDType, class Source>
-void launch_for(
-    const WeightView& w, const Source& x, std::int64_t rows, MatrixView out, cudaStream_t stream) {
+template <DType kDType>
+void launch_for(const WeightView& w,
+                const PlainSource& x,
+                std::int64_t rows,
+                MatrixView out,
+                cudaStream_t stream) {
     CHECK(out.dtype == DType::kF32 && out.rows == rows && out.cols == w.rows);
     if (rows == 0) return;
     if (rows <= 8) return launch_linear<kDType, 1>(w, x, rows, out, stream);
@@ -267,36 +267,23 @@ Shape expert_blocks(const WeightView& w, const RoutingView& routing) {
 // saves a second one.
 constexpr std::int64_t kFewSlots = 64;
 
-// Calls run(dtype, number of column tiles, source) with the types of the call.
+// Calls run(dtype, number of column tiles) with the types of the call.
 template <class Run>
-void with_input(const ExpertInput& x, const WeightView& w, const RoutingView& routing, Run run) {
-    const auto with_tiles = [&](auto dtype, const auto& source) {
+void with_types(const WeightView& w, const RoutingView& routing, Run run) {
+    const auto with_tiles = [&](auto dtype) {
         if (routing.num_slots() <= kFewSlots)
-            run(dtype, std::integral_constant<int, 1>(), source);
+            run(dtype, std::integral_constant<int, 1>());
         else
-            run(dtype, std::integral_constant<int, 2>(), source);
+            run(dtype, std::integral_constant<int, 2>());
     };
-    using Fp8 = std::integral_constant<DType, DType::kF8E4M3>;
-    using Bf16 = std::integral_constant<DType, DType::kBf16>;
-    if (x.coded != nullptr) {
-        CHECK(w.dtype == DType::kF8E4M3 && x.coded->stride == w.stride);
-        return with_tiles(Fp8(), CodedSource{*x.coded});
-    }
-    if (w.dtype == DType::kF8E4M3) return with_tiles(Fp8(), source_of(x.plain));
-    CHECK(w.dtype == DType::kBf16);
-    with_tiles(Bf16(), source_of(x.plain));
+    CHECK(w.dtype == DType::kF8E4M3 || w.dtype == DType::kBf16);
+    if (w.dtype == DType::kF8E4M3)
+        with_tiles(std::integral_constant<DType, DType::kF8E4M3>());
+    else
+        with_tiles(std::integral_constant<DType, DType::kBf16>());
 }
 
 }  // namespace
-
-void linear_small(const CodedRows& x,
-                  const WeightView& weight,
-                  MatrixView out,
-                  cudaStream_t stream) {
-    check_weight(weight, x.cols);
-    CHECK(weight.dtype == DType::kF8E4M3 && x.stride == weight.stride);
-    launch_for<DType::kF8E4M3>(weight, CodedSource{x}, x.rows, out, stream);
-}
 
 void linear_small(MatrixView x, const WeightView& weight, MatrixView out, cudaStream_t stream) {
     check_weight(weight, x.cols);
@@ -314,7 +301,7 @@ void linear_small(MatrixView x, const WeightView& weight, MatrixView out, cudaSt
            static_cast<float*>(out.data), out.stride);
 }
 
-void experts_gate_up(const ExpertInput& x,
+void experts_gate_up(MatrixView x,
                      const RoutingView& routing,
                      const ExpertView* experts,
                      const ExpertView& shape,
@@ -324,15 +311,13 @@ void experts_gate_up(const ExpertInput& x,
     CHECK(shape.gate.cols == shape.up.cols && shape.gate.rows == shape.up.rows);
     if (out.rows == 0) return;
     const Shape blocks = expert_blocks(shape.gate, routing);
-    auto* const to = static_cast<float*>(out.data);
-    with_input(x, shape.gate, routing, [&](auto dtype, auto nt, const auto& source) {
-        using Source = std::decay_t<decltype(source)>;
-        launch(experts_gate_up_kernel<decltype(dtype)::value, decltype(nt)::value, Source>, blocks,
-               stream, experts, routing, source, x.x_rows_are_slots, to, out.stride);
+    with_types(shape.gate, routing, [&](auto dtype, auto nt) {
+        launch(experts_gate_up_kernel<decltype(dtype)::value, decltype(nt)::value>, blocks, stream,
+               experts, routing, source_of(x), static_cast<float*>(out.data), out.stride);
     });
 }
 
-void experts_down(const ExpertInput& x,
+void experts_down(MatrixView x,
                   const RoutingView& routing,
                   const ExpertView* experts,
                   const ExpertView& shape,
@@ -341,11 +326,9 @@ void experts_down(const ExpertInput& x,
     CHECK(out.rows == routing.num_slots() && out.cols == shape.down.rows);
     if (out.rows == 0) return;
     const Shape blocks = expert_blocks(shape.down, routing);
-    auto* const to = static_cast<float*>(out.data);
-    with_input(x, shape.down, routing, [&](auto dtype, auto nt, const auto& source) {
-        using Source = std::decay_t<decltype(source)>;
-        launch(experts_down_kernel<decltype(dtype)::value, decltype(nt)::value, Source>, blocks,
-               stream, experts, routing, source, x.x_rows_are_slots, to, out.stride);
+    with_types(shape.down, routing, [&](auto dtype, auto nt) {
+        launch(experts_down_kernel<decltype(dtype)::value, decltype(nt)::value>, blocks, stream,
+               experts, routing, source_of(x), static_cast<float*>(out.data), out.stride);
     });
 }
 

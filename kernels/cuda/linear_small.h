@@ -1,4 +1,5 @@
-// Linears that stream the weights: for decoding, where reading them is what takes the time. A warp
+// Linears in w8a16 numerics, f32 rows against weights as they are stored, and the experts of such
+// models; stream_linear.h has the path of w8a8_block. A warp
 // multiplies 16 rows of weights by up to 64 rows of x on the tensor cores; up to eight warps share
 // a tile's K, and their sums are added in ascending order. The cuts depend on the weight alone, so
 // a row's bits are the same whatever other rows there are: the same kernel runs for any number of
@@ -12,36 +13,23 @@
 
 namespace turnpike::kernels::cuda {
 
-// w8a8_block: the products of each 128 channels are summed in f32, times both scales. weight: FP8.
-// out: [x.rows, weight.rows] f32.
-void linear_small(const CodedRows& x,
-                  const WeightView& weight,
-                  MatrixView out,
-                  cudaStream_t stream);
-
-// x as it is, f32, split into two BF16 parts against FP8 and BF16 weights, and multiplied in f32
-// against F16 and F32 weights. x.cols is weight.cols; x begins at a multiple of 16 bytes, its
-// stride a multiple of 4.
+// x is split into two BF16 parts against FP8 and BF16 weights, and multiplied in f32 against F16
+// and F32 weights. x.cols is weight.cols. out: [x.rows, weight.rows] f32.
 void linear_small(MatrixView x, const WeightView& weight, MatrixView out, cudaStream_t stream);
 
-// Experts: slot s of the routing takes row s / num_chosen of x (a row of tokens), or row s where
-// x_rows_are_slots; its result is row s of the output. Experts without a slot cost nothing.
-struct ExpertInput {
-    const CodedRows* coded = nullptr;  // either this
-    MatrixView plain;                  // or this
-    bool x_rows_are_slots = false;
-};
-
-// out[s] = silu(gate_e x) * (up_e x), [slots, intermediate] f32, e the expert of slot s.
+// Experts: slot s of the routing takes row s / num_chosen of x for gate and up, and row s for down;
+// its result is row s of the output. Experts without a slot cost nothing. FP8 or BF16 weights.
 // experts: device memory; shape: one expert, whose pointers are not read.
-void experts_gate_up(const ExpertInput& x,
+//
+// out[s] = silu(gate_e x) * (up_e x), [slots, intermediate] f32, e the expert of slot s.
+void experts_gate_up(MatrixView x,
                      const RoutingView& routing,
                      const ExpertView* experts,
                      const ExpertView& shape,
                      MatrixView out,
                      cudaStream_t stream);
 // out[s] = down_e x[s], [slots, hidden] f32.
-void experts_down(const ExpertInput& x,
+void experts_down(MatrixView x,
                   const RoutingView& routing,
                   const ExpertView* experts,
                   const ExpertView& shape,

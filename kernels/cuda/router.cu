@@ -149,6 +149,7 @@ __device__ int sum_before(int value, int* shared, int& all) {
 // slot counts those of its expert before it; beyond, a warp an expert looks through all slots.
 __global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing) {
     __shared__ int starts[kMaxExperts];
+    __shared__ int places[kMaxExperts];
     __shared__ int counts[kMaxExperts];
     __shared__ int chosen[kSortThreads];
     __shared__ int sums[kSortThreads / 32];
@@ -168,8 +169,14 @@ __global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing)
     const int start = sum_before(count, sums, all);
     int num_active = 0;
     const int rank = sum_before(count > 0 ? 1 : 0, sums, num_active);
+    int num_positions = 0;
+    const int place = sum_before((count + 7) / 8 * 8, sums, num_positions);
+    for (int p = thread; p < static_cast<int>(routing.max_positions()); p += kSortThreads)
+        routing.slots[p] = -1;
     if (thread < num_experts) {
         starts[thread] = start;
+        places[thread] = place;
+        routing.positions[thread] = place;
         routing.offsets[thread] = start;
         if (count > 0) routing.active[rank] = thread;
         if (thread >= num_active) routing.active[thread] = -1;
@@ -182,6 +189,7 @@ __global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing)
         int before = 0;
         for (int s = 0; s < thread; ++s) before += chosen[s] == mine ? 1 : 0;
         routing.order[starts[mine] + before] = thread;
+        routing.slots[places[mine] + before] = thread;
         return;
     }
     const int lane = thread % 32;
@@ -192,7 +200,11 @@ __global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing)
             const int s = first + lane;
             const bool is_mine = s < num_slots && routing.experts[s] == e;
             const std::uint32_t lanes = __ballot_sync(0xFFFFFFFFU, is_mine);
-            if (is_mine) routing.order[at + __popc(lanes & ((1U << lane) - 1))] = s;
+            if (is_mine) {
+                const int rank_in_expert = at + __popc(lanes & ((1U << lane) - 1));
+                routing.order[rank_in_expert] = s;
+                routing.slots[places[e] + rank_in_expert - starts[e]] = s;
+            }
             at += __popc(lanes);
         }
     }

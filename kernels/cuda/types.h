@@ -83,12 +83,20 @@ struct RoutingView {
     std::int32_t* offsets = nullptr;  // [num_experts + 1]
     // Experts that have a slot, ascending, then -1.
     std::int32_t* active = nullptr;  // [num_experts]
+    // Where the rows of the slots lie for the kernels that read whole tiles: those of expert e from
+    // positions[e], a multiple of 8, on. slots: of each position, -1 where there is none.
+    std::int32_t* positions = nullptr;  // [num_experts]
+    std::int32_t* slots = nullptr;      // [max_positions()]
 
     constexpr std::int64_t num_slots() const { return rows * num_chosen; }
 
     // No more experts than this have a slot.
     constexpr std::int64_t max_active() const {
         return num_slots() < num_experts ? num_slots() : num_experts;
+    }
+
+    constexpr std::int64_t max_positions() const {
+        return (num_slots() + 7 * max_active()) / 8 * 8;
     }
 };
 

@@ -76,33 +76,6 @@ __global__ void rms_norm_kernel(Rows x, const float* weight, float epsilon, Rows
         out.row(m)[c] = x.row(m)[c] * inverse * weight[c];
 }
 
-// Quantises one row block by block, a warp a block: value(c) gives column c.
-template <class Value>
-__device__ void quantise_row(std::int64_t m,
-                             std::int64_t cols,
-                             const CodedRows& coded,
-                             Value value) {
-    constexpr int kPerLane = kFp8Block / 32;
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    const std::int64_t num_blocks = coded.stride / kFp8Block;
-    for (std::int64_t b = threadIdx.x / 32; b < num_blocks; b += blockDim.x / 32) {
-        float values[kPerLane];
-        float largest = 0.0F;
-        const std::int64_t first = b * kFp8Block + lane * kPerLane;
-        for (int i = 0; i < kPerLane; ++i) {
-            values[i] = first + i < cols ? value(first + i) : 0.0F;
-            largest = fmaxf(largest, fabsf(values[i]));
-        }
-        const float scale = fmaxf(warp_max(largest), 1e-4F) / kFp8Max;
-        std::uint32_t word = 0;
-        for (int i = 0; i < kPerLane; ++i)
-            word |= static_cast<std::uint32_t>(fp8_code(values[i] / scale)) << (8 * i);
-        *reinterpret_cast<std::uint32_t*>(
-            coded.codes + packed_offset(m, first, coded.stride, kCodedTileRows)) = word;
-        if (lane == 0) coded.scales[b * coded.scale_stride + m] = scale;
-    }
-}
-
 __global__ void quantise_kernel(Rows x, CodedRows coded) {
     let_next_begin();
     wait_for_inputs();

@@ -12,6 +12,7 @@
 #include "config/base/limits.h"
 #include "engine/model/blueprint.h"
 #include "engine/model/checkpoint.h"
+#include "engine/model/make_backend.h"
 #include "kernels/api/cpu.h"
 #include "tests/golden/golden_file.h"
 #include "tests/golden/matrix.h"
@@ -78,7 +79,7 @@ class Layers : public testing::TestWithParam<std::string> {
     Insides run(const std::string& isa, bool is_quantised) {
         const auto numerics =
             is_quantised ? kernels::Numerics::kW8A8Block : kernels::Numerics::kW8A16;
-        auto backend = kernels::make_cpu_backend({numerics, 1}, *kernels::choose_cpu_isa(isa));
+        auto backend = make_backend(isa, {numerics, 1});
         EXPECT_TRUE(backend) << backend.error().message;
         kernels::WatchingBackend watching(std::move(*backend));
         const auto blueprint = load_blueprint(dir_ + "/config.json");

@@ -52,41 +52,16 @@ struct DenseColumns {
 
     __device__ int tile(int nt) const { return min(first_tile + nt, last_tile); }
 
-    // The row whose x this lane loads, and the rows whose sums it holds.
+    // The row whose x this lane loads.
     __device__ int fragment_row(int nt, int g) const { return min(tile(nt) * 8 + g, last_row); }
-
-    __device__ int sum_row(int nt, int t, int i) const { return tile(nt) * 8 + 2 * t + i; }
-
-    // Rows are padded to whole tiles where codes lie.
-    __device__ int code_row(int nt, int g) const { return tile(nt) * 8 + g; }
 };
 
 // Rows that a list names.
 template <int NT>
 struct ListedColumns {
     int fragments[NT];
-    int sums[NT][2];
 
     __device__ int fragment_row(int nt, int) const { return fragments[nt]; }
-
-    __device__ int sum_row(int nt, int, int i) const { return sums[nt][i]; }
-
-    __device__ int code_row(int nt, int) const { return fragments[nt]; }
-};
-
-// x as FP8 codes.
-struct CodedSource {
-    CodedRows rows;
-
-    __device__ uint4 load(int row, int unit, int piece) const {
-        const std::int64_t strip = static_cast<std::int64_t>(row / 8) * (rows.stride / 128) + unit;
-        return *reinterpret_cast<const uint4*>(rows.codes + strip * 1024 + piece * 128 +
-                                               row % 8 * 16);
-    }
-
-    __device__ float scale(int row, int unit) const {
-        return rows.scales[unit * rows.scale_stride + row];
-    }
 };
 
 // x as f32, in two BF16 parts whose sum has 16 bits of mantissa.
@@ -167,37 +142,6 @@ __device__ void for_each_unit(const WeightStream& stream, UnitRange range, Compu
     }
 }
 
-// sums[nt] += one unit of FP8 weights times FP8 x. DeepSeek-V3 inference/kernel.py, fp8_gemm.
-template <int NT, class Columns>
-__device__ void unit_product(const WeightUnit& a,
-                             int unit,
-                             float w_scale,
-                             const CodedSource& x,
-                             const Columns& columns,
-                             float (&sums)[NT][4]) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int g = lane / 4;
-    const int t = lane % 4;
-#pragma unroll
-    for (int nt = 0; nt < NT; ++nt) {
-        float part[4] = {0.0F, 0.0F, 0.0F, 0.0F};
-#pragma unroll
-        for (int c = 0; c < 2; ++c) {
-            const uint4 b = x.load(columns.code_row(nt, g), unit, 4 * c + t);
-            const uint4& u = a.low[c];
-            const uint4& v = a.high[c];
-            mma_fp8(part, u.x, v.x, u.y, v.y, b.x, b.y);
-            mma_fp8(part, u.z, v.z, u.w, v.w, b.z, b.w);
-        }
-        const float even = x.scale(columns.sum_row(nt, t, 0), unit) * w_scale;
-        const float odd = x.scale(columns.sum_row(nt, t, 1), unit) * w_scale;
-        sums[nt][0] += part[0] * even;
-        sums[nt][1] += part[1] * odd;
-        sums[nt][2] += part[2] * even;
-        sums[nt][3] += part[3] * odd;
-    }
-}
-
 // One piece of 16 bytes of two rows of weights against f32 x: 16 FP8 or 8 BF16 values from col on.
 template <DType kDType>
 __device__ inline void piece_product(const uint4& u,
@@ -259,11 +203,11 @@ __device__ void unit_product(const WeightUnit& a,
 
 // sums[nt] += rows row0 + g, row0 + g + 8 of the weights times the columns, over the units of the
 // range. A whole warp calls it.
-template <DType kDType, int NT, int kAhead, bool kWaits, class Source, class Columns>
+template <DType kDType, int NT, int kAhead, bool kWaits, class Columns>
 __device__ void tile_product(const WeightView& w,
                              std::int64_t row0,
                              UnitRange range,
-                             const Source& x,
+                             const PlainSource& x,
                              const Columns& columns,
                              float (&sums)[NT][4]) {
     constexpr bool kIsFp8 = kDType == DType::kF8E4M3;
@@ -272,10 +216,7 @@ __device__ void tile_product(const WeightView& w,
     for_each_unit<kAhead, kWaits>(stream, range, [&](int unit, const WeightUnit& a) {
         float scale = 1.0F;
         if constexpr (kIsFp8) scale = scales[unit];
-        if constexpr (std::is_same_v<Source, CodedSource>)
-            unit_product<NT>(a, unit, scale, x, columns, sums);
-        else
-            unit_product<kDType, NT>(a, unit, scale, x, columns, sums);
+        unit_product<kDType, NT>(a, unit, scale, x, columns, sums);
     });
 }
 

@@ -14,6 +14,7 @@
 #include "kernels/cuda/error.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/pack.h"
+#include "kernels/cuda/stream_linear.h"
 #include "kernels/cuda/types.h"
 
 namespace turnpike::kernels::cuda {
@@ -116,6 +117,17 @@ class Arena {
         auto* const data = static_cast<std::uint16_t*>(raw(count * 2));
         fill_bf16<<<1024, 256>>>(data, count, ++seed_ << 40);
         return data;
+    }
+
+    SplitRows split_rows(std::int64_t rows, std::int64_t cols) {
+        SplitRows view;
+        view.rows = rows;
+        view.cols = cols;
+        view.stride = (cols + 127) / 128 * 128;
+        const std::size_t bytes = packed_bytes(rows, view.stride * 2, kCodedTileRows);
+        view.high = static_cast<std::uint16_t*>(raw(bytes));
+        view.low = static_cast<std::uint16_t*>(raw(bytes));
+        return view;
     }
 
     CodedRows coded(std::int64_t rows, std::int64_t cols) {

@@ -7,9 +7,9 @@
 #include <string>
 
 #include "kernels/cuda/attention.h"
-#include "kernels/cuda/linear_small.h"
 #include "kernels/cuda/router.h"
 #include "kernels/cuda/sampler.h"
+#include "kernels/cuda/stream_linear.h"
 #include "kernels/cuda/vector.h"
 #include "tests/bench/cuda/device.cuh"
 
@@ -85,13 +85,12 @@ struct Step {
           random_logits(arena.matrix(batch, kExperts)),
           gate(arena.matrix(batch, kIntermediate)),
           up(arena.matrix(batch, kIntermediate)),
-          expert_hidden(arena.matrix(batch * kChosen, kIntermediate)),
           expert_out(arena.matrix(batch * kChosen, kHidden)),
           x_codes(arena.coded(batch, kHidden)),
           latent_codes(arena.coded(batch, 1536)),
           value_codes(arena.coded(batch, 16384)),
           shared_codes(arena.coded(batch, kIntermediate)),
-          expert_codes(arena.coded(batch * kChosen, kIntermediate)) {
+          x_parts(arena.split_rows(batch, kHidden)) {
         const std::int64_t blocks = kContext / kCacheBlockTokens;
         std::vector<AttentionRow> attention;
         std::vector<std::int32_t> tables;
@@ -136,14 +135,21 @@ struct Step {
         routing.order = static_cast<std::int32_t*>(arena.raw(slots * 4));
         routing.offsets = static_cast<std::int32_t*>(arena.raw((kExperts + 1) * 4));
         routing.active = static_cast<std::int32_t*>(arena.raw(kExperts * 4));
+        routing.positions = static_cast<std::int32_t*>(arena.raw(kExperts * 4));
+        const std::int64_t positions = routing.max_positions();
+        routing.slots =
+            static_cast<std::int32_t*>(arena.raw(static_cast<std::size_t>(positions) * 4));
+        gathered = arena.coded(positions, kHidden);
+        expert_hidden = arena.matrix(positions, kIntermediate);
+        expert_codes = arena.coded(positions, kIntermediate);
     }
 
     void attend_projections(const Layer& layer, cudaStream_t s) {
         rms_norm_quantise(hidden, layer.norm, 1e-6F, x_codes, s);
-        linear_small(x_codes, layer.q_a, query_latent, s);
-        linear_small(x_codes, layer.kv_a, kv, s);
+        stream_linear(x_codes, layer.q_a, query_latent, s);
+        stream_linear(x_codes, layer.kv_a, kv, s);
         rms_norm_quantise(query_latent, layer.norm, 1e-6F, latent_codes, s);
-        linear_small(latent_codes, layer.q_b, queries, s);
+        stream_linear(latent_codes, layer.q_b, queries, s);
         rope(queries, rope_queries, s);
         const MatrixView latent_part = kv.col_range(0, 512);
         rms_norm(latent_part, layer.norm, 1e-6F, latent_part, s);
@@ -165,33 +171,31 @@ struct Step {
 
     void output(const Layer& layer, cudaStream_t s) {
         quantise(values, value_codes, s);
-        linear_small(value_codes, layer.o, projected, s);
+        stream_linear(value_codes, layer.o, projected, s);
         add(projected, hidden, s);
     }
 
     void choose(const Layer& layer, cudaStream_t s) {
         rms_norm(hidden, layer.norm, 1e-6F, x, s);
         quantise(x, x_codes, s);
-        linear_small(x, layer.router, logits, s);
+        split(x, x_parts, s);
+        stream_linear(x_parts, layer.router, logits, s);
         // Of rows of noise the router would choose the same few experts.
         route(random_logits, layer.bias, {kExperts, 8, 4, kChosen, true, 2.5F}, routing, s);
     }
 
     void run_experts(const Layer& layer, cudaStream_t s) {
-        ExpertInput input;
-        input.coded = &x_codes;
-        experts_gate_up(input, routing, layer.experts, layer.expert, expert_hidden, s);
-        quantise(expert_hidden, expert_codes, s);
-        input.coded = &expert_codes;
-        input.x_rows_are_slots = true;
-        experts_down(input, routing, layer.experts, layer.expert, expert_out, s);
+        gather_codes(x_codes, routing, gathered, s);
+        stream_gate_up(gathered, routing, layer.experts, layer.expert, expert_hidden, s);
+        quantise_positions(expert_hidden, routing, expert_codes, s);
+        stream_down(expert_codes, routing, layer.experts, layer.expert, expert_out, s);
     }
 
     void run_shared(const Layer& layer, cudaStream_t s) {
-        linear_small(x_codes, layer.shared.gate, gate, s);
-        linear_small(x_codes, layer.shared.up, up, s);
+        stream_linear(x_codes, layer.shared.gate, gate, s);
+        stream_linear(x_codes, layer.shared.up, up, s);
         silu_mul_quantise(gate, up, shared_codes, s);
-        linear_small(shared_codes, layer.shared.down, projected, s);
+        stream_linear(shared_codes, layer.shared.down, projected, s);
         combine_experts(expert_out, routing, projected, hidden, s);
     }
 
@@ -217,7 +221,8 @@ struct Step {
     std::int64_t rows;
     MatrixView hidden, x, query_latent, queries, kv, latent, attended, values, projected, logits,
         random_logits, gate, up, expert_hidden, expert_out;
-    CodedRows x_codes, latent_codes, value_codes, shared_codes, expert_codes;
+    CodedRows x_codes, latent_codes, value_codes, shared_codes, gathered, expert_codes;
+    SplitRows x_parts;
     AttentionRow* places;
     CacheView cache;
     RopeView rope_queries, rope_keys;
@@ -296,7 +301,7 @@ void bench_vector(const Layer& layer, double bandwidth, cudaStream_t stream) {
             const CodedRows x = arena.coded(rows, shape.k);
             const MatrixView out = arena.matrix(rows, shape.n);
             const double seconds = graph_seconds(stream, [&] {
-                for (const WeightView& w : weights) linear_small(x, w, out, stream);
+                for (const WeightView& w : weights) stream_linear(x, w, out, stream);
             });
             const std::string name =
                 std::string(shape.name) + ", " + std::to_string(rows) + " rows";

@@ -1,0 +1,66 @@
+// Linears that stream packed weights through shared memory: the decode path. A block takes 128 rows
+// of weights, a cluster of up to eight blocks shares their K, and the blocks' sums are added in the
+// order of K. How K is cut depends on the weight alone, so a row's bits are the same whatever other
+// rows there are. The definition is kernels/cpu/reference/linear.h. All launch on `stream`, none
+// waits.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/cuda/types.h"
+
+namespace turnpike::kernels::cuda {
+
+// f32 rows in two BF16 parts, high and low, each packed in tiles of 8 rows of `stride` values.
+struct SplitRows {
+    std::uint16_t* high = nullptr;
+    std::uint16_t* low = nullptr;
+    std::int64_t rows = 0;
+    std::int64_t cols = 0;
+    std::int64_t stride = 0;
+};
+
+// x in two parts: their sum has 16 bits of mantissa.
+void split(MatrixView x, const SplitRows& rows, cudaStream_t stream);
+
+// w8a8_block: FP8 weights. out: [x.rows, weight.rows] f32.
+void stream_linear(const CodedRows& x,
+                   const WeightView& weight,
+                   MatrixView out,
+                   cudaStream_t stream);
+// BF16 weights.
+void stream_linear(const SplitRows& x,
+                   const WeightView& weight,
+                   MatrixView out,
+                   cudaStream_t stream);
+
+// Experts on the rows of their slots, at the positions of RoutingView: the rows of one expert begin
+// at a multiple of 8.
+//
+// coded at position p = the codes of x's row slot / num_chosen.
+void gather_codes(const CodedRows& x,
+                  const RoutingView& routing,
+                  const CodedRows& coded,
+                  cudaStream_t stream);
+// out[p] = silu(gate_e x[p]) * (up_e x[p]), f32. experts: device memory; shape: one expert, whose
+// pointers are not read.
+void stream_gate_up(const CodedRows& x,
+                    const RoutingView& routing,
+                    const ExpertView* experts,
+                    const ExpertView& shape,
+                    MatrixView out,
+                    cudaStream_t stream);
+// Codes of the rows that hold a slot.
+void quantise_positions(MatrixView x,
+                        const RoutingView& routing,
+                        const CodedRows& coded,
+                        cudaStream_t stream);
+// out[slot] = down_e x[p], [slots, hidden] f32.
+void stream_down(const CodedRows& x,
+                 const RoutingView& routing,
+                 const ExpertView* experts,
+                 const ExpertView& shape,
+                 MatrixView out,
+                 cudaStream_t stream);
+
+}  // namespace turnpike::kernels::cuda
