@@ -199,32 +199,42 @@ __global__ void __launch_bounds__(kThreads) attend_kernel(const float* queries,
     }
 }
 
-// gridDim: (num_heads, num_rows). Splits in ascending order.
+// gridDim: (num_heads, num_rows). Splits in ascending order. shared: a weight a split.
 __global__ void combine_kernel(Partials partials,
                                const AttentionRow* rows,
                                float* out,
                                std::int64_t stride) {
+    extern __shared__ float weights[];
     let_next_begin();
     wait_for_inputs();
-    const std::int64_t head = blockIdx.x;
     const std::int64_t dim = partials.value_dim;
-    float max = __int_as_float(0xFF800000);
-    for (std::int64_t s = 0; s < partials.num_splits; ++s) {
-        const float* part = partials.at(blockIdx.y, head, s);
-        if (part[dim + 1] > 0.0F) max = fmaxf(max, part[dim]);
+    const int num_splits = static_cast<int>(partials.num_splits);
+    const float* const parts = partials.at(blockIdx.y, blockIdx.x, 0);
+    const auto part = [&](int split) { return parts + split * (dim + 2); };
+    if (threadIdx.x < 32) {
+        const int lane = static_cast<int>(threadIdx.x);
+        float max = __int_as_float(0xFF800000);
+        for (int s = lane; s < num_splits; s += 32) {
+            if (part(s)[dim + 1] > 0.0F) max = fmaxf(max, part(s)[dim]);
+        }
+        max = warp_max(max);
+        float total = 0.0F;
+        for (int s = lane; s < num_splits; s += 32) {
+            weights[s] = part(s)[dim + 1] > 0.0F ? expf(part(s)[dim] - max) : 0.0F;
+            total += part(s)[dim + 1] * weights[s];
+        }
+        total = warp_sum(total);
+        for (int s = lane; s < num_splits; s += 32) weights[s] /= total;
     }
-    float total = 0.0F;
-    for (std::int64_t s = 0; s < partials.num_splits; ++s) {
-        const float* part = partials.at(blockIdx.y, head, s);
-        if (part[dim + 1] > 0.0F) total += part[dim + 1] * expf(part[dim] - max);
-    }
+    __syncthreads();
     for (std::int64_t c = threadIdx.x; c < dim; c += blockDim.x) {
         float sum = 0.0F;
-        for (std::int64_t s = 0; s < partials.num_splits; ++s) {
-            const float* part = partials.at(blockIdx.y, head, s);
-            if (part[dim + 1] > 0.0F) sum += part[c] * expf(part[dim] - max);
+#pragma unroll 4
+        for (int s = 0; s < num_splits; ++s) {
+            // A split without keys left its sums unwritten.
+            if (weights[s] > 0.0F) sum += part(s)[c] * weights[s];
         }
-        out[rows[blockIdx.y].row * stride + head * dim + c] = sum / total;
+        out[rows[blockIdx.y].row * stride + blockIdx.x * dim + c] = sum;
     }
 }
 
@@ -367,8 +377,8 @@ void attend(MatrixView queries,
     else
         attend_any(queries, rows, num_rows, layout, cache, plan, partials, stream);
     const dim3 heads(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(num_rows));
-    launch(combine_kernel, {heads, kThreads, 0}, stream, partials, rows,
-           static_cast<float*>(out.data), out.stride);
+    launch(combine_kernel, {heads, kThreads, static_cast<std::size_t>(plan.num_splits) * 4}, stream,
+           partials, rows, static_cast<float*>(out.data), out.stride);
 }
 
 }  // namespace turnpike::kernels::cuda

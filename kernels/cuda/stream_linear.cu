@@ -81,54 +81,90 @@ struct Work {
     int num_tiles;
 };
 
-// One unit of one warp's 16 rows: sums[nt] += weights times the columns.
-template <DType kDType, int NT>
-__device__ void multiply(const unsigned char* stage,
-                         int warp,
-                         float w_scale,
-                         float (&sums)[NT][4]) {
-    using Tiles = Ring<kDType, NT>;
+// What lane 4 g + t reads of a tile's strip: pieces t and 4 + t of row g.
+__device__ int lane_offset() {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    const int g = lane / 4;
-    const int t = lane % 4;
-    const unsigned char* const weights = stage + warp * 2 * kStripBytes + t * 128 + g * 16;
-    uint4 low[2];
-    uint4 high[2];
-    for (int c = 0; c < 2; ++c) {
-        low[c] = *reinterpret_cast<const uint4*>(weights + c * 512);
-        high[c] = *reinterpret_cast<const uint4*>(weights + kStripBytes + c * 512);
+    return lane % 4 * 128 + static_cast<int>(packed_place(lane / 4, lane % 4)) * 16;
+}
+
+__device__ uint4 load_piece(const unsigned char* at) {
+    return *reinterpret_cast<const uint4*>(at);
+}
+
+// 16 FP8 codes as F16.
+struct HalfPiece {
+    std::uint32_t words[8];
+
+    __device__ explicit HalfPiece(const uint4& codes) {
+        fp8_to_f16(codes.x, words[0], words[1]);
+        fp8_to_f16(codes.y, words[2], words[3]);
+        fp8_to_f16(codes.z, words[4], words[5]);
+        fp8_to_f16(codes.w, words[6], words[7]);
     }
-    const unsigned char* const rows = stage + 2 * kTileBytes + t * 128 + g * 16;
-    const auto* const scales =
-        reinterpret_cast<const float*>(stage + 2 * kTileBytes + Tiles::kRowBytes) + 2 * t;
+};
+
+// One unit of one warp's 16 rows of FP8 weights times FP8 rows: sums[nt] += their product, times
+// both scales. The products of 64 channels are summed, then scaled.
+template <int NT>
+__device__ void multiply_codes(const unsigned char* stage,
+                               const unsigned char* weights,
+                               float w_scale,
+                               float (&sums)[NT][4]) {
+    const unsigned char* const rows = stage + 2 * kTileBytes + lane_offset();
+    const auto* const scales = reinterpret_cast<const float*>(stage + 2 * kTileBytes +
+                                                              Ring<DType::kF8E4M3, NT>::kRowBytes) +
+                               threadIdx.x % 4 * 2;
 #pragma unroll
-    for (int nt = 0; nt < NT; ++nt) {
-        if constexpr (Tiles::kIsFp8) {
+    for (int c = 0; c < 2; ++c) {
+        const HalfPiece low(load_piece(weights + c * 512));
+        const HalfPiece high(load_piece(weights + kStripBytes + c * 512));
+#pragma unroll
+        for (int nt = 0; nt < NT; ++nt) {
+            const HalfPiece b(load_piece(rows + nt * kStripBytes + c * 512));
             float part[4] = {0.0F, 0.0F, 0.0F, 0.0F};
 #pragma unroll
-            for (int c = 0; c < 2; ++c) {
-                const uint4 b = *reinterpret_cast<const uint4*>(rows + nt * kStripBytes + c * 512);
-                mma_fp8(part, low[c].x, high[c].x, low[c].y, high[c].y, b.x, b.y);
-                mma_fp8(part, low[c].z, high[c].z, low[c].w, high[c].w, b.z, b.w);
+            for (int w = 0; w < 8; w += 2) {
+                mma_f16(part, low.words[w], high.words[w], low.words[w + 1], high.words[w + 1],
+                        b.words[w], b.words[w + 1]);
             }
             const float2 scale = *reinterpret_cast<const float2*>(scales + nt * 8);
             sums[nt][0] += part[0] * (scale.x * w_scale);
             sums[nt][1] += part[1] * (scale.y * w_scale);
             sums[nt][2] += part[2] * (scale.x * w_scale);
             sums[nt][3] += part[3] * (scale.y * w_scale);
-        } else {
-#pragma unroll
-            for (int p = 0; p < 2; ++p) {
-#pragma unroll
-                for (int c = 0; c < 2; ++c) {
-                    const uint4 b = *reinterpret_cast<const uint4*>(
-                        rows + (p * NT + nt) * kStripBytes + c * 512);
-                    mma_bf16(sums[nt], low[c].x, high[c].x, low[c].y, high[c].y, b.x, b.y);
-                    mma_bf16(sums[nt], low[c].z, high[c].z, low[c].w, high[c].w, b.z, b.w);
-                }
-            }
         }
     }
+}
+
+// The same of BF16 weights and rows in two BF16 parts.
+template <int NT>
+__device__ void multiply_parts(const unsigned char* stage,
+                               const unsigned char* weights,
+                               float (&sums)[NT][4]) {
+    const unsigned char* const rows = stage + 2 * kTileBytes + lane_offset();
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+        const uint4 low = load_piece(weights + c * 512);
+        const uint4 high = load_piece(weights + kStripBytes + c * 512);
+#pragma unroll
+        for (int strip = 0; strip < 2 * NT; ++strip) {
+            const uint4 b = load_piece(rows + strip * kStripBytes + c * 512);
+            mma_bf16(sums[strip % NT], low.x, high.x, low.y, high.y, b.x, b.y);
+            mma_bf16(sums[strip % NT], low.z, high.z, low.w, high.w, b.z, b.w);
+        }
+    }
+}
+
+template <DType kDType, int NT>
+__device__ void multiply(const unsigned char* stage,
+                         int warp,
+                         float w_scale,
+                         float (&sums)[NT][4]) {
+    const unsigned char* const weights = stage + warp * 2 * kStripBytes + lane_offset();
+    if constexpr (kDType == DType::kF8E4M3)
+        multiply_codes<NT>(stage, weights, w_scale, sums);
+    else
+        multiply_parts<NT>(stage, weights, sums);
 }
 
 // The ring, its barriers and how far it has come.

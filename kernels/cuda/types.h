@@ -16,18 +16,25 @@
 
 namespace turnpike::kernels::cuda {
 
-// The packed order of FP8 and BF16 matrices: pieces of 8 rows by 16 bytes lie together (128 bytes,
-// a core matrix of the PTX ISA's wgmma), eight pieces of 128 bytes of columns one behind the other
-// (a strip, 1 KB), and `rows_per_tile / 8` strips beside each other make a tile, so that a warp
-// reads 512 bytes in a row and a tile of 64 rows is 8 KB in a row. Tiles ascend by columns, then by
-// rows.
+// Where a row lies in its piece: two rows of four neighbouring pieces, which eight lanes read at
+// once, lie in different banks of shared memory.
+TURNPIKE_HOST_DEVICE constexpr std::int64_t packed_place(std::int64_t row, std::int64_t piece) {
+    return (row % 8) ^ (piece % 4 * 2);
+}
+
+// The packed order of FP8 and BF16 matrices: pieces of 8 rows by 16 bytes lie together (128 bytes),
+// eight pieces of 128 bytes of columns one behind the other (a strip, 1 KB), and `rows_per_tile /
+// 8` strips beside each other make a tile, so that a warp reads 512 bytes in a row and a tile of 64
+// rows is 8 KB in a row. Tiles ascend by columns, then by rows.
 TURNPIKE_HOST_DEVICE constexpr std::int64_t packed_offset(std::int64_t row,
                                                           std::int64_t byte,
                                                           std::int64_t row_bytes,
                                                           std::int64_t rows_per_tile) {
     const std::int64_t tile =
         (row / rows_per_tile * (row_bytes / 128) + byte / 128) * rows_per_tile * 128;
-    return tile + row % rows_per_tile / 8 * 1024 + byte % 128 / 16 * 128 + row % 8 * 16 + byte % 16;
+    const std::int64_t piece = byte % 128 / 16;
+    return tile + row % rows_per_tile / 8 * 1024 + piece * 128 + packed_place(row, piece) * 16 +
+           byte % 16;
 }
 
 inline constexpr std::int64_t kWeightTileRows = 64;

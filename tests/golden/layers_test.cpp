@@ -30,6 +30,7 @@ constexpr double kBf16ClearGap = 1e-2;
 constexpr double kBf16Tolerance = 3e-2;
 constexpr double kTurnedCodes = 1.5;
 constexpr double kMaxTurnedChoices = 0.15;  // of the clear ones, in that case
+constexpr double kMaxTurnedChoicesCuda = 0.2;
 
 constexpr const char* kLayersTable = "Hidden states: as the logits, of the worst layer's deviation";
 constexpr const char* kExpertsTable =
@@ -208,7 +209,9 @@ class Layers : public testing::TestWithParam<std::string> {
             EXPECT_LE(median_row(found, i), tolerance) << isa << ", layer " << i;
         }
         if (layers_.experts.empty()) return;
-        const double allowed = golden_.is_quantised ? kMaxTurnedChoices : 0.0;
+        // CUDA leaves the latent of prompt rows unquantised, which turns a few codes more.
+        const double turned = isa == kCudaName ? kMaxTurnedChoicesCuda : kMaxTurnedChoices;
+        const double allowed = golden_.is_quantised ? turned : 0.0;
         const Choices seen = choices(found, kBf16ClearGap);
         EXPECT_GT(seen.num_compared, 0U);
         note(kExpertsTable, isa, seen.share_of_others(), allowed);
