@@ -11,11 +11,15 @@
 #include "kernels/api/own.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/error.h"
+#include "kernels/cuda/kv_cache.h"
 #include "kernels/cuda/linear_small.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/pack.h"
 #include "kernels/cuda/router.h"
+#include "kernels/cuda/sample_input.h"
 #include "kernels/cuda/sampler.h"
+#include "kernels/cuda/sorted_slots.h"
+#include "kernels/cuda/stream_experts.h"
 #include "kernels/cuda/stream_linear.h"
 #include "kernels/cuda/vector.h"
 #include "kernels/cuda/weights.h"
@@ -39,28 +43,6 @@ class Stream {
 
   private:
     cudaStream_t stream_ = nullptr;
-};
-
-class DeviceCache final : public KvCache {
-  public:
-    explicit DeviceCache(const KvCacheShape& shape)
-        : shape_(shape),
-          layer_bytes_(
-              static_cast<std::size_t>(shape.num_blocks * kCacheBlockTokens * shape.row_dim * 2)),
-          buffer_(layer_bytes_ * static_cast<std::size_t>(shape.num_layers)) {}
-
-    const KvCacheShape& shape() const override { return shape_; }
-
-    void* layer(std::int64_t index) const {
-        CHECK(index >= 0 && index < shape_.num_layers);
-        auto* const data = static_cast<std::byte*>(const_cast<void*>(buffer_.data()));
-        return data + static_cast<std::size_t>(index) * layer_bytes_;
-    }
-
-  private:
-    KvCacheShape shape_;
-    std::size_t layer_bytes_;
-    DeviceBuffer buffer_;
 };
 
 // What one call attends with, on the device.
@@ -322,43 +304,6 @@ class CudaBackend final : public Backend {
         kNumUses,
     };
 
-    // The rows of a call of sample(), their lists one behind the other.
-    struct SampleInput {
-        std::vector<SampleRow> rows;
-        std::vector<SeenToken> seen;
-        std::vector<TokenBias> bias;
-        std::vector<std::uint32_t> allowed;
-
-        void take(const SampleParams& params) {
-            CHECK(params.num_alternatives <= kMaxAlternatives);
-            SampleRow row;
-            row.temperature = static_cast<double>(params.temperature);
-            row.top_p = static_cast<double>(params.top_p);
-            row.min_p = static_cast<double>(params.min_p);
-            row.seed = params.seed;
-            row.top_k = params.top_k;
-            row.choice_index = params.choice_index;
-            row.position = params.position;
-            row.num_alternatives = params.num_alternatives;
-            row.repetition_penalty = params.repetition_penalty;
-            row.presence_penalty = params.presence_penalty;
-            row.frequency_penalty = params.frequency_penalty;
-            row.first_seen = append(seen, params.seen);
-            row.num_seen = static_cast<std::int32_t>(params.seen.size());
-            row.first_bias = append(bias, params.bias);
-            row.num_bias = static_cast<std::int32_t>(params.bias.size());
-            if (!params.allowed.empty()) row.first_allowed = append(allowed, params.allowed);
-            rows.push_back(row);
-        }
-
-        template <class T>
-        static std::int32_t append(std::vector<T>& all, std::span<const T> more) {
-            const auto first = static_cast<std::int32_t>(all.size());
-            all.insert(all.end(), more.begin(), more.end());
-            return first;
-        }
-    };
-
     static const WeightView& view_of(const PreparedWeight& weight) {
         return own<const DeviceWeight>(weight).view();
     }
@@ -512,41 +457,17 @@ class CudaBackend final : public Backend {
         return const_cast<std::int32_t*>(uploads_.put(std::span<const std::int32_t>(words)));
     }
 
-    // The slots of each expert, sorted on the host: a routing may name a rank's experts only.
     RoutingView upload(const Routing& routing, std::int64_t num_experts) {
-        std::vector<std::int32_t> offsets(static_cast<std::size_t>(num_experts) + 1);
-        for (const std::int32_t expert : routing.experts) {
-            CHECK(expert >= 0 && expert < num_experts);
-            ++offsets[static_cast<std::size_t>(expert) + 1];
-        }
-        for (std::size_t e = 1; e < offsets.size(); ++e) offsets[e] += offsets[e - 1];
-        std::vector<std::int32_t> next(offsets.begin(), offsets.end() - 1);
-        std::vector<std::int32_t> order(routing.experts.size());
-        for (std::size_t slot = 0; slot < order.size(); ++slot) {
-            std::int32_t& at = next[static_cast<std::size_t>(routing.experts[slot])];
-            order[static_cast<std::size_t>(at++)] = static_cast<std::int32_t>(slot);
-        }
+        const SortedSlots sorted(routing, num_experts);
         RoutingView view;
         view.rows = routing.rows;
         view.num_chosen = routing.num_chosen;
         view.num_experts = num_experts;
-        std::vector<std::int32_t> active;
-        std::vector<std::int32_t> positions;
-        std::vector<std::int32_t> slots;
-        for (std::size_t e = 0; e + 1 < offsets.size(); ++e) {
-            positions.push_back(static_cast<std::int32_t>(slots.size()));
-            if (offsets[e] == offsets[e + 1]) continue;
-            active.push_back(static_cast<std::int32_t>(e));
-            slots.insert(slots.end(), order.begin() + offsets[e], order.begin() + offsets[e + 1]);
-            slots.resize((slots.size() + 7) / 8 * 8, -1);
-        }
-        active.resize(static_cast<std::size_t>(num_experts), -1);
-        slots.resize(static_cast<std::size_t>(view.max_positions()), -1);
-        view.active = upload_words(active);
-        view.order = upload_words(order);
-        view.offsets = upload_words(offsets);
-        view.positions = upload_words(positions);
-        view.slots = upload_words(slots);
+        view.active = upload_words(sorted.active);
+        view.order = upload_words(sorted.order);
+        view.offsets = upload_words(sorted.offsets);
+        view.positions = upload_words(sorted.positions);
+        view.slots = upload_words(sorted.slots);
         return view;
     }
 

@@ -34,33 +34,4 @@ void stream_linear(const SplitRows& x,
                    MatrixView out,
                    cudaStream_t stream);
 
-// Experts on the rows of their slots, at the positions of RoutingView: the rows of one expert begin
-// at a multiple of 8.
-//
-// coded at position p = the codes of x's row slot / num_chosen.
-void gather_codes(const CodedRows& x,
-                  const RoutingView& routing,
-                  const CodedRows& coded,
-                  cudaStream_t stream);
-// out[p] = silu(gate_e x[p]) * (up_e x[p]), f32. experts: device memory; shape: one expert, whose
-// pointers are not read.
-void stream_gate_up(const CodedRows& x,
-                    const RoutingView& routing,
-                    const ExpertView* experts,
-                    const ExpertView& shape,
-                    MatrixView out,
-                    cudaStream_t stream);
-// Codes of the rows that hold a slot.
-void quantise_positions(MatrixView x,
-                        const RoutingView& routing,
-                        const CodedRows& coded,
-                        cudaStream_t stream);
-// out[slot] = down_e x[p], [slots, hidden] f32.
-void stream_down(const CodedRows& x,
-                 const RoutingView& routing,
-                 const ExpertView* experts,
-                 const ExpertView& shape,
-                 MatrixView out,
-                 cudaStream_t stream);
-
 }  // namespace turnpike::kernels::cuda

@@ -9,6 +9,7 @@
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/router.h"
 #include "kernels/cuda/sampler.h"
+#include "kernels/cuda/stream_experts.h"
 #include "kernels/cuda/stream_linear.h"
 #include "kernels/cuda/vector.h"
 #include "tests/bench/cuda/device.cuh"

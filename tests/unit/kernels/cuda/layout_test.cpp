@@ -1,10 +1,11 @@
-// The packed order of weights and rows, and the room that routed rows need. Runs without a GPU.
+// The packed order of weights and rows, and where routed rows go. Runs without a GPU.
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <random>
 #include <set>
 #include <vector>
 
+#include "kernels/cuda/sorted_slots.h"
 #include "kernels/cuda/types.h"
 
 namespace turnpike::kernels::cuda {
@@ -52,18 +53,51 @@ TEST(PackedOrder, EightLanesReadEveryBankOnce) {
     }
 }
 
-TEST(Routing, PositionsHaveRoomForEveryChoice) {
-    RoutingView routing;
-    routing.num_experts = 16;
-    routing.num_chosen = 4;
-    for (routing.rows = 1; routing.rows < 40; ++routing.rows) {
-        // The worst case: every expert that can have a slot has one, the rest go to one of them.
-        std::vector<std::int64_t> counts(static_cast<std::size_t>(routing.max_active()), 1);
-        counts[0] += routing.num_slots() - routing.max_active();
-        std::int64_t needed = 0;
-        for (const std::int64_t count : counts) needed += (count + 7) / 8 * 8;
-        EXPECT_LE(needed, routing.max_positions());
-        EXPECT_EQ(routing.max_positions() % 8, 0);
+// Random choices of rows, some with all rows on the same experts.
+Routing random_routing(std::int64_t rows, std::int64_t num_experts, std::mt19937& random) {
+    Routing routing{rows, 4, {}, {}};
+    for (std::int64_t r = 0; r < rows; ++r) {
+        std::set<std::int32_t> chosen;
+        const bool is_crowded = random() % 2 == 0;
+        const auto among = static_cast<std::uint32_t>(is_crowded ? 4 : num_experts);
+        while (chosen.size() < 4) chosen.insert(static_cast<std::int32_t>(random() % among));
+        routing.experts.insert(routing.experts.end(), chosen.begin(), chosen.end());
+    }
+    return routing;
+}
+
+TEST(SortedSlots, EverySlotHasOnePlaceInItsExpertsTiles) {
+    std::mt19937 random(1);
+    for (std::int64_t rows = 1; rows < 60; ++rows) {
+        constexpr std::int64_t kExperts = 16;
+        const Routing routing = random_routing(rows, kExperts, random);
+        const SortedSlots sorted(routing, kExperts);
+        std::set<std::int32_t> seen;
+        std::size_t num_active = 0;
+        for (std::int32_t e = 0; e < kExperts; ++e) {
+            const auto expert = static_cast<std::size_t>(e);
+            const std::int32_t begin = sorted.offsets[expert];
+            const std::int32_t count = sorted.offsets[expert + 1] - begin;
+            if (count > 0) {
+                EXPECT_EQ(sorted.active[num_active++], e);
+            }
+            EXPECT_EQ(sorted.positions[expert] % 8, 0);
+            for (std::int32_t i = 0; i < count; ++i) {
+                const std::int32_t slot = sorted.order[static_cast<std::size_t>(begin + i)];
+                EXPECT_EQ(routing.experts[static_cast<std::size_t>(slot)], e);
+                EXPECT_EQ(sorted.slots[static_cast<std::size_t>(sorted.positions[expert] + i)],
+                          slot);
+                EXPECT_TRUE(seen.insert(slot).second);
+                if (i > 0) {
+                    EXPECT_LT(sorted.order[static_cast<std::size_t>(begin + i - 1)], slot);
+                }
+            }
+        }
+        EXPECT_EQ(static_cast<std::int64_t>(seen.size()), rows * 4);
+        for (; num_active < kExperts; ++num_active) EXPECT_EQ(sorted.active[num_active], -1);
+        std::int64_t filled = 0;
+        for (const std::int32_t slot : sorted.slots) filled += slot >= 0 ? 1 : 0;
+        EXPECT_EQ(filled, rows * 4);
     }
 }
 
