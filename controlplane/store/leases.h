@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "config/base/clock.h"
+#include "config/base/limits.h"
 #include "config/base/result.h"
 #include "controlplane/api/lease.h"
 #include "controlplane/api/limits.h"
@@ -16,7 +17,8 @@ class Store;
 struct LeaseTerms {
     // How far below zero an organisation's balance may go.
     NanoUsd overdraft;
-    std::chrono::milliseconds lifetime = std::chrono::minutes(10);
+    // As long as a gateway serves without its control plane.
+    std::chrono::milliseconds lifetime = limits::kSnapshotStaleRefuse;
     // A gateway that was not seen for so long is given up: what it held is free again. Longer than
     // a gateway serves without its control plane (limits::kSnapshotStaleRefuse).
     std::chrono::milliseconds give_up = std::chrono::hours(25);

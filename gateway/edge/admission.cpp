@@ -74,25 +74,36 @@ Error unknown_model(const std::string& name) {
                  "model"};
 }
 
-// The two things that routing needs of a body that has been checked whole.
+// What routing and holding need of a body that has been checked whole.
 struct BodyFacts {
     std::string model;
     bool is_stream = false;
     bool wants_cost = false;
+    std::optional<TokenCount> max_tokens;
+    TokenCount num_choices = 1;
 };
 
+std::size_t num_prompts(const engine::CompletionRequest& request) {
+    if (const auto* texts = std::get_if<std::vector<std::string>>(&request.prompt))
+        return texts->size();
+    if (const auto* lists = std::get_if<std::vector<std::vector<TokenId>>>(&request.prompt))
+        return lists->size();
+    return 1;
+}
+
 Result<BodyFacts> parse_body(Route route, std::string_view body) {
-    const auto facts_of = [](const engine::CommonRequest& request) {
-        return BodyFacts{request.model, request.stream, request.wants_cost};
+    const auto facts_of = [](const engine::CommonRequest& request, std::size_t num_prompts) {
+        return BodyFacts{request.model, request.stream, request.wants_cost, request.max_tokens,
+                         request.n * static_cast<TokenCount>(num_prompts)};
     };
     if (route == Route::kChatCompletions) {
         const auto parsed = engine::parse_chat_request(body);
         RETURN_IF_ERROR(parsed);
-        return facts_of(*parsed);
+        return facts_of(*parsed, 1);
     }
     const auto parsed = engine::parse_completion_request(body);
     RETURN_IF_ERROR(parsed);
-    return facts_of(*parsed);
+    return facts_of(*parsed, num_prompts(*parsed));
 }
 
 }  // namespace
@@ -123,6 +134,9 @@ Result<Admission> admit_body(const IncomingRequest& request, std::string_view bo
     admission.organisation = request.directory->find_organisation(request.key->org);
     admission.model = request.directory->find_model(facts->model, request.key->org);
     if (admission.model == nullptr) return unknown_model(facts->model);
+    const TokenCount context = admission.model->context_length;
+    admission.max_tokens = std::min(facts->max_tokens.value_or(context), context);
+    admission.num_choices = facts->num_choices;
     admission.endpoint = request.directory->find_endpoint(admission.model->endpoint);
     if (admission.endpoint == nullptr || admission.endpoint->replicas.empty()) {
         return unavailable("no replica of this model is ready: try again");

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "config/base/ids.h"
+#include "config/base/money.h"
 #include "config/base/result.h"
 #include "controlplane/api/snapshot.h"
 #include "gateway/edge/request_head.h"
@@ -46,6 +47,9 @@ struct Admission {
     Route route = Route::kChatCompletions;
     bool is_stream = false;
     bool wants_cost = false;
+    // What it may produce at most: of each choice; choices of all prompts.
+    TokenCount max_tokens = 0;
+    TokenCount num_choices = 1;
 };
 
 // Checks every field of the body with the engine's own codec (kInvalidArgument with `param`), finds

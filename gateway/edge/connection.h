@@ -25,7 +25,8 @@ class Connection final : public EventSink {
         kUpstreamWritable = 1U << 3U,
         kDeadline = 1U << 4U,  // stays until the deadline is moved
         kDraining = 1U << 5U,  // stays
-        kDurable = 1U << 6U,   // see Exchange
+        kDurable = 1U << 6U,   // see UsageEntry
+        kCredit = 1U << 7U,    // see CreditGuard
     };
 
     Connection(const Clock& clock, ClientStream stream);

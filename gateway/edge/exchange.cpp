@@ -111,7 +111,7 @@ std::string Exchange::head_for(const ReplicaRow& replica) const {
 Task<Exchange::Attempt> Exchange::attempt(const ReplicaRow& replica,
                                           std::unique_ptr<Upstream> upstream,
                                           bool is_last) {
-    UsageEntry usage(context_, connection_, *options_.limits, log_);
+    UsageEntry usage(context_, connection_, *options_.limits, *options_.credit, log_);
     Attempt outcome;
     if (const Status status = usage.open(id_, admission_, replica); !status) {
         outcome.keeps_alive = co_await refuse(status.error());
@@ -135,6 +135,9 @@ Task<Exchange::Attempt> Exchange::attempt(const ReplicaRow& replica,
     options.is_http10 = options_.is_http10;
     options.keeps_alive = options_.keeps_alive;
     options.limits = options_.limits;
+    options.credit = options_.credit;
+    options.model = admission_.model->served_model;
+    options.is_chat = admission_.route == Route::kChatCompletions;
     Relay relay(context_, connection_, call, usage, log_, options);
     outcome.keeps_alive = co_await relay.run();
     co_return outcome;

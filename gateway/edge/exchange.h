@@ -8,6 +8,7 @@
 
 #include "gateway/edge/admission.h"
 #include "gateway/edge/connection.h"
+#include "gateway/edge/credit_guard.h"
 #include "gateway/edge/limit_guard.h"
 #include "gateway/edge/relay.h"
 #include "gateway/edge/request_log.h"
@@ -23,7 +24,8 @@ struct ExchangeOptions {
     // connection's input.
     std::string_view decoded_body;
     std::size_t num_input_bytes = 0;
-    LimitGuard* limits = nullptr;  // never null; outlives the exchange
+    LimitGuard* limits = nullptr;   // never null; outlives the exchange
+    CreditGuard* credit = nullptr;  // likewise, and begun
 };
 
 class Exchange {

@@ -18,7 +18,7 @@ int num_workers(const Settings& settings) {
 }  // namespace
 
 Gateway::Gateway(GatewayOptions options, const Clock& clock, Log& log)
-    : options_(std::move(options)), clock_(clock), log_(log) {}
+    : options_(std::move(options)), clock_(clock), log_(log), leases_(clock, options_.leases) {}
 
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
                                                 const Clock& clock,
@@ -31,6 +31,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
 
 Gateway::~Gateway() {
     for (const auto& worker : workers_) worker->stop();
+    lease_client_.reset();
     feed_.reset();
     delivery_.reset();
     resolver_.reset();
@@ -54,12 +55,15 @@ Status Gateway::open() {
     RETURN_IF_ERROR(outbox);
     outbox_ = std::move(*outbox);
     resolver_ = std::make_unique<MeterResolver>(*outbox_, clock_, log_, options_.resolver);
+    const std::int64_t first_sequence = outbox_->next_sequence();
     adopt_orphans();
     auto delivery = UsageDelivery::start(*outbox_, *controlplane, log_);
     RETURN_IF_ERROR(delivery);
     delivery_ = std::move(*delivery);
     feed_ = std::make_unique<DirectoryFeed>(directory_, settings.snapshot_file, *controlplane,
                                             clock_, log_);
+    lease_client_ = std::make_unique<LeaseClient>(leases_, *outbox_, *delivery_, first_sequence,
+                                                  *controlplane, log_);
     return {};
 }
 
@@ -84,6 +88,7 @@ Status Gateway::start_workers() {
                               *tls_,
                               *outbox_,
                               *resolver_,
+                              leases_,
                               directory_,
                               peppers_,
                               options_.times,

@@ -11,6 +11,8 @@
 #include "config/net/address.h"
 #include "config/net/tls_context.h"
 #include "gateway/edge/directory_feed.h"
+#include "gateway/edge/lease_client.h"
+#include "gateway/edge/lease_desk.h"
 #include "gateway/edge/meter_resolver.h"
 #include "gateway/edge/outbox.h"
 #include "gateway/edge/settings.h"
@@ -23,6 +25,7 @@ struct GatewayOptions {
     Settings settings;
     EdgeTimes times;
     MeterResolverOptions resolver;
+    LeaseDeskOptions leases;
     FileOps outbox_ops = FileOps::system();
 };
 
@@ -42,6 +45,8 @@ class Gateway {
     // nothing was cut off.
     bool drain();
 
+    const LeaseDesk& leases() const { return leases_; }
+
   private:
     Gateway(GatewayOptions options, const Clock& clock, Log& log);
     Status open();
@@ -55,6 +60,7 @@ class Gateway {
     crypto::Peppers peppers_;
     DirectoryHolder directory_;
     AccountTable accounts_;
+    LeaseDesk leases_;  // holds end before it does
     std::vector<net::NetAddress> addresses_;
     std::vector<std::unique_ptr<Worker>> workers_;
     // Below, in the order of construction: each uses those above it, and all end before the
@@ -63,6 +69,7 @@ class Gateway {
     std::unique_ptr<MeterResolver> resolver_;
     std::unique_ptr<UsageDelivery> delivery_;
     std::unique_ptr<DirectoryFeed> feed_;
+    std::unique_ptr<LeaseClient> lease_client_;
 };
 
 }  // namespace turnpike::gateway

@@ -34,10 +34,13 @@ MeterResolver::~MeterResolver() {
     thread_.join();
 }
 
-void MeterResolver::resolve(UsageRecord record, std::string address) {
+void MeterResolver::resolve(UsageRecord record,
+                            std::string address,
+                            std::shared_ptr<CreditHold> hold) {
     Item item;
     item.record = std::move(record);
     item.address = std::move(address);
+    item.hold = std::move(hold);
     item.due = clock_.steady_now();
     item.delay = options_.first_retry;
     {

@@ -14,6 +14,7 @@
 #include "config/base/log.h"
 #include "config/net/http_client.h"
 #include "controlplane/api/usage_record.h"
+#include "gateway/edge/lease_desk.h"
 #include "gateway/edge/outbox.h"
 
 namespace turnpike::gateway {
@@ -33,8 +34,10 @@ class MeterResolver {
     ~MeterResolver();
 
     // Asks `address` for the counts of `record`, whose outcome is set, and closes it once the
-    // engine has answered finally. Thread-safe.
-    void resolve(controlplane::UsageRecord record, std::string address);
+    // engine has answered finally; `hold` is let go then. Thread-safe.
+    void resolve(controlplane::UsageRecord record,
+                 std::string address,
+                 std::shared_ptr<CreditHold> hold = nullptr);
 
     std::size_t num_pending() const;
     // Waits until nothing is pending, at most `timeout`.
@@ -44,6 +47,7 @@ class MeterResolver {
     struct Item {
         controlplane::UsageRecord record;
         std::string address;
+        std::shared_ptr<CreditHold> hold;
         SteadyTime due;
         std::chrono::milliseconds delay;
         bool was_unknown = false;

@@ -37,6 +37,10 @@ const Error kReplicaFailed{
     ErrorCode::kBadGateway, "the replica failed while it worked on this request", {}};
 const Error kTimedOut{
     ErrorCode::kGatewayTimeout, "the request took longer than this gateway allows", {}};
+const Error kCreditGone{
+    ErrorCode::kPaymentRequired,
+    "the credit ran out while this request was answered; what was produced is billed",
+    {}};
 const Error kNotRecorded{
     ErrorCode::kInternal, "the usage of this request could not be recorded", {}};
 
@@ -96,7 +100,10 @@ Task<bool> Relay::send_out() {
 
 void Relay::take_input(std::string& out) {
     call_.input().consume(reply_.feed(call_.input().view(), out));
-    if (reply_.meter()) options_.limits->note_meter(*reply_.meter());
+    if (!reply_.meter()) return;
+    options_.limits->note_meter(*reply_.meter());
+    if (!reply_.is_complete())
+        is_exhausted_ = is_exhausted_ || !options_.credit->note_meter(*reply_.meter());
 }
 
 Task<bool> Relay::run_stream() {
@@ -113,6 +120,7 @@ Task<bool> Relay::run_stream() {
             if (!co_await send_out()) co_return co_await abandon(Event::kClientGone);
         }
         if (has_failed) co_return co_await fail();
+        if (is_exhausted_) co_return co_await exhaust();
         const Event event = co_await call_.read_more(reply_.missing_bytes());
         if (event == Event::kEnded) co_return co_await fail();
         if (event != Event::kOk) co_return co_await abandon(event);
@@ -139,6 +147,7 @@ Task<bool> Relay::run_unary() {
         take_input(out_);
         if (reply_.has_ended()) break;
         if (reply_.is_broken()) co_return co_await fail();
+        if (is_exhausted_) co_return co_await exhaust();
         const Event event = co_await call_.read_more(reply_.missing_bytes());
         if (event == Event::kEnded && reply_.is_complete()) break;
         if (event == Event::kEnded) co_return co_await fail();
@@ -227,6 +236,56 @@ Task<bool> Relay::abandon(Event event) {
     if (!options_.is_http10) out_ += kLastChunk;
     co_await send_out();
     co_return false;
+}
+
+Task<bool> Relay::exhaust() {
+    call_.cancel();
+    connection_.set_deadline(context_.clock.steady_now() + context_.times.cancel);
+    for (;;) {
+        call_.input().consume(reply_.feed(call_.input().view(), out_));
+        if (reply_.has_ended() || reply_.is_broken() || reply_.is_complete()) break;
+        if (co_await call_.read_more(reply_.missing_bytes()) != Event::kOk) break;
+    }
+    // An engine that is told to stop ends its reply: the last count is the bill.
+    Settlement settlement = settle(facts());
+    settlement.outcome = controlplane::Outcome::kCompleted;
+    const bool is_unary = !options_.is_stream;
+    const int status = is_unary ? 402 : 200;
+    log_.status = status;
+    co_await usage_.close(settlement, status);
+    connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
+    // Without [DONE]: what follows is no part of a whole answer.
+    if (is_unary) co_return co_await refuse(kCreditGone, status);
+    if (reply_.is_complete()) out_.resize(reply_.done_offset());
+    append_length_chunks();
+    append_error_event(kCreditGone);
+    if (!options_.is_http10) out_ += kLastChunk;
+    co_await send_out();
+    co_return false;
+}
+
+void Relay::append_length_chunks() {
+    const auto created = to_unix_us(context_.clock.wall_now()) / 1'000'000;
+    for (TokenCount index = 0; index < options_.credit->num_choices(); ++index) {
+        nlohmann::ordered_json choice{{"index", index}};
+        if (options_.is_chat)
+            choice["delta"] = nlohmann::ordered_json::object();
+        else
+            choice["text"] = "";
+        choice["finish_reason"] = "length";
+        const nlohmann::ordered_json chunk{
+            {"id", options_.request_id},
+            {"object", options_.is_chat ? "chat.completion.chunk" : "text_completion"},
+            {"created", created},
+            {"model", options_.model},
+            {"choices", {choice}}};
+        const std::string event = "data: " + chunk.dump() + "\n\n";
+        if (options_.is_http10) {
+            out_ += event;
+        } else {
+            append_chunk(out_, event);
+        }
+    }
 }
 
 Task<> Relay::finish_upstream() {

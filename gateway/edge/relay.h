@@ -7,6 +7,7 @@
 
 #include "config/base/error.h"
 #include "gateway/edge/connection.h"
+#include "gateway/edge/credit_guard.h"
 #include "gateway/edge/limit_guard.h"
 #include "gateway/edge/metered_reply.h"
 #include "gateway/edge/request_log.h"
@@ -22,8 +23,11 @@ struct RelayOptions {
     bool is_stream = false;
     bool is_http10 = false;
     bool keeps_alive = true;
-    bool wants_cost = false;  // in the reply's usage
-    LimitGuard* limits = nullptr;  // never null; outlives the relay
+    bool wants_cost = false;        // in the reply's usage
+    LimitGuard* limits = nullptr;   // never null; outlives the relay
+    CreditGuard* credit = nullptr;  // likewise
+    std::string_view model;         // that really runs
+    bool is_chat = true;
 };
 
 class Relay {
@@ -49,6 +53,10 @@ class Relay {
     Task<bool> fail();
     // Stops the engine and reads on for its last count. `event`: why.
     Task<bool> abandon(Event event);
+    // The credit is gone: stops the engine, gives the client what it has made until then, which is
+    // paid for, and says why that is the end.
+    Task<bool> exhaust();
+    void append_length_chunks();
     Task<bool> refuse(const Error& error, int http_status);
     Task<bool> answer(int http_status, std::string_view body, bool keeps_alive);
     // Reads what is left of a complete reply, so that the upstream connection can be used again.
@@ -72,6 +80,7 @@ class Relay {
     bool was_client_slow_ = false;
     bool is_client_gone_ = false;
     bool is_cut_off_ = false;
+    bool is_exhausted_ = false;
 };
 
 }  // namespace turnpike::gateway

@@ -238,8 +238,14 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
     log_.model = admission->model->name;
     LimitGuard limits(context_, *admission, body.size());
     if (limits.refusal()) co_return co_await refuse(request, *limits.refusal(), limits.lines());
+    CreditGuard credit(context_, connection_, *admission, body.size());
+    if (const std::optional<Error> refusal = co_await credit.begin()) {
+        connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
+        co_return co_await refuse(request, *refusal, limits.lines());
+    }
     ExchangeOptions options;
     options.limits = &limits;
+    options.credit = &credit;
     options.keeps_alive = request.keeps_alive;
     options.is_http10 = request.is_http10;
     options.decoded_body = decoded_body_;

@@ -21,6 +21,9 @@ class UsageDelivery {
     // Stops at once; what is not delivered stays in the outbox.
     ~UsageDelivery();
 
+    // Every closed record before this one is acknowledged. Any thread.
+    std::int64_t delivered_sequence() const { return delivered_sequence_.load(); }
+
     // Waits until every closed record is acknowledged, at most `timeout`. Any thread.
     bool drain(std::chrono::milliseconds timeout) const;
 

@@ -67,11 +67,14 @@ Task<bool> UsageEntry::close(Settlement settlement, int http_status) {
     log_.outcome = settlement.outcome;
     log_.usage = settlement.usage;
     limits_.note_end(settlement.usage, settlement.outcome);
+    const bool is_billed = controlplane::is_billed(record_.outcome);
     if (settlement.needs_meter) {
-        context_.resolver.resolve(record_, address_);
+        // What is billed later stays held until then; what is written off costs nothing.
+        context_.resolver.resolve(record_, address_, is_billed ? credit_.hand_over() : nullptr);
         co_return true;
     }
     const auto position = context_.outbox.append_closed(record_);
+    if (is_billed) credit_.note_cost(cost_of(price_, record_.usage));
     if (!position) {
         context_.log.error("outbox_refused", {{"request_id", record_.request_id.value()},
                                               {"reason", position.error().message}});

@@ -6,6 +6,7 @@
 
 #include "gateway/edge/admission.h"
 #include "gateway/edge/connection.h"
+#include "gateway/edge/credit_guard.h"
 #include "gateway/edge/limit_guard.h"
 #include "gateway/edge/request_log.h"
 #include "gateway/edge/thread_context.h"
@@ -15,8 +16,12 @@ namespace turnpike::gateway {
 
 class UsageEntry {
   public:
-    UsageEntry(ThreadContext& context, Connection& connection, LimitGuard& limits, RequestLog& log)
-        : context_(context), connection_(connection), limits_(limits), log_(log) {}
+    UsageEntry(ThreadContext& context,
+               Connection& connection,
+               LimitGuard& limits,
+               CreditGuard& credit,
+               RequestLog& log)
+        : context_(context), connection_(connection), limits_(limits), credit_(credit), log_(log) {}
 
     ~UsageEntry();
     UsageEntry(const UsageEntry&) = delete;
@@ -45,6 +50,7 @@ class UsageEntry {
     ThreadContext& context_;
     Connection& connection_;
     LimitGuard& limits_;
+    CreditGuard& credit_;
     RequestLog& log_;
     controlplane::UsageRecord record_;
     std::string address_;

@@ -74,6 +74,7 @@ ThreadContext make_context(const WorkerShared& shared, Loop& loop) {
                          shared.tls,
                          shared.outbox,
                          shared.resolver,
+                         shared.leases,
                          shared.times,
                          shared.durability,
                          shared.controlplane,

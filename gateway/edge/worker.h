@@ -24,6 +24,7 @@ struct WorkerShared {
     SSL_CTX& tls;
     Outbox& outbox;
     MeterResolver& resolver;
+    LeaseDesk& leases;
     const DirectoryHolder& directory;
     const crypto::Peppers& peppers;
     EdgeTimes times;

@@ -75,6 +75,10 @@ void LeaseBook::apply(const LeaseAnswer& answer, Nanos sent_at) {
 
 void LeaseBook::fence() {
     is_fenced_ = true;
+    expire_all();
+}
+
+void LeaseBook::expire_all() {
     for (auto& [subject, entry] : entries_) entry.lease.expire();
 }
 

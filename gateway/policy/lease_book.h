@@ -37,6 +37,8 @@ class LeaseBook {
     // The control plane knows another run under this gateway's name (kConflict): nothing new may be
     // held. Only a restart of the gateway helps.
     void fence();
+    // Nothing new fits in any lease until its next grant.
+    void expire_all();
 
     bool is_fenced() const { return is_fenced_; }
 

@@ -5,6 +5,7 @@
 
 #include "config/base/check.h"
 #include "controlplane/api/caller.h"
+#include "controlplane/api/lease.h"
 
 namespace turnpike::test {
 
@@ -86,6 +87,7 @@ void FakeControlplane::set_usage_status(int status) {
 void FakeControlplane::handle(const net::HttpRequest& request,
                               std::shared_ptr<net::HttpReply> reply) {
     if (request.path() == "/internal/v1/usage") return take_usage(request, *reply);
+    if (request.path() == "/internal/v1/leases") return grant_leases(request, *reply);
     if (!request.path().starts_with("/internal/")) return answer_query(request, *reply);
     std::string body;
     {
@@ -132,6 +134,27 @@ void FakeControlplane::take_usage(const net::HttpRequest& request, net::HttpRepl
     }
     changed_.notify_all();
     reply.respond({status, {}, "{}"});
+}
+
+void FakeControlplane::set_credit(NanoUsd credit) {
+    const std::lock_guard lock(mutex_);
+    credit_ = credit;
+}
+
+void FakeControlplane::grant_leases(const net::HttpRequest& request, net::HttpReply& reply) {
+    const auto asked = controlplane::parse_lease_request(request.body);
+    if (!asked) return reply.respond({400, {}, "{}"});
+    controlplane::LeaseAnswer answer;
+    answer.epoch = Epoch(1);
+    answer.lifetime_ms = 600'000;
+    answer.share_ppm = 1'000'000;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const controlplane::LeaseAsk& ask : asked->asks)
+            answer.grants.push_back(
+                {ask.subject, std::min(ask.wanted, credit_), ask.wanted > credit_});
+    }
+    reply.respond({200, {}, write_lease_answer(answer)});
 }
 
 std::vector<UsageRecord> FakeControlplane::wait_for_records(std::size_t count) {

@@ -27,6 +27,8 @@ class FakeControlplane {
     void publish(controlplane::Snapshot state);
     // Usage batches get this status instead of being taken, until 200 is set again.
     void set_usage_status(int status);
+    // What gateways are granted from now on, of every subject and all together; endless at first.
+    void set_credit(NanoUsd credit);
     // Nobody answers any more, until start().
     void stop();
     void start();
@@ -42,6 +44,7 @@ class FakeControlplane {
     void handle(const net::HttpRequest& request, std::shared_ptr<net::HttpReply> reply);
     void answer_query(const net::HttpRequest& request, net::HttpReply& reply);
     void take_usage(const net::HttpRequest& request, net::HttpReply& reply);
+    void grant_leases(const net::HttpRequest& request, net::HttpReply& reply);
     void answer_waiting();
 
     const std::string socket_path_;
@@ -57,6 +60,7 @@ class FakeControlplane {
     std::size_t num_deliveries_ = 0;
     std::size_t num_conflicts_ = 0;
     int usage_status_ = 200;
+    NanoUsd credit_{INT64_MAX / 4};
 };
 
 }  // namespace turnpike::test

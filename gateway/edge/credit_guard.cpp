@@ -1,0 +1,75 @@
+#include "gateway/edge/credit_guard.h"
+
+#include <utility>
+
+#include "controlplane/api/limits.h"
+
+namespace turnpike::gateway {
+namespace {
+
+const Error kNoCredit{ErrorCode::kPaymentRequired,
+                      "the credit of this organisation, or this key's monthly allowance, does not "
+                      "cover the request: add credit, or ask for fewer tokens",
+                      {}};
+const Error kNoAnswer{ErrorCode::kUnavailable,
+                      "this gateway cannot reach the control plane to grant credit: try again",
+                      {}};
+
+// Long enough for a control plane that restarts, short enough for a client to hear why.
+constexpr auto kLongestWait = std::chrono::seconds(5);
+
+}  // namespace
+
+CreditGuard::CreditGuard(ThreadContext& context,
+                         Connection& connection,
+                         const Admission& admission,
+                         std::size_t num_body_bytes)
+    : context_(context),
+      connection_(connection),
+      organisation_(controlplane::limits_subject(admission.key->org)),
+      prompt_tokens_(estimate_tokens(num_body_bytes)) {
+    const controlplane::Limits* const limits =
+        admission.directory->find_limits(controlplane::limits_subject(admission.key->id));
+    if (limits != nullptr && limits->monthly_spend)
+        key_ = controlplane::limits_subject(admission.key->id);
+    terms_.price = controlplane::price_at(*admission.model, context.clock.wall_now());
+    terms_.num_choices = admission.num_choices;
+    terms_.max_output_tokens = admission.max_tokens * admission.num_choices;
+}
+
+LeaseDesk::Answer CreditGuard::try_begin() {
+    LeaseDesk::Answer answer = context_.leases.begin(organisation_, key_, terms_, prompt_tokens_);
+    if (answer.hold != nullptr) hold_ = std::move(answer.hold);
+    return answer;
+}
+
+Task<std::optional<Error>> CreditGuard::begin() {
+    const SteadyTime deadline = context_.clock.steady_now() + kLongestWait;
+    connection_.set_deadline(deadline);
+    for (;;) {
+        LeaseDesk::Answer answer = try_begin();
+        if (hold_ != nullptr) co_return std::nullopt;
+        if (answer.is_fenced || context_.clock.steady_now() >= deadline) co_return kNoAnswer;
+        if (!answer.must_wait) co_return kNoCredit;
+        // Reported on the loop's thread, if the request still waits for it.
+        const auto waiting = std::make_shared<Connection*>(&connection_);
+        auto report = [&loop = context_.loop, weak = std::weak_ptr<Connection*>(waiting)] {
+            loop.post([weak] {
+                const auto connection = weak.lock();
+                if (connection != nullptr) (*connection)->notify(Connection::kCredit);
+            });
+        };
+        context_.leases.when_answered(std::move(report));
+        co_await connection_.wait(Connection::kCredit | Connection::kDeadline);
+    }
+}
+
+bool CreditGuard::note_meter(const TokenUsage& usage) {
+    return hold_ == nullptr || hold_->on_meter(usage) != Hold::State::kExhausted;
+}
+
+void CreditGuard::note_cost(NanoUsd cost) {
+    if (hold_ != nullptr) hold_->add_cost(cost);
+}
+
+}  // namespace turnpike::gateway

@@ -1,0 +1,103 @@
+#include "gateway/edge/lease_client.h"
+
+#include <utility>
+
+namespace turnpike::gateway {
+namespace {
+
+// How long a request waits for credit at most before it is asked for.
+constexpr auto kPace = std::chrono::milliseconds(2);
+constexpr auto kRetry = std::chrono::milliseconds(200);
+
+net::HttpClientOptions client_options(const net::NetAddress& address) {
+    net::HttpClientOptions options;
+    options.address = address;
+    return options;
+}
+
+}  // namespace
+
+LeaseClient::LeaseClient(LeaseDesk& desk,
+                         Outbox& outbox,
+                         const UsageDelivery& delivery,
+                         std::int64_t first_sequence,
+                         const net::NetAddress& controlplane,
+                         Log& log)
+    : desk_(desk),
+      outbox_(outbox),
+      delivery_(delivery),
+      first_sequence_(first_sequence),
+      client_(client_options(controlplane)),
+      log_(log),
+      thread_([this] { run(); }) {}
+
+LeaseClient::~LeaseClient() {
+    {
+        const std::lock_guard lock(mutex_);
+        is_stopping_ = true;
+    }
+    stop_.notify_all();
+    client_.cancel();
+    thread_.join();
+}
+
+void LeaseClient::sleep(std::chrono::milliseconds duration) {
+    std::unique_lock lock(mutex_);
+    stop_.wait_for(lock, duration, [this] { return is_stopping_.load(); });
+}
+
+// What was spent at a checkpoint is settled once everything in the outbox then is acknowledged.
+void LeaseClient::move_checkpoint() {
+    if (checkpoint_ && delivery_.delivered_sequence() < *checkpoint_) return;
+    if (checkpoint_) desk_.confirm_checkpoint();
+    desk_.checkpoint();
+    checkpoint_ = outbox_.next_sequence();
+}
+
+void LeaseClient::run() {
+    while (!is_stopping_) {
+        move_checkpoint();
+        const bool has_delivered = delivery_.delivered_sequence() >= first_sequence_;
+        const auto request = desk_.next_request(outbox_.id(), has_delivered);
+        if (!request) {
+            sleep(kPace);
+            continue;
+        }
+        if (post(*request)) {
+            if (std::exchange(was_failing_, false)) log_.info("leases_resumed");
+            continue;
+        }
+        desk_.note_failure();
+        sleep(kRetry);
+    }
+}
+
+bool LeaseClient::post(const controlplane::LeaseRequest& request) {
+    const Nanos sent_at = desk_.now();
+    net::HttpRequest message;
+    message.method = "POST";
+    message.target = "/internal/v1/leases";
+    message.headers.add("content-type", "application/json");
+    message.body = controlplane::write_lease_request(request);
+    const auto response = client_.send(message);
+    if (is_stopping_) return false;
+    std::string problem;
+    if (!response) {
+        problem = response.error().message;
+    } else if (response->status == 409) {
+        log_.error("leases_fenced", {{"gateway", request.gateway}});
+        desk_.fence();
+        return true;
+    } else if (response->status != 200) {
+        problem = "the control plane answered " + std::to_string(response->status);
+    } else if (const auto answer = controlplane::parse_lease_answer(response->body)) {
+        desk_.apply(*answer, sent_at);
+        return true;
+    } else {
+        problem = answer.error().message;
+    }
+    if (!std::exchange(was_failing_, true)) log_.warning("leases_failed", {{"reason", problem}});
+    return false;
+}
+
+}  // namespace turnpike::gateway

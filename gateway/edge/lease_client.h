@@ -1,0 +1,54 @@
+// LeaseClient: a thread that asks the control plane for credit and shares of limits whenever the
+// desk wants some. POST /internal/v1/leases; see ops/docs/formats/leases.md.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "config/base/log.h"
+#include "config/net/http_client.h"
+#include "gateway/edge/lease_desk.h"
+#include "gateway/edge/usage_delivery.h"
+
+namespace turnpike::gateway {
+
+class LeaseClient {
+  public:
+    // Everything must outlive it. `first_sequence`: of the outbox when this run began.
+    LeaseClient(LeaseDesk& desk,
+                Outbox& outbox,
+                const UsageDelivery& delivery,
+                std::int64_t first_sequence,
+                const net::NetAddress& controlplane,
+                Log& log);
+    ~LeaseClient();
+    LeaseClient(const LeaseClient&) = delete;
+    LeaseClient& operator=(const LeaseClient&) = delete;
+
+  private:
+    void run();
+    void move_checkpoint();
+    // False: the control plane did not answer as it should.
+    bool post(const controlplane::LeaseRequest& request);
+    void sleep(std::chrono::milliseconds duration);
+
+    LeaseDesk& desk_;
+    Outbox& outbox_;
+    const UsageDelivery& delivery_;
+    const std::int64_t first_sequence_;
+    net::HttpClient client_;
+    Log& log_;
+    std::optional<std::int64_t> checkpoint_;  // the outbox's end at the desk's checkpoint
+    bool was_failing_ = false;
+    std::atomic<bool> is_stopping_{false};
+    std::mutex mutex_;
+    std::condition_variable stop_;
+    std::thread thread_;
+};
+
+}  // namespace turnpike::gateway

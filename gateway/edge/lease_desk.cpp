@@ -1,0 +1,140 @@
+#include "gateway/edge/lease_desk.h"
+
+#include <utility>
+
+namespace turnpike::gateway {
+namespace {
+
+// Also when nothing is missing: a newcomer waits for its share, and what is spent becomes settled.
+constexpr Nanos kAskEvery = 5'000'000'000;
+
+}  // namespace
+
+// A hold that did not fit goes under the desk's lock.
+CreditHold::~CreditHold() {
+    if (hold_.is_open()) desk_.settle(*this);
+}
+
+Hold::State CreditHold::on_meter(const TokenUsage& usage) {
+    return desk_.on_meter(*this, usage);
+}
+
+LeaseDesk::LeaseDesk(const Clock& clock, LeaseDeskOptions options)
+    : clock_(clock), options_(options), book_(options.book) {}
+
+Nanos LeaseDesk::now() const {
+    return std::chrono::nanoseconds(clock_.steady_now().time_since_epoch()).count();
+}
+
+CreditLease& LeaseDesk::lease_of(const std::string& subject, Nanos time) {
+    CreditLease& lease = book_.use(subject, time);
+    const bool was_never_answered = answered_at_ == INT64_MIN;
+    if (was_never_answered && lease.granted() == NanoUsd())
+        lease.grant(options_.unleased, INT64_MAX);
+    return lease;
+}
+
+LeaseDesk::Answer LeaseDesk::begin(const std::string& organisation,
+                                   const std::string& key,
+                                   const HoldTerms& terms,
+                                   TokenCount prompt_tokens) {
+    const std::lock_guard lock(mutex_);
+    const Nanos time = now();
+    Answer answer;
+    answer.is_fenced = book_.is_fenced();
+    if (answer.is_fenced) return answer;
+    CreditLease& lease = lease_of(organisation, time);
+    CreditLease* const key_lease = key.empty() ? nullptr : &lease_of(key, time);
+    auto hold = std::make_unique<CreditHold>(*this, lease, key_lease, terms);
+    if (hold->hold_.begin(prompt_tokens, time)) {
+        ++num_holds_;
+        answer.hold = std::move(hold);
+        return answer;
+    }
+    const bool is_short = book_.is_short(organisation) || (!key.empty() && book_.is_short(key));
+    const bool is_fresh = time - answered_at_ < options_.ask_again_after;
+    answer.must_wait = !(is_short && answered_at_ != INT64_MIN && is_fresh);
+    is_wanted_ = is_wanted_ || answer.must_wait;
+    return answer;
+}
+
+Hold::State LeaseDesk::on_meter(CreditHold& hold, const TokenUsage& usage) {
+    const std::lock_guard lock(mutex_);
+    const Hold::State state = hold.hold_.on_meter(usage, now());
+    is_wanted_ = is_wanted_ || state != Hold::State::kCovered;
+    return state;
+}
+
+void LeaseDesk::settle(CreditHold& hold) {
+    const std::lock_guard lock(mutex_);
+    hold.hold_.settle(hold.cost_.value_or(hold.hold_.amount()));
+    --num_holds_;
+}
+
+void LeaseDesk::when_answered(std::function<void()> report) {
+    const std::lock_guard lock(mutex_);
+    waiting_.push_back(std::move(report));
+    is_wanted_ = true;
+}
+
+std::int64_t LeaseDesk::share_ppm() const {
+    const std::lock_guard lock(mutex_);
+    constexpr std::int64_t kWhole = 1'000'000;
+    return answered_at_ == INT64_MIN ? kWhole : book_.share_ppm();
+}
+
+std::size_t LeaseDesk::num_holds() const {
+    const std::lock_guard lock(mutex_);
+    return num_holds_;
+}
+
+std::optional<controlplane::LeaseRequest> LeaseDesk::next_request(const std::string& gateway,
+                                                                  bool has_delivered_earlier_runs) {
+    const std::lock_guard lock(mutex_);
+    const Nanos time = now();
+    if (book_.is_fenced()) return std::nullopt;
+    const bool is_due = time - asked_at_ >= kAskEvery || asked_at_ == INT64_MIN;
+    if (!is_wanted_ && !is_due && !book_.needs_renewal(time)) return std::nullopt;
+    is_wanted_ = false;
+    asked_at_ = time;
+    return book_.next_request(gateway, has_delivered_earlier_runs, time);
+}
+
+void LeaseDesk::apply(const controlplane::LeaseAnswer& answer, Nanos sent_at) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (answered_at_ == INT64_MIN) book_.expire_all();
+        answered_at_ = now();
+        book_.apply(answer, sent_at);
+    }
+    report_to_waiting();
+}
+
+void LeaseDesk::fence() {
+    {
+        const std::lock_guard lock(mutex_);
+        book_.fence();
+    }
+    report_to_waiting();
+}
+
+void LeaseDesk::report_to_waiting() {
+    std::vector<std::function<void()>> waiting;
+    {
+        const std::lock_guard lock(mutex_);
+        waiting.swap(waiting_);
+    }
+    for (const auto& report : waiting) report();
+}
+
+void LeaseDesk::checkpoint() {
+    const std::lock_guard lock(mutex_);
+    book_.checkpoint();
+}
+
+void LeaseDesk::confirm_checkpoint() {
+    const std::lock_guard lock(mutex_);
+    book_.confirm_checkpoint();
+}
+
+}  // namespace turnpike::gateway
