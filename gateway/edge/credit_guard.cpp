@@ -15,6 +15,11 @@ const Error kNoAnswer{ErrorCode::kUnavailable,
                       "this gateway cannot reach the control plane to grant credit: try again",
                       {}};
 
+const Error kFenced{
+    ErrorCode::kUnavailable,
+    "another gateway has taken this one's place and its credit: it must be restarted",
+    {}};
+
 // Long enough for a control plane that restarts, short enough for a client to hear why.
 constexpr auto kLongestWait = std::chrono::seconds(5);
 
@@ -49,7 +54,8 @@ Task<std::optional<Error>> CreditGuard::begin() {
     for (;;) {
         LeaseDesk::Answer answer = try_begin();
         if (hold_ != nullptr) co_return std::nullopt;
-        if (answer.is_fenced || context_.clock.steady_now() >= deadline) co_return kNoAnswer;
+        if (answer.is_fenced) co_return kFenced;
+        if (context_.clock.steady_now() >= deadline) co_return kNoAnswer;
         if (!answer.must_wait) co_return kNoCredit;
         // Reported on the loop's thread, if the request still waits for it.
         const auto waiting = std::make_shared<Connection*>(&connection_);
@@ -68,8 +74,8 @@ bool CreditGuard::note_meter(const TokenUsage& usage) {
     return hold_ == nullptr || hold_->on_meter(usage) != Hold::State::kExhausted;
 }
 
-void CreditGuard::note_cost(NanoUsd cost) {
-    if (hold_ != nullptr) hold_->add_cost(cost);
+void CreditGuard::note_usage(const TokenUsage& usage) {
+    if (hold_ != nullptr) hold_->note_usage(usage);
 }
 
 }  // namespace turnpike::gateway

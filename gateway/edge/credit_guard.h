@@ -28,10 +28,10 @@ class CreditGuard {
 
     // A meter line. False: the credit is gone, and what was produced is paid for: stop.
     bool note_meter(const TokenUsage& usage);
-    // A closed record of this request.
-    void note_cost(NanoUsd cost);
+    // A closed record of this request that is billed.
+    void note_usage(const TokenUsage& usage);
 
-    // For a record whose counts are still to come: it keeps what is held until then.
+    // For a record whose counts are still to come: what is held is kept until then.
     std::shared_ptr<CreditHold> hand_over() { return std::move(hold_); }
 
     TokenCount num_choices() const { return terms_.num_choices; }

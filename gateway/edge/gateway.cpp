@@ -55,14 +55,13 @@ Status Gateway::open() {
     RETURN_IF_ERROR(outbox);
     outbox_ = std::move(*outbox);
     resolver_ = std::make_unique<MeterResolver>(*outbox_, clock_, log_, options_.resolver);
-    const std::int64_t first_sequence = outbox_->next_sequence();
     adopt_orphans();
     auto delivery = UsageDelivery::start(*outbox_, *controlplane, log_);
     RETURN_IF_ERROR(delivery);
     delivery_ = std::move(*delivery);
     feed_ = std::make_unique<DirectoryFeed>(directory_, settings.snapshot_file, *controlplane,
                                             clock_, log_);
-    lease_client_ = std::make_unique<LeaseClient>(leases_, *outbox_, *delivery_, first_sequence,
+    lease_client_ = std::make_unique<LeaseClient>(leases_, *outbox_, *delivery_, *resolver_,
                                                   *controlplane, log_);
     return {};
 }

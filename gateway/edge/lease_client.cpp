@@ -5,8 +5,8 @@
 namespace turnpike::gateway {
 namespace {
 
-// How long a request waits for credit at most before it is asked for.
-constexpr auto kPace = std::chrono::milliseconds(2);
+// Between looks at what is settled when nobody waits.
+constexpr auto kPace = std::chrono::milliseconds(100);
 constexpr auto kRetry = std::chrono::milliseconds(200);
 
 net::HttpClientOptions client_options(const net::NetAddress& address) {
@@ -20,13 +20,13 @@ net::HttpClientOptions client_options(const net::NetAddress& address) {
 LeaseClient::LeaseClient(LeaseDesk& desk,
                          Outbox& outbox,
                          const UsageDelivery& delivery,
-                         std::int64_t first_sequence,
+                         const MeterResolver& resolver,
                          const net::NetAddress& controlplane,
                          Log& log)
     : desk_(desk),
       outbox_(outbox),
       delivery_(delivery),
-      first_sequence_(first_sequence),
+      resolver_(resolver),
       client_(client_options(controlplane)),
       log_(log),
       thread_([this] { run(); }) {}
@@ -37,6 +37,7 @@ LeaseClient::~LeaseClient() {
         is_stopping_ = true;
     }
     stop_.notify_all();
+    desk_.wake();
     client_.cancel();
     thread_.join();
 }
@@ -54,13 +55,17 @@ void LeaseClient::move_checkpoint() {
     checkpoint_ = outbox_.next_sequence();
 }
 
+bool LeaseClient::has_delivered_earlier_runs() {
+    if (!earlier_end_ && resolver_.num_pending() == 0) earlier_end_ = outbox_.next_sequence();
+    return earlier_end_ && delivery_.delivered_sequence() >= *earlier_end_;
+}
+
 void LeaseClient::run() {
     while (!is_stopping_) {
         move_checkpoint();
-        const bool has_delivered = delivery_.delivered_sequence() >= first_sequence_;
-        const auto request = desk_.next_request(outbox_.id(), has_delivered);
+        const auto request = desk_.next_request(outbox_.id(), has_delivered_earlier_runs());
         if (!request) {
-            sleep(kPace);
+            desk_.wait_for_want(kPace);
             continue;
         }
         if (post(*request)) {

@@ -13,17 +13,18 @@
 #include "config/base/log.h"
 #include "config/net/http_client.h"
 #include "gateway/edge/lease_desk.h"
+#include "gateway/edge/meter_resolver.h"
 #include "gateway/edge/usage_delivery.h"
 
 namespace turnpike::gateway {
 
 class LeaseClient {
   public:
-    // Everything must outlive it. `first_sequence`: of the outbox when this run began.
+    // Everything must outlive it. The resolver has got what earlier runs left open.
     LeaseClient(LeaseDesk& desk,
                 Outbox& outbox,
                 const UsageDelivery& delivery,
-                std::int64_t first_sequence,
+                const MeterResolver& resolver,
                 const net::NetAddress& controlplane,
                 Log& log);
     ~LeaseClient();
@@ -33,6 +34,8 @@ class LeaseClient {
   private:
     void run();
     void move_checkpoint();
+    // Everything that earlier runs wrote or left open is acknowledged.
+    bool has_delivered_earlier_runs();
     // False: the control plane did not answer as it should.
     bool post(const controlplane::LeaseRequest& request);
     void sleep(std::chrono::milliseconds duration);
@@ -40,10 +43,11 @@ class LeaseClient {
     LeaseDesk& desk_;
     Outbox& outbox_;
     const UsageDelivery& delivery_;
-    const std::int64_t first_sequence_;
+    const MeterResolver& resolver_;
     net::HttpClient client_;
     Log& log_;
-    std::optional<std::int64_t> checkpoint_;  // the outbox's end at the desk's checkpoint
+    std::optional<std::int64_t> checkpoint_;   // the outbox's end at the desk's checkpoint
+    std::optional<std::int64_t> earlier_end_;  // behind what earlier runs left
     bool was_failing_ = false;
     std::atomic<bool> is_stopping_{false};
     std::mutex mutex_;

@@ -16,6 +16,7 @@ CreditHold::~CreditHold() {
 }
 
 Hold::State CreditHold::on_meter(const TokenUsage& usage) {
+    if (hold_.covers(usage)) return Hold::State::kCovered;  // nearly always: without the lock
     return desk_.on_meter(*this, usage);
 }
 
@@ -54,33 +55,42 @@ LeaseDesk::Answer LeaseDesk::begin(const std::string& organisation,
     const bool is_short = book_.is_short(organisation) || (!key.empty() && book_.is_short(key));
     const bool is_fresh = time - answered_at_ < options_.ask_again_after;
     answer.must_wait = !(is_short && answered_at_ != INT64_MIN && is_fresh);
-    is_wanted_ = is_wanted_ || answer.must_wait;
+    if (answer.must_wait) want();
     return answer;
 }
 
 Hold::State LeaseDesk::on_meter(CreditHold& hold, const TokenUsage& usage) {
     const std::lock_guard lock(mutex_);
     const Hold::State state = hold.hold_.on_meter(usage, now());
-    is_wanted_ = is_wanted_ || state != Hold::State::kCovered;
+    if (state != Hold::State::kCovered) want();
     return state;
 }
 
 void LeaseDesk::settle(CreditHold& hold) {
     const std::lock_guard lock(mutex_);
-    hold.hold_.settle(hold.cost_.value_or(hold.hold_.amount()));
+    hold.hold_.settle(hold.cost_);
     --num_holds_;
 }
 
 void LeaseDesk::when_answered(std::function<void()> report) {
     const std::lock_guard lock(mutex_);
     waiting_.push_back(std::move(report));
-    is_wanted_ = true;
+    want();
 }
 
-std::int64_t LeaseDesk::share_ppm() const {
+void LeaseDesk::want() {
+    is_wanted_ = true;
+    wanted_.notify_one();
+}
+
+void LeaseDesk::wait_for_want(std::chrono::milliseconds timeout) {
+    std::unique_lock lock(mutex_);
+    wanted_.wait_for(lock, timeout, [this] { return is_wanted_; });
+}
+
+void LeaseDesk::wake() {
     const std::lock_guard lock(mutex_);
-    constexpr std::int64_t kWhole = 1'000'000;
-    return answered_at_ == INT64_MIN ? kWhole : book_.share_ppm();
+    want();
 }
 
 std::size_t LeaseDesk::num_holds() const {
@@ -92,7 +102,10 @@ std::optional<controlplane::LeaseRequest> LeaseDesk::next_request(const std::str
                                                                   bool has_delivered_earlier_runs) {
     const std::lock_guard lock(mutex_);
     const Nanos time = now();
-    if (book_.is_fenced()) return std::nullopt;
+    if (book_.is_fenced()) {
+        is_wanted_ = false;
+        return std::nullopt;
+    }
     const bool is_due = time - asked_at_ >= kAskEvery || asked_at_ == INT64_MIN;
     if (!is_wanted_ && !is_due && !book_.needs_renewal(time)) return std::nullopt;
     is_wanted_ = false;
@@ -103,9 +116,10 @@ std::optional<controlplane::LeaseRequest> LeaseDesk::next_request(const std::str
 void LeaseDesk::apply(const controlplane::LeaseAnswer& answer, Nanos sent_at) {
     {
         const std::lock_guard lock(mutex_);
-        if (answered_at_ == INT64_MIN) book_.expire_all();
+        if (answered_at_ == INT64_MIN) book_.end_allowances();
         answered_at_ = now();
         book_.apply(answer, sent_at);
+        share_ppm_ = book_.share_ppm();
     }
     report_to_waiting();
 }

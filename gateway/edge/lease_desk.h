@@ -2,6 +2,8 @@
 // it, and whoever waits for a grant. LeaseClient talks to the control plane for it. Thread-safe.
 #pragma once
 
+#include <atomic>
+#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -16,8 +18,8 @@ namespace turnpike::gateway {
 
 class LeaseDesk;
 
-// One request's hold. Settled when it goes: at the cost that was noted, or at all that was held,
-// which no bill passes by more than the stated bound. Must not outlive its desk.
+// One request's hold. Settled when it goes, at the cost of the usage that was noted. One thread at
+// a time; must not outlive its desk.
 class CreditHold {
   public:
     CreditHold(LeaseDesk& desk, CreditLease& organisation, CreditLease* key, const HoldTerms& terms)
@@ -30,15 +32,15 @@ class CreditHold {
     // At every meter line.
     Hold::State on_meter(const TokenUsage& usage);
 
-    // What the request's records cost so far; more records of it add to it.
-    void add_cost(NanoUsd cost) { cost_ = cost_.value_or(NanoUsd()) + cost; }
+    // A closed record that is billed.
+    void note_usage(const TokenUsage& usage) { cost_ = cost_ + cost_of(hold_.price(), usage); }
 
   private:
     friend class LeaseDesk;
 
     LeaseDesk& desk_;
     Hold hold_;
-    std::optional<NanoUsd> cost_;
+    NanoUsd cost_;
 };
 
 struct LeaseDeskOptions {
@@ -70,7 +72,7 @@ class LeaseDesk {
     void when_answered(std::function<void()> report);
 
     // Parts per million of every rate limit. All of it until the control plane has told.
-    std::int64_t share_ppm() const;
+    std::int64_t share_ppm() const { return share_ppm_.load(std::memory_order_relaxed); }
 
     // Open holds, for tests and metrics.
     std::size_t num_holds() const;
@@ -83,6 +85,10 @@ class LeaseDesk {
 
     // The post failed.
     void note_failure() { report_to_waiting(); }
+
+    // Until somebody wants more than there is, at most `timeout`, or wake().
+    void wait_for_want(std::chrono::milliseconds timeout);
+    void wake();
 
     // See LeaseBook.
     void checkpoint();
@@ -97,6 +103,7 @@ class LeaseDesk {
     Hold::State on_meter(CreditHold& hold, const TokenUsage& usage);
     CreditLease& lease_of(const std::string& subject, Nanos time);
     void report_to_waiting();
+    void want();
 
     const Clock& clock_;
     const LeaseDeskOptions options_;
@@ -107,6 +114,8 @@ class LeaseDesk {
     Nanos answered_at_ = INT64_MIN;
     Nanos asked_at_ = INT64_MIN;
     bool is_wanted_ = false;  // somebody waits for more than there is
+    std::condition_variable wanted_;
+    std::atomic<std::int64_t> share_ppm_{1'000'000};
 };
 
 }  // namespace turnpike::gateway

@@ -113,7 +113,7 @@ bool MeterResolver::ask(Item& item) {
     const bool is_unknown = response && response->status == 404;
     if (is_unknown && std::exchange(item.was_unknown, true)) {
         item.record.usage = TokenUsage();
-        close(item.record);
+        close(item);
         return true;
     }
     if (is_unknown) return false;
@@ -124,12 +124,12 @@ bool MeterResolver::ask(Item& item) {
         entry && entry->is_final && entry->request_id == item.record.request_id.value();
     if (!is_answer) return false;
     item.record.usage = entry->usage;
-    close(item.record);
+    close(item);
     return true;
 }
 
-void MeterResolver::close(const UsageRecord& record) {
-    UsageRecord closed = record;
+void MeterResolver::close(const Item& item) {
+    UsageRecord closed = item.record;
     closed.closed_at = clock_.wall_now();
     log_.info("usage_resolved", {{"request_id", closed.request_id.value()},
                                  {"replica", closed.replica.value()},
@@ -137,6 +137,7 @@ void MeterResolver::close(const UsageRecord& record) {
                                  {"prompt_tokens", closed.usage.prompt_tokens},
                                  {"completion_tokens", closed.usage.completion_tokens}});
     const auto written = outbox_.append_closed(closed);
+    if (item.hold != nullptr) item.hold->note_usage(item.record.usage);
     if (!written) outbox_.close_later(std::move(closed));
 }
 

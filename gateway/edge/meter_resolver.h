@@ -56,7 +56,7 @@ class MeterResolver {
     void run();
     // Asks about one item; true when it is closed.
     bool ask(Item& item);
-    void close(const controlplane::UsageRecord& record);
+    void close(const Item& item);
     void put_back(Item item);
     bool take_due(Item& item, std::unique_lock<std::mutex>& lock);
 

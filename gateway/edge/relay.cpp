@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "engine/api/api_error.h"
+#include "engine/api/codec.h"
 
 namespace turnpike::gateway {
 namespace {
@@ -87,6 +88,7 @@ ReplyFacts Relay::facts() {
     facts.was_client_slow = was_client_slow_;
     facts.is_client_gone = is_client_gone_;
     facts.is_cut_off = is_cut_off_;
+    facts.is_exhausted = is_exhausted_;
     return facts;
 }
 
@@ -154,6 +156,10 @@ Task<bool> Relay::run_unary() {
         if (event != Event::kOk) co_return co_await abandon(event);
     }
     if (!reply_.is_complete()) co_return co_await fail();
+    co_return co_await finish_unary();
+}
+
+Task<bool> Relay::finish_unary() {
     const Settlement settlement = settle(facts());
     if (settlement.outcome != controlplane::Outcome::kCompleted) co_return co_await fail();
     if (!co_await usage_.close(settlement, 200)) co_return co_await refuse(kNotRecorded, 500);
@@ -200,7 +206,13 @@ Task<bool> Relay::fail() {
 }
 
 void Relay::append_error_event(const Error& error) {
-    const std::string event = "data: " + engine::write_error(options_.request_id, error) + "\n\n";
+    append_event(engine::write_error(options_.request_id, error));
+}
+
+void Relay::append_event(std::string_view json) {
+    std::string event = "data: ";
+    event += json;
+    event += "\n\n";
     if (options_.is_http10) {
         out_ += event;
     } else {
@@ -208,19 +220,22 @@ void Relay::append_error_event(const Error& error) {
     }
 }
 
-Task<bool> Relay::abandon(Event event) {
-    is_client_gone_ = event == Event::kClientGone;
-    is_cut_off_ = !is_client_gone_;
+Task<> Relay::stop_engine(bool keeps_output) {
     call_.cancel();
-    std::string dropped;
     for (;;) {
-        call_.input().consume(reply_.feed(call_.input().view(), dropped));
-        dropped.clear();
+        call_.input().consume(reply_.feed(call_.input().view(), out_));
+        if (!keeps_output) out_.clear();
         if (reply_.has_ended() || reply_.is_broken()) break;
         const Event next = co_await call_.read_more(reply_.missing_bytes());
         is_cut_off_ = is_cut_off_ || next == Event::kDeadline;
         if (next != Event::kOk) break;
     }
+}
+
+Task<bool> Relay::abandon(Event event) {
+    is_client_gone_ = event == Event::kClientGone;
+    is_cut_off_ = !is_client_gone_;
+    co_await stop_engine(/*keeps_output=*/false);
     const int no_answer = is_head_sent_ ? 200 : 499;  // 499: nobody was there to get a status
     log_.status = is_client_gone_ ? no_answer : 504;
     const Settlement settlement = settle(facts());
@@ -231,7 +246,6 @@ Task<bool> Relay::abandon(Event event) {
         co_await refuse(kTimedOut, 504);
         co_return false;
     }
-    out_.clear();
     append_error_event(kTimedOut);
     if (!options_.is_http10) out_ += kLastChunk;
     co_await send_out();
@@ -239,52 +253,42 @@ Task<bool> Relay::abandon(Event event) {
 }
 
 Task<bool> Relay::exhaust() {
-    call_.cancel();
-    connection_.set_deadline(context_.clock.steady_now() + context_.times.cancel);
-    for (;;) {
-        call_.input().consume(reply_.feed(call_.input().view(), out_));
-        if (reply_.has_ended() || reply_.is_broken() || reply_.is_complete()) break;
-        if (co_await call_.read_more(reply_.missing_bytes()) != Event::kOk) break;
-    }
-    // An engine that is told to stop ends its reply: the last count is the bill.
-    Settlement settlement = settle(facts());
-    settlement.outcome = controlplane::Outcome::kCompleted;
+    const SteadyTime deadline = connection_.deadline();
+    co_await stop_engine(/*keeps_output=*/true);
+    connection_.set_deadline(deadline);
     const bool is_unary = !options_.is_stream;
-    const int status = is_unary ? 402 : 200;
-    log_.status = status;
-    co_await usage_.close(settlement, status);
-    connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
-    // Without [DONE]: what follows is no part of a whole answer.
-    if (is_unary) co_return co_await refuse(kCreditGone, status);
-    if (reply_.is_complete()) out_.resize(reply_.done_offset());
-    append_length_chunks();
-    append_error_event(kCreditGone);
+    if (reply_.is_complete()) {  // it was quicker than the cancel
+        if (is_unary) co_return co_await finish_unary();
+        co_return co_await finish_stream();
+    }
+    const Settlement settlement = settle(facts());
+    if (settlement.outcome != controlplane::Outcome::kCompleted) co_return co_await fail();
+    log_.status = is_unary ? 402 : 200;
+    if (!co_await usage_.close(settlement, log_.status)) {
+        if (is_unary) co_return co_await refuse(kNotRecorded, 500);
+        append_error_event(kNotRecorded);
+    } else {
+        if (is_unary) co_return co_await refuse(kCreditGone, log_.status);
+        append_length_chunks();
+        append_error_event(kCreditGone);
+    }
+    // Without [DONE]: this is no whole answer.
     if (!options_.is_http10) out_ += kLastChunk;
     co_await send_out();
     co_return false;
 }
 
 void Relay::append_length_chunks() {
-    const auto created = to_unix_us(context_.clock.wall_now()) / 1'000'000;
+    engine::Chunk chunk;
+    chunk.id = options_.request_id;
+    chunk.created_unix_s = to_unix_us(context_.clock.wall_now()) / 1'000'000;
+    chunk.model = options_.model;
+    chunk.choices.resize(1);
+    chunk.choices[0].finish_reason = engine::FinishReason::kLength;
     for (TokenCount index = 0; index < options_.credit->num_choices(); ++index) {
-        nlohmann::ordered_json choice{{"index", index}};
-        if (options_.is_chat)
-            choice["delta"] = nlohmann::ordered_json::object();
-        else
-            choice["text"] = "";
-        choice["finish_reason"] = "length";
-        const nlohmann::ordered_json chunk{
-            {"id", options_.request_id},
-            {"object", options_.is_chat ? "chat.completion.chunk" : "text_completion"},
-            {"created", created},
-            {"model", options_.model},
-            {"choices", {choice}}};
-        const std::string event = "data: " + chunk.dump() + "\n\n";
-        if (options_.is_http10) {
-            out_ += event;
-        } else {
-            append_chunk(out_, event);
-        }
+        chunk.choices[0].index = static_cast<std::int32_t>(index);
+        append_event(options_.is_chat ? engine::write_chat_chunk(chunk)
+                                      : engine::write_completion_chunk(chunk));
     }
 }
 

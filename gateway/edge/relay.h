@@ -47,11 +47,16 @@ class Relay {
 
     Task<bool> run_stream();
     Task<bool> run_unary();
+    // The whole answer came: books first, then the answer.
+    Task<bool> finish_unary();
     // The stream's end: books first, then the last bytes.
     Task<bool> finish_stream();
     // The engine ended without finishing.
     Task<bool> fail();
-    // Stops the engine and reads on for its last count. `event`: why.
+    // Cancels the request and reads on for its last count; what still comes is for the client, or
+    // dropped with all that was not sent yet.
+    Task<> stop_engine(bool keeps_output);
+    // Stops the engine for want of a client or of time. `event`: which.
     Task<bool> abandon(Event event);
     // The credit is gone: stops the engine, gives the client what it has made until then, which is
     // paid for, and says why that is the end.
@@ -63,6 +68,7 @@ class Relay {
     Task<> finish_upstream();
     Task<bool> send_out();
     void append_error_event(const Error& error);
+    void append_event(std::string_view json);
     // Takes what has come, and tells the limits of the count.
     void take_input(std::string& out);
     ReplyFacts facts();

@@ -67,25 +67,30 @@ Task<bool> UsageEntry::close(Settlement settlement, int http_status) {
     log_.outcome = settlement.outcome;
     log_.usage = settlement.usage;
     limits_.note_end(settlement.usage, settlement.outcome);
-    const bool is_billed = controlplane::is_billed(record_.outcome);
     if (settlement.needs_meter) {
         // What is billed later stays held until then; what is written off costs nothing.
+        const bool is_billed = controlplane::is_billed(record_.outcome);
         context_.resolver.resolve(record_, address_, is_billed ? credit_.hand_over() : nullptr);
         co_return true;
     }
     const auto position = context_.outbox.append_closed(record_);
-    if (is_billed) credit_.note_cost(cost_of(price_, record_.usage));
     if (!position) {
         context_.log.error("outbox_refused", {{"request_id", record_.request_id.value()},
                                               {"reason", position.error().message}});
         // What the client does not get whole, it does not pay for.
         if (record_.outcome == Outcome::kCompleted) record_.outcome = Outcome::kGatewayFailed;
         log_.outcome = record_.outcome;
+        note_bill();
         context_.outbox.close_later(record_);
         co_return false;
     }
+    note_bill();
     if (context_.durability != Durability::kPower) co_return true;
     co_return co_await wait_until_durable(*position);
+}
+
+void UsageEntry::note_bill() {
+    if (controlplane::is_billed(record_.outcome)) credit_.note_usage(record_.usage);
 }
 
 Task<bool> UsageEntry::refuse(int http_status) {

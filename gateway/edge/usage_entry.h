@@ -45,6 +45,7 @@ class UsageEntry {
     const Price& price() const { return price_; }
 
   private:
+    void note_bill();
     Task<bool> wait_until_durable(std::uint64_t position);
 
     ThreadContext& context_;

@@ -68,9 +68,13 @@ bool Hold::begin(TokenCount prompt_tokens, Nanos now) {
     return is_open_;
 }
 
+bool Hold::covers(const TokenUsage& usage) const {
+    return amount_ >= wanted_for(usage, kTopUpBelowTokens);
+}
+
 Hold::State Hold::on_meter(const TokenUsage& usage, Nanos now) {
     CHECK(is_open_);
-    if (amount_ >= wanted_for(usage, kTopUpBelowTokens)) return State::kCovered;
+    if (covers(usage)) return State::kCovered;
     const NanoUsd more = wanted_for(usage, kHoldTokens) - amount_;
     if (take(more, now)) return State::kCovered;
     take(std::min(more, free(now)), now);

@@ -30,6 +30,13 @@ class CreditLease {
     // Gives what is free back to the control plane and returns the total ever given back.
     NanoUsd give_back_free();
 
+    // What was granted so far was an allowance without the control plane's word: it is none of the
+    // grants that count from now on. What was spent and is held of it still has to be covered.
+    void end_allowance() {
+        granted_ = NanoUsd();
+        expire();
+    }
+
     // Nothing new fits until a later grant; holds stay.
     void expire() { expires_at_ = INT64_MIN; }
 
@@ -80,6 +87,8 @@ class Hold {
 
     // Before dispatch, for a prompt of about `prompt_tokens`. False: no credit, nothing is held.
     bool begin(TokenCount prompt_tokens, Nanos now);
+    // Whether nothing has to be topped up; looks at this hold alone, not at its leases.
+    bool covers(const TokenUsage& usage) const;
     // At every meter line: tops up when it is time. Without credit for a whole top-up it takes what
     // there is.
     State on_meter(const TokenUsage& usage, Nanos now);
@@ -88,6 +97,8 @@ class Hold {
     void settle(NanoUsd cost);
 
     NanoUsd amount() const { return amount_; }
+
+    const Price& price() const { return terms_.price; }
 
     bool is_open() const { return is_open_; }
 

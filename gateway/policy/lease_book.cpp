@@ -75,11 +75,11 @@ void LeaseBook::apply(const LeaseAnswer& answer, Nanos sent_at) {
 
 void LeaseBook::fence() {
     is_fenced_ = true;
-    expire_all();
+    for (auto& [subject, entry] : entries_) entry.lease.expire();
 }
 
-void LeaseBook::expire_all() {
-    for (auto& [subject, entry] : entries_) entry.lease.expire();
+void LeaseBook::end_allowances() {
+    for (auto& [subject, entry] : entries_) entry.lease.end_allowance();
 }
 
 void LeaseBook::checkpoint() {

@@ -37,8 +37,8 @@ class LeaseBook {
     // The control plane knows another run under this gateway's name (kConflict): nothing new may be
     // held. Only a restart of the gateway helps.
     void fence();
-    // Nothing new fits in any lease until its next grant.
-    void expire_all();
+    // The control plane's first answer is here: see CreditLease::end_allowance().
+    void end_allowances();
 
     bool is_fenced() const { return is_fenced_; }
 

@@ -18,6 +18,7 @@ struct ReplyFacts {
     bool is_client_gone = false;      // FIN, reset, or a client that took no bytes in time
     bool was_client_slow = false;     // the client's socket was full at least once
     bool is_cut_off = false;          // we ran out of patience: with the request, or after a cancel
+    bool is_exhausted = false;        // we stopped the engine because the credit is gone
 };
 
 struct Settlement {

@@ -238,21 +238,16 @@ __global__ void combine_kernel(Partials partials,
     }
 }
 
-void attend_any(MatrixView queries,
-                const AttentionRow* rows,
-                std::int64_t num_rows,
-                const HeadLayout& layout,
-                const CacheView& cache,
-                const AttentionPlan& plan,
-                const Partials& partials,
-                cudaStream_t stream) {
-    const dim3 grid(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(num_rows),
-                    static_cast<unsigned>(plan.num_splits));
+void attend_any(const AttentionCall& call, const Partials& partials, cudaStream_t stream) {
+    const HeadLayout& layout = call.layout;
+    const dim3 grid(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(call.num_rows),
+                    static_cast<unsigned>(call.plan.num_splits));
     const auto shared =
         static_cast<std::size_t>(layout.key_dim + kCacheBlockTokens + layout.value_dim) *
         sizeof(float);
-    launch(attend_kernel, {grid, kThreads, shared}, stream, static_cast<const float*>(queries.data),
-           queries.stride, rows, layout, cache, plan.tokens_per_split, partials);
+    launch(attend_kernel, {grid, kThreads, shared}, stream,
+           static_cast<const float*>(call.queries.data), call.queries.stride, call.rows, layout,
+           call.cache, call.plan.tokens_per_split, partials);
 }
 
 }  // namespace
@@ -357,28 +352,22 @@ std::size_t attention_workspace_bytes(const HeadLayout& layout,
            sizeof(float);
 }
 
-void attend(MatrixView queries,
-            const AttentionRow* rows,
-            std::int64_t num_rows,
-            const HeadLayout& layout,
-            const CacheView& cache,
-            const AttentionPlan& plan,
-            void* workspace,
-            MatrixView out,
-            cudaStream_t stream) {
-    CHECK(queries.cols == layout.num_heads * layout.key_dim);
+void attend(const AttentionCall& call, void* workspace, MatrixView out, cudaStream_t stream) {
+    const HeadLayout& layout = call.layout;
+    CHECK(call.queries.cols == layout.num_heads * layout.key_dim);
     CHECK(out.cols == layout.num_heads * layout.value_dim);
-    CHECK(plan.tokens_per_split % kCacheBlockTokens == 0);
-    if (num_rows == 0) return;
-    const Partials partials{static_cast<float*>(workspace), layout.num_heads, plan.num_splits,
+    CHECK(call.plan.tokens_per_split % kCacheBlockTokens == 0);
+    if (call.num_rows == 0) return;
+    const Partials partials{static_cast<float*>(workspace), layout.num_heads, call.plan.num_splits,
                             layout.value_dim};
     if (is_latent_layout(layout))
-        attend_latent(queries, rows, num_rows, layout, cache, plan, partials, stream);
+        attend_latent(call, partials, stream);
     else
-        attend_any(queries, rows, num_rows, layout, cache, plan, partials, stream);
-    const dim3 heads(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(num_rows));
-    launch(combine_kernel, {heads, kThreads, static_cast<std::size_t>(plan.num_splits) * 4}, stream,
-           partials, rows, static_cast<float*>(out.data), out.stride);
+        attend_any(call, partials, stream);
+    const dim3 heads(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(call.num_rows));
+    const auto shared = static_cast<std::size_t>(call.plan.num_splits) * sizeof(float);
+    launch(combine_kernel, {heads, kThreads, shared}, stream, partials, call.rows,
+           static_cast<float*>(out.data), out.stride);
 }
 
 }  // namespace turnpike::kernels::cuda

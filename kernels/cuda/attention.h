@@ -111,16 +111,17 @@ std::size_t attention_workspace_bytes(const HeadLayout& layout,
                                       std::int64_t num_rows,
                                       const AttentionPlan& plan);
 
-// queries: [rows, num_heads * key_dim], rotated. out: [rows, num_heads * value_dim]; only rows
-// named in `rows` are written. Every position must be below num_splits * tokens_per_split.
-void attend(MatrixView queries,
-            const AttentionRow* rows,
-            std::int64_t num_rows,
-            const HeadLayout& layout,
-            const CacheView& cache,
-            const AttentionPlan& plan,
-            void* workspace,
-            MatrixView out,
-            cudaStream_t stream);
+struct AttentionCall {
+    MatrixView queries;                  // [rows, num_heads * key_dim], rotated
+    const AttentionRow* rows = nullptr;  // device memory
+    std::int64_t num_rows = 0;
+    HeadLayout layout;
+    CacheView cache;
+    AttentionPlan plan;  // every position is below num_splits * tokens_per_split
+};
+
+// out: [rows, num_heads * value_dim]; only rows named in call.rows are written. workspace: of
+// attention_workspace_bytes().
+void attend(const AttentionCall& call, void* workspace, MatrixView out, cudaStream_t stream);
 
 }  // namespace turnpike::kernels::cuda

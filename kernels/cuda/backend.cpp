@@ -407,13 +407,17 @@ class CudaBackend final : public Backend {
                 const KvCache& cache,
                 MatrixView out) {
         const UploadedSlices uploaded = upload(slices, queries.rows);
-        const AttentionPlan plan =
-            plan_attention(layout, uploaded.num_rows, uploaded.max_tokens,
-                           device_.num_multiprocessors, /*is_deterministic=*/true);
-        void* const workspace =
-            buffer(kPartials).at_least(attention_workspace_bytes(layout, uploaded.num_rows, plan));
-        cuda::attend(queries, uploaded.rows, uploaded.num_rows, layout,
-                     cache_view(cache, layer, uploaded.tables), plan, workspace, out, stream_);
+        AttentionCall call;
+        call.queries = queries;
+        call.rows = uploaded.rows;
+        call.num_rows = uploaded.num_rows;
+        call.layout = layout;
+        call.cache = cache_view(cache, layer, uploaded.tables);
+        call.plan = plan_attention(layout, uploaded.num_rows, uploaded.max_tokens,
+                                   device_.num_multiprocessors, /*is_deterministic=*/true);
+        void* const workspace = buffer(kPartials).at_least(
+            attention_workspace_bytes(layout, uploaded.num_rows, call.plan));
+        cuda::attend(call, workspace, out, stream_);
     }
 
     void attend_latent(MatrixView queries,

@@ -247,23 +247,17 @@ __global__ void __launch_bounds__(kGroups * 64) latent_kernel(const float* queri
 }
 
 template <int kGroups, int kStages>
-void run(MatrixView queries,
-         const AttentionRow* rows,
-         std::int64_t num_rows,
-         const HeadLayout& layout,
-         const CacheView& cache,
-         const AttentionPlan& plan,
-         const Partials& partials,
-         cudaStream_t stream) {
+void run(const AttentionCall& call, const Partials& partials, cudaStream_t stream) {
     using Tiles = Layout<kGroups, kStages>;
     const auto kernel = latent_kernel<kGroups, kStages>;
     CUDA_CHECK(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Tiles::kBytes));
-    const dim3 grid(static_cast<unsigned>((layout.num_heads + Tiles::kHeads - 1) / Tiles::kHeads),
-                    static_cast<unsigned>(num_rows), static_cast<unsigned>(plan.num_splits));
-    cuda::launch(kernel, {grid, Tiles::kThreads, Tiles::kBytes}, stream,
-                 static_cast<const float*>(queries.data), queries.stride, rows, layout, cache,
-                 plan.tokens_per_split, partials);
+    const std::int64_t num_tiles = (call.layout.num_heads + Tiles::kHeads - 1) / Tiles::kHeads;
+    const dim3 grid(static_cast<unsigned>(num_tiles), static_cast<unsigned>(call.num_rows),
+                    static_cast<unsigned>(call.plan.num_splits));
+    launch(kernel, {grid, Tiles::kThreads, Tiles::kBytes}, stream,
+           static_cast<const float*>(call.queries.data), call.queries.stride, call.rows,
+           call.layout, call.cache, call.plan.tokens_per_split, partials);
 }
 
 }  // namespace
@@ -277,23 +271,16 @@ std::int64_t latent_heads_per_block(const HeadLayout& layout) {
     return layout.num_heads <= 16 ? 16 : layout.num_heads <= 32 ? 32 : 64;
 }
 
-void attend_latent(MatrixView queries,
-                   const AttentionRow* rows,
-                   std::int64_t num_rows,
-                   const HeadLayout& layout,
-                   const CacheView& cache,
-                   const AttentionPlan& plan,
-                   const Partials& partials,
-                   cudaStream_t stream) {
-    CHECK(is_latent_layout(layout) && cache.row_dim == kKeyDim);
+void attend_latent(const AttentionCall& call, const Partials& partials, cudaStream_t stream) {
+    CHECK(is_latent_layout(call.layout) && call.cache.row_dim == kKeyDim);
     // Two blocks of 16 heads share a multiprocessor: one loads while the other computes.
-    switch (latent_heads_per_block(layout)) {
+    switch (latent_heads_per_block(call.layout)) {
         case 16:
-            return run<1, 1>(queries, rows, num_rows, layout, cache, plan, partials, stream);
+            return run<1, 1>(call, partials, stream);
         case 32:
-            return run<2, 1>(queries, rows, num_rows, layout, cache, plan, partials, stream);
+            return run<2, 1>(call, partials, stream);
         default:
-            return run<4, 2>(queries, rows, num_rows, layout, cache, plan, partials, stream);
+            return run<4, 2>(call, partials, stream);
     }
 }
 

@@ -15,13 +15,6 @@ bool is_latent_layout(const HeadLayout& layout);
 std::int64_t latent_heads_per_block(const HeadLayout& layout);
 
 // Fills the partial sums of every row, head and split.
-void attend_latent(MatrixView queries,
-                   const AttentionRow* rows,
-                   std::int64_t num_rows,
-                   const HeadLayout& layout,
-                   const CacheView& cache,
-                   const AttentionPlan& plan,
-                   const Partials& partials,
-                   cudaStream_t stream);
+void attend_latent(const AttentionCall& call, const Partials& partials, cudaStream_t stream);
 
 }  // namespace turnpike::kernels::cuda

@@ -79,7 +79,8 @@ constexpr int blocks_for(int nt) {
     return nt <= 2 ? kFewColumnsBlocks : 1;
 }
 
-template <DType kDType, int NT>
+// FP8 weights.
+template <int NT>
 __global__ void __launch_bounds__(kThreads, blocks_for(NT))
     linear_kernel(WeightView w, PlainSource x, int rows, float* out, std::int64_t out_stride) {
     __shared__ Parts<NT> parts;
@@ -88,8 +89,8 @@ __global__ void __launch_bounds__(kThreads, blocks_for(NT))
     const int first = static_cast<int>(blockIdx.y) * NT * 8;
     const DenseColumns columns{first / 8, (rows - 1) / 8, rows - 1};
     float sums[NT][4] = {};
-    tile_product<kDType, NT, kAhead, true>(w, place.tile * kTileRows, place.range<kDType>(w), x,
-                                           columns, sums);
+    tile_product<DType::kF8E4M3, NT, kAhead, true>(
+        w, place.tile * kTileRows, place.range<DType::kF8E4M3>(w), x, columns, sums);
     parts.put(sums);
     __syncthreads();
     const int num_tiles = kWarps / place.parts;
@@ -229,29 +230,28 @@ unsigned tile_blocks(const WeightView& w) {
     return static_cast<unsigned>((w.rows + per_block - 1) / per_block);
 }
 
-template <DType kDType, int NT>
+template <int NT>
 void launch_linear(const WeightView& w,
                    const PlainSource& x,
                    std::int64_t rows,
                    MatrixView out,
                    cudaStream_t stream) {
     const dim3 grid(tile_blocks(w), static_cast<unsigned>((rows + NT * 8 - 1) / (NT * 8)));
-    launch(linear_kernel<kDType, NT>, {grid, kThreads, 0}, stream, w, x, static_cast<int>(rows),
+    launch(linear_kernel<NT>, {grid, kThreads, 0}, stream, w, x, static_cast<int>(rows),
            static_cast<float*>(out.data), out.stride);
 }
 
-template <DType kDType>
-void launch_for(const WeightView& w,
+void launch_fp8(const WeightView& w,
                 const PlainSource& x,
                 std::int64_t rows,
                 MatrixView out,
                 cudaStream_t stream) {
     CHECK(out.dtype == DType::kF32 && out.rows == rows && out.cols == w.rows);
     if (rows == 0) return;
-    if (rows <= 8) return launch_linear<kDType, 1>(w, x, rows, out, stream);
-    if (rows <= 16) return launch_linear<kDType, 2>(w, x, rows, out, stream);
-    if (rows <= 32) return launch_linear<kDType, 4>(w, x, rows, out, stream);
-    launch_linear<kDType, 8>(w, x, rows, out, stream);
+    if (rows <= 8) return launch_linear<1>(w, x, rows, out, stream);
+    if (rows <= 16) return launch_linear<2>(w, x, rows, out, stream);
+    if (rows <= 32) return launch_linear<4>(w, x, rows, out, stream);
+    launch_linear<8>(w, x, rows, out, stream);
 }
 
 PlainSource source_of(MatrixView x) {
@@ -288,10 +288,8 @@ void with_types(const WeightView& w, const RoutingView& routing, Run run) {
 void linear_small(MatrixView x, const WeightView& weight, MatrixView out, cudaStream_t stream) {
     check_weight(weight, x.cols);
     const PlainSource source = source_of(x);
-    if (weight.dtype == DType::kF8E4M3)
-        return launch_for<DType::kF8E4M3>(weight, source, x.rows, out, stream);
-    if (weight.dtype == DType::kBf16)
-        return launch_for<DType::kBf16>(weight, source, x.rows, out, stream);
+    if (weight.dtype == DType::kF8E4M3) return launch_fp8(weight, source, x.rows, out, stream);
+    CHECK(weight.dtype == DType::kF16 || weight.dtype == DType::kF32);
     CHECK(out.dtype == DType::kF32 && out.rows == x.rows && out.cols == weight.rows);
     if (x.rows == 0) return;
     constexpr std::int64_t kMaxGridRows = 1024;

@@ -1,10 +1,10 @@
 // Linears in w8a16 numerics, f32 rows against weights as they are stored, and the experts of such
-// models; stream_linear.h has the path of w8a8_block. A warp
-// multiplies 16 rows of weights by up to 64 rows of x on the tensor cores; up to eight warps share
-// a tile's K, and their sums are added in ascending order. The cuts depend on the weight alone, so
-// a row's bits are the same whatever other rows there are: the same kernel runs for any number of
-// rows, 64 at a time. The definition is kernels/cpu/reference/linear.h. Both launch on `stream`;
-// neither waits.
+// models; stream_linear.h and stream_experts.h have the path of w8a8_block, and BF16 linears. A
+// warp multiplies 16 rows of weights by up to 64 rows of x on the tensor cores; up to eight warps
+// share a tile's K, and their sums are added in ascending order. The cuts depend on the weight
+// alone, so a row's bits are the same whatever other rows there are: the same kernel runs for any
+// number of rows, 64 at a time. The definition is kernels/cpu/reference/linear.h. All launch on
+// `stream`, none waits.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -13,8 +13,8 @@
 
 namespace turnpike::kernels::cuda {
 
-// x is split into two BF16 parts against FP8 and BF16 weights, and multiplied in f32 against F16
-// and F32 weights. x.cols is weight.cols. out: [x.rows, weight.rows] f32.
+// FP8 weights against x in two BF16 parts, F16 and F32 weights in f32. x.cols is weight.cols.
+// out: [x.rows, weight.rows] f32.
 void linear_small(MatrixView x, const WeightView& weight, MatrixView out, cudaStream_t stream);
 
 // Experts: slot s of the routing takes row s / num_chosen of x for gate and up, and row s for down;

@@ -163,7 +163,7 @@ struct Step {
     }
 
     void attend_core(const AttentionPlan& used, cudaStream_t s) {
-        attend(latent, places, rows, heads, cache, used, workspace, attended, s);
+        attend({latent, places, rows, heads, cache, used}, workspace, attended, s);
     }
 
     void project(const Layer& layer, cudaStream_t s) {

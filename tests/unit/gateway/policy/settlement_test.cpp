@@ -49,6 +49,21 @@ TEST(Settlement, ClientsThatLeavePayForWhatWasProduced) {
     EXPECT_TRUE(settle(facts).needs_meter);
 }
 
+TEST(Settlement, CreditThatEndsPaysForWhatWasProduced) {
+    ReplyFacts facts = ended();
+    facts.is_exhausted = true;
+    EXPECT_EQ(settle(facts).outcome, Outcome::kCompleted);
+    EXPECT_EQ(settle(facts).usage, kUsage);
+    facts.has_error = true;
+    EXPECT_EQ(settle(facts).outcome, Outcome::kReplicaFailed);
+    facts.has_error = false;
+    facts.has_ended = false;  // the engine died meanwhile
+    EXPECT_EQ(settle(facts).outcome, Outcome::kReplicaFailed);
+    facts.is_cut_off = true;  // it did not answer the cancel in time
+    EXPECT_EQ(settle(facts).outcome, Outcome::kCompleted);
+    EXPECT_TRUE(settle(facts).needs_meter);
+}
+
 TEST(Settlement, EndWithoutCompletionIsOurFaultUnlessTheClientWasSlow) {
     ReplyFacts facts = ended();
     EXPECT_EQ(settle(facts).outcome, Outcome::kReplicaFailed);

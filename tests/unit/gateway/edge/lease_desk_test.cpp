@@ -1,0 +1,101 @@
+// The desk of leases: what is held, refused, waited for and asked for.
+#include "gateway/edge/lease_desk.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/fake_clock.h"
+
+namespace turnpike::gateway {
+namespace {
+
+constexpr char kOrg[] = "organisation:org_a";
+constexpr TokenCount kPrompt = 10;
+
+class LeaseDeskTest : public testing::Test {
+  protected:
+    LeaseDeskTest() {
+        terms_.price.input_nano_usd = NanoUsd(1);
+        terms_.price.output_nano_usd = NanoUsd(1);
+        terms_.max_output_tokens = 90;  // a hold is 100
+    }
+
+    LeaseDesk desk(NanoUsd unleased) { return LeaseDesk(clock_, {{}, unleased, 1'000'000'000}); }
+
+    LeaseDesk::Answer begin(LeaseDesk& desk) { return desk.begin(kOrg, "", terms_, kPrompt); }
+
+    // The control plane's answer to what the desk asks for.
+    void grant(LeaseDesk& desk, std::int64_t granted) {
+        const auto request = desk.next_request("gateway", true);
+        ASSERT_TRUE(request.has_value());
+        const bool is_short =
+            !request->asks.empty() && request->asks.front().wanted > NanoUsd(granted);
+        desk.apply({Epoch(1), 600'000, 250'000, {{kOrg, NanoUsd(granted), is_short}}}, desk.now());
+    }
+
+    test::FakeClock clock_;
+    HoldTerms terms_;
+};
+
+TEST_F(LeaseDeskTest, WithoutALeaseARequestWaitsAndIsThenHeld) {
+    LeaseDesk leases = desk(NanoUsd(0));
+    const auto first = begin(leases);
+    EXPECT_EQ(first.hold, nullptr);
+    EXPECT_TRUE(first.must_wait);
+    bool is_told = false;
+    leases.when_answered([&] { is_told = true; });
+    grant(leases, 150);
+    EXPECT_TRUE(is_told);
+    EXPECT_EQ(leases.share_ppm(), 250'000);
+    const auto second = begin(leases);
+    ASSERT_NE(second.hold, nullptr);
+    EXPECT_EQ(leases.num_holds(), 1U);
+    // Short, and asked a moment ago: there is no credit. Later it is worth asking again.
+    const auto third = begin(leases);
+    EXPECT_EQ(third.hold, nullptr);
+    EXPECT_FALSE(third.must_wait);
+    clock_.advance(std::chrono::seconds(2));
+    EXPECT_TRUE(begin(leases).must_wait);
+}
+
+TEST_F(LeaseDeskTest, AHoldEndsWithWhatItsRecordsCost) {
+    LeaseDesk leases = desk(NanoUsd(0));
+    (void)begin(leases);
+    grant(leases, 150);
+    auto held = begin(leases);
+    ASSERT_NE(held.hold, nullptr);
+    held.hold->note_usage({kPrompt, 0, 30, 0});  // 40
+    held.hold.reset();
+    EXPECT_EQ(leases.num_holds(), 0U);
+    EXPECT_NE(begin(leases).hold, nullptr);  // 110 of 150 are left
+}
+
+TEST_F(LeaseDeskTest, WithoutRecordsAHoldCostsNothing) {
+    LeaseDesk leases = desk(NanoUsd(0));
+    (void)begin(leases);
+    grant(leases, 100);
+    for (int i = 0; i < 3; ++i) EXPECT_NE(begin(leases).hold, nullptr) << i;
+}
+
+TEST_F(LeaseDeskTest, TheAllowanceEndsWithTheFirstAnswer) {
+    LeaseDesk leases = desk(NanoUsd(1000));
+    EXPECT_EQ(leases.share_ppm(), 1'000'000);
+    EXPECT_NE(begin(leases).hold, nullptr);
+    grant(leases, 0);
+    const auto after = begin(leases);
+    EXPECT_EQ(after.hold, nullptr);
+    EXPECT_FALSE(after.must_wait);
+}
+
+TEST_F(LeaseDeskTest, AFencedDeskHoldsAndAsksNothing) {
+    LeaseDesk leases = desk(NanoUsd(1000));
+    leases.fence();
+    const auto answer = begin(leases);
+    EXPECT_TRUE(answer.is_fenced);
+    EXPECT_EQ(answer.hold, nullptr);
+    leases.wake();
+    EXPECT_FALSE(leases.next_request("gateway", true).has_value());
+    EXPECT_FALSE(leases.next_request("gateway", true).has_value());
+}
+
+}  // namespace
+}  // namespace turnpike::gateway
