@@ -119,4 +119,9 @@ int report(const Error& error) {
     return error.code == ErrorCode::kNotFound ? kNotFound : kFailed;
 }
 
+int fail_usage(const std::string& message) {
+    std::fprintf(stderr, "turnpike: %s\nRun with --help for more information.\n", message.c_str());
+    return kUsage;
+}
+
 }  // namespace turnpike::controlplane::cli

@@ -36,5 +36,7 @@ std::string encode_component(std::string_view text);
 
 // One line on stderr with a next step; returns the exit code that fits.
 int report(const Error& error);
+// The same of a command line that cannot be meant: kUsage.
+int fail_usage(const std::string& message);
 
 }  // namespace turnpike::controlplane::cli

@@ -1,7 +1,6 @@
 #include "controlplane/cli/billing_verbs.h"
 
 #include <cstdio>
-#include <functional>
 #include <vector>
 
 #include "config/base/money.h"
@@ -12,19 +11,6 @@ namespace turnpike::controlplane::cli {
 namespace {
 
 using nlohmann::json;
-
-// The exit code that `for_people` gives, after the API's JSON or what it prints.
-int show(const Result<json>& answer,
-         Output output,
-         const std::function<void(const json&)>& for_people) {
-    if (!answer) return report(answer.error());
-    if (output.is_json) {
-        std::printf("%s\n", answer->dump(2).c_str());
-    } else {
-        for_people(*answer);
-    }
-    return kOk;
-}
 
 void print(const Table& table) {
     std::fputs(table.to_text().c_str(), stdout);

@@ -1,7 +1,6 @@
 #include "controlplane/cli/verbs.h"
 
 #include <cstdio>
-#include <functional>
 
 #include "config/base/money.h"
 #include "config/crypto/identifiers.h"
@@ -12,17 +11,6 @@ namespace turnpike::controlplane::cli {
 namespace {
 
 using nlohmann::json;
-using Show = std::function<void(const json&)>;
-
-int show(const Result<json>& answer, Output output, const Show& for_people) {
-    if (!answer) return report(answer.error());
-    if (output.is_json) {
-        std::printf("%s\n", answer->dump(2).c_str());
-    } else {
-        for_people(*answer);
-    }
-    return kOk;
-}
 
 // A table of the answer's "data": pairs of header and field.
 Show table_of(std::vector<std::pair<std::string, const char*>> columns) {
@@ -56,6 +44,16 @@ std::string per_million(const json& price, const char* field) {
 }
 
 }  // namespace
+
+int show(const Result<json>& answer, Output output, const Show& for_people) {
+    if (!answer) return report(answer.error());
+    if (output.is_json) {
+        std::printf("%s\n", answer->dump(2).c_str());
+    } else {
+        for_people(*answer);
+    }
+    return kOk;
+}
 
 std::string cell(const json& row, const char* name) {
     const auto entry = row.find(name);

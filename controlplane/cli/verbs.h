@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "controlplane/cli/admin_client.h"
@@ -55,6 +56,10 @@ int delete_endpoint(AdminClient& admin, const std::string& id);
 
 // One line of the usage route's "totals"; what was written off is told when there is any.
 std::string totals_line(const nlohmann::json& totals);
+
+// Shared by the verbs: prints what `for_people` does, or the answer with `is_json`; or reports.
+using Show = std::function<void(const nlohmann::json&)>;
+int show(const Result<nlohmann::json>& answer, Output output, const Show& for_people);
 
 // Shared by the verbs: the field as text, empty when it is absent or null.
 std::string cell(const nlohmann::json& row, const char* name);

@@ -1,0 +1,133 @@
+#include "controlplane/cli/commands.h"
+
+#include <utility>
+
+namespace turnpike::controlplane::cli {
+
+Commands::Commands(CLI::App& app, Options& options, Action& chosen)
+    : app_(app), options_(options), chosen_(chosen) {
+    accounts();
+    endpoints();
+    reports();
+}
+
+CLI::App* Commands::verb(CLI::App& parent, const char* name, const char* help, Action action) {
+    CLI::App* sub = parent.add_subcommand(name, help);
+    sub->add_flag("--json", options_.output.is_json, "print the API's JSON");
+    // A noun that is a verb too is called after its subcommand.
+    sub->callback([this, action = std::move(action)] {
+        if (!chosen_) chosen_ = action;
+    });
+    return sub;
+}
+
+CLI::App& Commands::noun(const char* name, const char* help) {
+    CLI::App* sub = app_.add_subcommand(name, help);
+    sub->require_subcommand(1);
+    return *sub;
+}
+
+void Commands::accounts() {
+    CLI::App& org = noun("org", "organisations");
+    verb(org, "create", "create one",
+         [](auto& admin, const Options& o) { return create_organisation(admin, o.name, o.output); })
+        ->add_option("name", options_.name, "nobody else's")
+        ->required();
+    verb(org, "list", "list all",
+         [](auto& admin, const Options& o) { return list_organisations(admin, o.output); });
+    CLI::App& key = noun("key", "API keys");
+    auto* create = verb(
+        key, "create", "create one; it is shown once",
+        [](auto& admin, const Options& o) { return create_key(admin, o.org, o.name, o.output); });
+    create->add_option("--org", options_.org, "organisation, by id or name")->required();
+    create->add_option("--name", options_.name, "what it is for")->required();
+    verb(key, "list", "list keys", [](auto& admin, const Options& o) {
+        return list_keys(admin, o.org, o.output);
+    })->add_option("--org", options_.org, "organisation, by id or name");
+    verb(key, "revoke", "revoke one",
+         [](auto& admin, const Options& o) { return revoke_key(admin, o.id, o.output); })
+        ->add_option("id", options_.id, "see `turnpike key list`")
+        ->required();
+    credit();
+}
+
+void Commands::credit() {
+    CLI::App& credit = noun("credit", "prepaid credit");
+    const auto with_amount = [this](CLI::App* sub, const char* help, bool needs_reason) {
+        sub->add_option("amount", options_.credit.amount_usd, help)->required();
+        sub->add_option("--org", options_.credit.org, "organisation, by id or name")->required();
+        sub->add_option("--reason,--note", options_.credit.note, "for the ledger and the audit")
+            ->required(needs_reason);
+        sub->add_option("--idempotency-key", options_.credit.idempotency_key,
+                        "repeating it changes nothing");
+    };
+    const auto book = [](const char* kind) -> Action {
+        return [kind](AdminClient& admin, const Options& o) {
+            Credit wanted = o.credit;
+            wanted.kind = kind;
+            return add_credit(admin, wanted, o.output);
+        };
+    };
+    with_amount(verb(credit, "add", "book money that came in", book("add")),
+                "USD, such as 20 or 0.5", false);
+    with_amount(verb(credit, "refund", "book credit that was paid back", book("refund")),
+                "USD, at most the balance", true);
+    with_amount(verb(credit, "adjust", "correct a balance, or give goodwill", book("adjust")),
+                "USD; -0.5 takes, after `--`", true);
+    auto* reverse = verb(credit, "reverse", "undo a ledger transaction by its opposite",
+                         [](auto& admin, const Options& o) {
+                             return reverse_transaction(admin, o.id, o.reason, o.output);
+                         });
+    reverse->add_option("transaction", options_.id, "such as credit:org_…:key")->required();
+    reverse->add_option("--reason", options_.reason, "for the ledger and the audit")->required();
+}
+
+void Commands::endpoints() {
+    CLI::App& noun_app = noun("endpoints", "dedicated endpoints");
+    auto* create =
+        verb(noun_app, "create", "create and start one", [](auto& admin, const Options& o) {
+            NewEndpoint endpoint = o.endpoint;
+            endpoint.waits = o.waits;
+            return create_endpoint(admin, endpoint, o.output);
+        });
+    with_new_endpoint(create);
+    create->add_flag("--wait,!--no-wait", options_.waits, "return once it is STARTED; 1 on ERROR");
+    verb(noun_app, "list", "list them", [](auto& admin, const Options& o) {
+        return list_endpoints(admin, o.org, o.output);
+    })->add_option("--org", options_.org, "owner, by id or name");
+    const auto with_id = [this](CLI::App* sub) {
+        sub->add_option("id", options_.id, "see `turnpike endpoints list`")->required();
+        return sub;
+    };
+    with_id(verb(noun_app, "get", "show one", [](auto& admin, const Options& o) {
+        return get_endpoint(admin, o.id, o.output);
+    }));
+    with_id(verb(noun_app, "start", "start one", [](auto& admin, const Options& o) {
+        return set_endpoint_state(admin, o.id, "STARTED", o.waits, o.output);
+    }))->add_flag("--wait,!--no-wait", options_.waits, "return once it is STARTED");
+    with_id(verb(noun_app, "stop", "stop one", [](auto& admin, const Options& o) {
+        return set_endpoint_state(admin, o.id, "STOPPED", o.waits, o.output);
+    }))->add_flag("--wait,!--no-wait", options_.waits, "return once it is STOPPED");
+    with_id(verb(noun_app, "delete", "delete one",
+                 [](auto& admin, const Options& o) { return delete_endpoint(admin, o.id); }));
+}
+
+void Commands::with_new_endpoint(CLI::App* sub) {
+    options_.endpoint.org = "demo";
+    sub->add_option("--model", options_.endpoint.model,
+                    "a model card's id: SERVED BY in `turnpike models`")
+        ->required();
+    sub->add_option("--hardware", options_.endpoint.hardware, "see `turnpike hardware`")
+        ->required();
+    sub->add_option("--min-replicas", options_.endpoint.min_replicas, "always kept (1)")
+        ->type_name("N");
+    sub->add_option("--max-replicas", options_.endpoint.max_replicas, "never more (1)")
+        ->type_name("N");
+    sub->add_option("--display-name", options_.endpoint.display_name,
+                    "for people (that of the model)");
+    sub->add_flag("--no-speculation", options_.endpoint.no_speculation,
+                  "its replicas draft nothing, whatever is set for the model");
+    sub->add_option("--org", options_.endpoint.org, "owner, by id or name (demo)");
+}
+
+}  // namespace turnpike::controlplane::cli

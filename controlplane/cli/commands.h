@@ -1,0 +1,61 @@
+// Commands: every verb of `turnpike` with its flags, and what each of them does.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "controlplane/cli/billing_verbs.h"
+#include "controlplane/cli/verbs.h"
+
+namespace turnpike::controlplane::cli {
+
+// What the flags said; each verb reads its own.
+struct Options {
+    std::string admin;
+    std::string org;
+    std::string name;
+    std::string id;
+    std::string dir = ".turnpike";
+    Credit credit;
+    NewPrice price;
+    std::string reason;
+    std::string month;
+    std::int64_t price_version = 0;
+    bool is_csv = false;
+    NewEndpoint endpoint;
+    std::int64_t limit = 20;
+    int wait_s = 0;
+    bool waits = false;
+    Output output;
+};
+
+using Action = std::function<int(AdminClient&, const Options&)>;
+
+// Declares the verbs on `app`; the one that was given leaves its action in `chosen`. All three
+// outlive the parsing.
+class Commands {
+  public:
+    Commands(CLI::App& app, Options& options, Action& chosen);
+
+  private:
+    CLI::App* verb(CLI::App& parent, const char* name, const char* help, Action action);
+    CLI::App& noun(const char* name, const char* help);
+    CLI::App* with_month(CLI::App* sub);
+    void with_new_endpoint(CLI::App* sub);
+
+    void accounts();
+    void credit();
+    void endpoints();
+    void reports();
+    void usage();
+    void prices();
+    void billing();
+
+    CLI::App& app_;
+    Options& options_;
+    Action& chosen_;
+};
+
+}  // namespace turnpike::controlplane::cli
