@@ -10,8 +10,9 @@ namespace {
 
 Status check_range(const char* name, std::optional<std::int64_t> value, std::int64_t low) {
     if (!value || (*value >= low && *value <= kMaxPerMinute)) return {};
-    return invalid_argument("expected " + std::to_string(low) + " to " +
-                                std::to_string(kMaxPerMinute) + ", found " + std::to_string(*value),
+    return invalid_argument("'" + std::string(name) + "': expected " + std::to_string(low) +
+                                " to " + std::to_string(kMaxPerMinute) + ", found " +
+                                std::to_string(*value),
                             name);
 }
 
@@ -20,7 +21,9 @@ Status check(const Limits& limits) {
     RETURN_IF_ERROR(check_range("tokens_per_minute", limits.tokens_per_minute, 1));
     RETURN_IF_ERROR(check_range("concurrent_requests", limits.concurrent_requests, 1));
     if (limits.monthly_spend && *limits.monthly_spend < NanoUsd()) {
-        return invalid_argument("expected no negative amount", "monthly_nano_usd");
+        return invalid_argument("'monthly_nano_usd': expected no negative amount, found " +
+                                    std::to_string(limits.monthly_spend->value()),
+                                "monthly_nano_usd");
     }
     return {};
 }
@@ -65,6 +68,16 @@ Result<Limits> parse_limits(std::string_view text) {
     RETURN_IF_ERROR(fields.finish());
     RETURN_IF_ERROR(check(limits));
     return limits;
+}
+
+Result<Limits> merge_limits(const Limits& limits, std::string_view text) {
+    const auto changes = parse_object(text, "limits");
+    RETURN_IF_ERROR(changes);
+    nlohmann::json object = nlohmann::json::parse(write_limits(limits));
+    for (const auto& [name, value] : changes->items()) {
+        if (object.contains(name)) object[name] = value;
+    }
+    return parse_limits(write_json(object));
 }
 
 }  // namespace turnpike::controlplane

@@ -39,5 +39,7 @@ std::string model_limits_subject(std::string_view model);
 // The members of a JSON object, null where there is no limit. kInvalidArgument names the member.
 std::string write_limits(const Limits& limits);
 Result<Limits> parse_limits(std::string_view json);
+// `limits` with the members that the object has; null takes one away.
+Result<Limits> merge_limits(const Limits& limits, std::string_view json);
 
 }  // namespace turnpike::controlplane

@@ -49,6 +49,7 @@ void Commands::accounts() {
         ->add_option("id", options_.id, "see `turnpike key list`")
         ->required();
     credit();
+    limits();
 }
 
 void Commands::credit() {
@@ -80,6 +81,29 @@ void Commands::credit() {
                          });
     reverse->add_option("transaction", options_.id, "such as credit:org_…:key")->required();
     reverse->add_option("--reason", options_.reason, "for the ledger and the audit")->required();
+}
+
+void Commands::limits() {
+    CLI::App& limits = noun("limits", "what organisations, keys and model names may use");
+    constexpr const char* kSubject = "organisation:ID_OR_NAME, key:ID or model:NAME";
+    ChangedLimits& changed = options_.limits;
+    auto* set =
+        verb(limits, "set", "change limits; what is not named stays as it was",
+             [](auto& admin, const Options& o) { return set_limits(admin, o.limits, o.output); });
+    set->add_option("subject", changed.subject, kSubject)->required();
+    set->add_option("--rpm,--requests_per_minute", changed.rpm, "requests per minute")
+        ->type_name("N");
+    set->add_option("--tpm,--tokens_per_minute", changed.tpm, "tokens per minute")->type_name("N");
+    set->add_option("--concurrent,--concurrent_requests", changed.concurrent, "requests at a time")
+        ->type_name("N");
+    set->add_option("--monthly,--monthly_usd", changed.monthly, "a month, not of a model")
+        ->type_name("USD");
+    set->add_option("--clear", changed.cleared, "remove limits: rpm, tpm, concurrent, monthly")
+        ->type_name("NAME")
+        ->delimiter(',');
+    verb(limits, "show", "limits of a subject, or of everything that has any",
+         [](auto& admin, const Options& o) { return show_limits(admin, o.id, o.output); })
+        ->add_option("subject", options_.id, kSubject);
 }
 
 void Commands::endpoints() {

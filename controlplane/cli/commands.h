@@ -7,6 +7,7 @@
 #include <string>
 
 #include "controlplane/cli/billing_verbs.h"
+#include "controlplane/cli/limit_verbs.h"
 #include "controlplane/cli/verbs.h"
 
 namespace turnpike::controlplane::cli {
@@ -20,6 +21,7 @@ struct Options {
     std::string dir = ".turnpike";
     Credit credit;
     NewPrice price;
+    ChangedLimits limits;
     std::string reason;
     std::string month;
     std::int64_t price_version = 0;
@@ -47,6 +49,7 @@ class Commands {
 
     void accounts();
     void credit();
+    void limits();
     void endpoints();
     void reports();
     void usage();

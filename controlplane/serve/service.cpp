@@ -17,6 +17,7 @@
 #include "controlplane/serve/init.h"
 #include "controlplane/serve/internal_routes.h"
 #include "controlplane/serve/lease_routes.h"
+#include "controlplane/serve/limit_routes.h"
 #include "controlplane/serve/load_reports.h"
 #include "controlplane/serve/operator_access.h"
 #include "controlplane/serve/public_routes.h"

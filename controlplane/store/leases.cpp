@@ -13,7 +13,6 @@ namespace {
 constexpr std::int64_t kWholeShare = 1'000'000;
 constexpr std::string_view kOrganisation = "organisation:";
 constexpr std::string_view kKey = "key:";
-constexpr std::string_view kModel = "model:";
 
 // One request inside its transaction.
 struct Granting {
@@ -236,25 +235,6 @@ Result<LeaseAnswer> grant_all(Granting granting) {
     return answer;
 }
 
-Status check_exists(Database& database, const std::string& subject) {
-    const bool is_organisation = subject.starts_with(kOrganisation);
-    const bool is_key = subject.starts_with(kKey);
-    if (!is_organisation && !is_key && !subject.starts_with(kModel)) {
-        return invalid_argument(
-            "expected 'organisation:<id>', 'key:<id>' or 'model:<name>', found '" +
-                excerpt(subject) + "'",
-            "subject");
-    }
-    Statement row = database.prepare(is_organisation ? "SELECT 1 FROM organisations WHERE id = ?"
-                                     : is_key        ? "SELECT 1 FROM api_keys WHERE id = ?"
-                                                     : "SELECT 1 FROM published WHERE kind = "
-                                                       "'models' AND body IS NOT NULL AND id = ?");
-    const bool exists = row.bind(subject.substr(subject.find(':') + 1)).step();
-    RETURN_IF_ERROR(row.status());
-    if (exists) return {};
-    return Error{ErrorCode::kNotFound, "there is no '" + excerpt(subject) + "'", "subject"};
-}
-
 }  // namespace
 
 Result<LeaseAnswer> grant_leases(Store& store,
@@ -271,41 +251,6 @@ Result<LeaseAnswer> grant_leases(Store& store,
         return {};
     }));
     return *answer;
-}
-
-Status set_limits(Store& store, const LimitsRow& row, WallTime now) {
-    return store.write([&](Database& database) -> Status {
-        RETURN_IF_ERROR(check_exists(database, row.subject));
-        RETURN_IF_ERROR(database
-                            .prepare("INSERT OR REPLACE INTO limits (subject, requests_per_minute, "
-                                     "tokens_per_minute, concurrent_requests, monthly_nano_usd) "
-                                     "VALUES (?, ?, ?, ?, ?)")
-                            .bind(row.subject)
-                            .bind(row.limits.requests_per_minute)
-                            .bind(row.limits.tokens_per_minute)
-                            .bind(row.limits.concurrent_requests)
-                            .bind(row.limits.monthly_spend)
-                            .run());
-        RETURN_IF_ERROR(write_audit(database, "operator", "limits.set", row.subject,
-                                    write_limits(row.limits), now));
-        return publish(database, kLimitsKind, row.subject, write_row(row));
-    });
-}
-
-Result<Limits> find_limits(const Store& store, const std::string& subject) {
-    Limits limits;
-    RETURN_IF_ERROR(store.read([&](Database& database) -> Status {
-        Statement row = database.prepare(
-            "SELECT requests_per_minute, tokens_per_minute, concurrent_requests, monthly_nano_usd "
-            "FROM limits WHERE subject = ?");
-        if (!row.bind(subject).step()) return row.status();
-        if (!row.is_null(0)) limits.requests_per_minute = row.integer(0);
-        if (!row.is_null(1)) limits.tokens_per_minute = row.integer(1);
-        if (!row.is_null(2)) limits.concurrent_requests = row.integer(2);
-        if (!row.is_null(3)) limits.monthly_spend = row.money(3);
-        return row.status();
-    }));
-    return limits;
 }
 
 }  // namespace turnpike::controlplane

@@ -8,7 +8,6 @@
 #include "config/base/limits.h"
 #include "config/base/result.h"
 #include "controlplane/api/lease.h"
-#include "controlplane/api/limits.h"
 
 namespace turnpike::controlplane {
 
@@ -30,10 +29,5 @@ Result<LeaseAnswer> grant_leases(Store& store,
                                  const LeaseRequest& request,
                                  const LeaseTerms& terms,
                                  WallTime now);
-
-// Replaces the limits of a subject; kNotFound when there is no such organisation, key or model.
-Status set_limits(Store& store, const LimitsRow& row, WallTime now);
-// Without limits where none were set.
-Result<Limits> find_limits(const Store& store, const std::string& subject);
 
 }  // namespace turnpike::controlplane

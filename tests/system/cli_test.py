@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The command line as its user meets it: chat and its bill, health before, during and after trouble,
-the lines of usage."""
+the lines of usage, limits and who meets them."""
 import json
 import os
 import re
@@ -88,6 +88,49 @@ class CliTest(SystemTest):
         self.assertEqual(status, 0)
         self.assertRegex(out.splitlines()[-1],
                          r"^billed in all: \d+ requests?, \d+ tokens in, \d+ out, [\d.]+ USD")
+
+    def test_limits_are_set_shown_met_and_cleared(self):
+        def chat_status():
+            return self.stack.chat(max_tokens=2)[0]
+        def limited():
+            status, answer = self.stack.chat(max_tokens=2)
+            return answer["error"] if status == 429 else None
+        status, out, problem = self.turnpike("limits", "set", "organisation:demo", "--rpm", "1",
+                                             "--monthly", "99.5")
+        self.assertEqual(status, 0, problem)
+        self.assertRegex(out, r"(?m)^organisation:org_\w+ +demo +1 +- +- +99\.50$")
+        error = wait_until("a request is refused", limited)
+        self.assertEqual(error["type"], "rate_limit_error", error)
+        self.assertIn("organisation's limit of 1 ", error["message"])
+        self.turnpike("limits", "set", "organisation:demo", "--concurrent", "32",
+                      "--clear", "monthly")
+        status, out, _ = self.turnpike("limits", "show", "--json")
+        (row,) = json.loads(out)["data"]
+        self.assertEqual((row["name"], row["requests_per_minute"], row["concurrent_requests"],
+                          row["monthly_usd"]), ("demo", 1, 32, None))
+        self.assertEqual(self.turnpike("limits", "show")[1],
+                         self.turnpike("limits", "show", row["subject"])[1])
+        status, out, _ = self.turnpike("limits", "set", row["subject"], "--clear", "rpm,concurrent")
+        self.assertEqual(status, 0)
+        self.assertIn("no limits of its own", out)
+        self.assertEqual(self.turnpike("limits", "show")[1], "(none)\n")
+        wait_until("requests are answered again", lambda: chat_status() == 200)
+
+    def test_limits_are_refused_in_clear_words(self):
+        for arguments, status, words in (
+                (("demo", "--rpm", "1"), 1, "expected a subject 'organisation:<id or name>', "
+                                            "'key:<id>' or 'model:<name>', found 'demo'"),
+                (("organisation:none", "--rpm", "1"), 4, "expected the id or name of an "
+                                                         "organisation"),
+                (("organisation:demo", "--rpm", "many"), 2, "expected a whole number from 1 to "
+                                                            "1000000000000, found 'many'"),
+                ((f"model:{R1}", "--monthly", "5"), 1, "expected a monthly amount of an "
+                                                       "organisation or a key"),
+                (("organisation:demo",), 2, "expected a limit to set")):
+            found, out, problem = self.turnpike("limits", "set", *arguments)
+            self.assertEqual((found, out), (status, ""), problem)
+            self.assertIn(words, problem)
+        self.assertEqual(self.turnpike("limits", "show", "key:none")[0], 4)
 
 
 if __name__ == "__main__":

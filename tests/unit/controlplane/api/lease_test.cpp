@@ -48,9 +48,27 @@ TEST(LimitsTest, AreReadAndWrittenAndBounded) {
     EXPECT_EQ(parse_limits(R"({"concurrent_requests":1000000000001})").error().param,
               "concurrent_requests");
     EXPECT_EQ(parse_limits(R"({"monthly_nano_usd":-1})").error().param, "monthly_nano_usd");
+    EXPECT_EQ(parse_limits(R"({"requests_per_minute":0})").error().message,
+              "'requests_per_minute': expected 1 to 1000000000000, found 0");
     EXPECT_EQ(limits_subject(OrgId("o")), "organisation:o");
     EXPECT_EQ(limits_subject(KeyId("k")), "key:k");
     EXPECT_EQ(model_limits_subject("m"), "model:m");
+}
+
+TEST(LimitsTest, ChangeIsWhatIsNamed) {
+    Limits limits;
+    limits.requests_per_minute = 60;
+    limits.monthly_spend = NanoUsd(5);
+    const auto merged =
+        merge_limits(limits, R"({"tokens_per_minute":7,"monthly_nano_usd":null,"other":1})");
+    ASSERT_TRUE(merged.has_value());
+    EXPECT_EQ(merged->requests_per_minute, 60);
+    EXPECT_EQ(merged->tokens_per_minute, 7);
+    EXPECT_FALSE(merged->monthly_spend.has_value());
+    EXPECT_EQ(merge_limits(limits, "{}").value(), limits);
+    EXPECT_EQ(merge_limits(limits, R"({"tokens_per_minute":0})").error().param,
+              "tokens_per_minute");
+    EXPECT_EQ(merge_limits(limits, "[]").error().message, "limits: expected a JSON object");
 }
 
 }  // namespace

@@ -7,31 +7,13 @@
 #include "controlplane/serve/operator_access.h"
 #include "controlplane/serve/public_routes.h"
 #include "controlplane/serve/usage_queries.h"
+#include "tests/unit/controlplane/serve/one_reply.h"
 #include "tests/unit/controlplane/store/store_fixture.h"
 
 namespace turnpike::controlplane {
 namespace {
 
 using nlohmann::json;
-
-class OneReply final : public net::HttpReply {
-  public:
-    void respond(net::HttpResponse answer) override { response = std::move(answer); }
-
-    void start(int, net::HttpHeaders) override { ADD_FAILURE(); }
-
-    bool write(std::string) override { return false; }
-
-    void finish() override { ADD_FAILURE(); }
-
-    void on_client_gone(std::function<void()>) override {}
-
-    bool is_client_gone() const override { return false; }
-
-    std::size_t backlog_bytes() const override { return 0; }
-
-    std::optional<net::HttpResponse> response;
-};
 
 constexpr std::int64_t kDayS = 86'400;
 constexpr std::int64_t kToday = 1'795'392'000;  // 2026-11-23, midnight

@@ -59,7 +59,6 @@ class Routes : public StoreFixture {
         add_account_routes(router_, *store_, peppers_, clock_);
         add_internal_routes(router_, *store_, *poller_, loads_, clock_);
         add_lease_routes(router_, *store_, LeaseTerms(), clock_);
-        add_limit_routes(router_, *store_, clock_);
     }
 
     ~Routes() override { poller_.reset(); }
@@ -258,18 +257,6 @@ TEST_F(Routes, LoadReportsAreSummedOverGateways) {
     EXPECT_TRUE(loads_.loads(now() + std::chrono::seconds(1)).empty());
     call("POST", "/internal/v1/load", R"({"gateway":"a","endpoints":[{"endpoint":"e"}]})", 400);
     call("POST", "/internal/v1/load", R"({"gateway":"a","endpoints":3})", 400);
-}
-
-TEST_F(Routes, LimitsAreSetShownAndRefused) {
-    const std::string org = call("POST", "/admin/v1/organisations", R"({"name":"acme"})")["id"];
-    const std::string target = "/admin/v1/limits?subject=organisation:" + org;
-    EXPECT_TRUE(call("GET", target)["requests_per_minute"].is_null());
-    EXPECT_EQ(call("PUT", target, R"({"requests_per_minute":60})")["requests_per_minute"], 60);
-    EXPECT_EQ(call("GET", target)["requests_per_minute"], 60);
-    const json refused = call("PUT", target, R"({"requests_per_minute":0})", 400);
-    EXPECT_EQ(refused["error"]["param"], "requests_per_minute");
-    call("PUT", "/admin/v1/limits?subject=organisation:none", "{}", 404);
-    call("PUT", "/admin/v1/limits?subject=none", "{}", 400);
 }
 
 TEST_F(Routes, LeasesAreGrantedAndFenced) {
