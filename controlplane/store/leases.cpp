@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/base/failpoint.h"
 #include "controlplane/store/publish.h"
 #include "controlplane/store/store.h"
 
@@ -268,8 +269,10 @@ Result<LeaseAnswer> grant_leases(Store& store,
         auto granted = grant_all(Granting{database, request, terms, now});
         RETURN_IF_ERROR(granted);
         answer = std::move(*granted);
+        pass_failpoint(Failpoint::kLeaseGranting);
         return {};
     }));
+    pass_failpoint(Failpoint::kLeaseGranted);
     return *answer;
 }
 

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "config/base/failpoint.h"
+
 namespace turnpike::gateway {
 namespace {
 
@@ -60,8 +62,29 @@ bool LeaseClient::has_delivered_earlier_runs() {
     return earlier_end_ && delivery_.delivered_sequence() >= *earlier_end_;
 }
 
+bool LeaseClient::leave(std::chrono::milliseconds timeout) {
+    is_leaving_ = true;
+    desk_.wake();
+    std::unique_lock lock(mutex_);
+    stop_.wait_for(lock, timeout, [this] { return has_tried_to_leave_; });
+    return has_left_;
+}
+
+void LeaseClient::post_leaving() {
+    // What is delivered is settled: the first confirms an earlier checkpoint, the second its own.
+    move_checkpoint();
+    move_checkpoint();
+    const auto request = desk_.leave(outbox_.id(), has_delivered_earlier_runs());
+    const bool has_left = request && post(*request);
+    const std::lock_guard lock(mutex_);
+    has_tried_to_leave_ = true;
+    has_left_ = has_left;
+    stop_.notify_all();
+}
+
 void LeaseClient::run() {
     while (!is_stopping_) {
+        if (is_leaving_) return post_leaving();
         move_checkpoint();
         const auto request = desk_.next_request(outbox_.id(), has_delivered_earlier_runs());
         if (!request) {
@@ -96,6 +119,7 @@ bool LeaseClient::post(const controlplane::LeaseRequest& request) {
     } else if (response->status != 200) {
         problem = "the control plane answered " + std::to_string(response->status);
     } else if (const auto answer = controlplane::parse_lease_answer(response->body)) {
+        pass_failpoint(Failpoint::kLeaseAnswered);
         desk_.apply(*answer, sent_at);
         return true;
     } else {

@@ -5,8 +5,11 @@
 namespace turnpike::gateway {
 namespace {
 
-// Also when nothing is missing: a newcomer waits for its share, and what is spent becomes settled.
-constexpr Nanos kAskEvery = 5'000'000'000;
+// Also when nothing is missing: others may have joined and wait for their share of the limits, and
+// what is spent becomes settled.
+constexpr Nanos kAskEvery = 1'000'000'000;
+// While this gateway is the one that waits.
+constexpr Nanos kAskForShareEvery = 100'000'000;
 
 }  // namespace
 
@@ -106,11 +109,19 @@ std::optional<controlplane::LeaseRequest> LeaseDesk::next_request(const std::str
         is_wanted_ = false;
         return std::nullopt;
     }
-    const bool is_due = time - asked_at_ >= kAskEvery || asked_at_ == INT64_MIN;
+    const Nanos pace = share_ppm() == 0 ? kAskForShareEvery : kAskEvery;
+    const bool is_due = asked_at_ == INT64_MIN || time - asked_at_ >= pace;
     if (!is_wanted_ && !is_due && !book_.needs_renewal(time)) return std::nullopt;
     is_wanted_ = false;
     asked_at_ = time;
     return book_.next_request(gateway, has_delivered_earlier_runs, time);
+}
+
+std::optional<controlplane::LeaseRequest> LeaseDesk::leave(const std::string& gateway,
+                                                           bool has_delivered_earlier_runs) {
+    const std::lock_guard lock(mutex_);
+    if (book_.is_fenced() || answered_at_ == INT64_MIN) return std::nullopt;
+    return book_.leave(gateway, has_delivered_earlier_runs);
 }
 
 void LeaseDesk::apply(const controlplane::LeaseAnswer& answer, Nanos sent_at) {

@@ -46,7 +46,7 @@ class CreditHold {
 struct LeaseDeskOptions {
     LeaseBookOptions book;
     // What an organisation may spend before the control plane has answered for the first time in
-    // this run: a gateway that starts while it is away serves on. Zero: money fails closed.
+    // this run: with it a gateway that starts while it is away serves on. Zero: money fails closed.
     NanoUsd unleased{1'000'000'000};
     // A refusal is as fresh as this: credit that was added later than that is asked for again.
     Nanos ask_again_after = 1'000'000'000;
@@ -80,6 +80,9 @@ class LeaseDesk {
     // What LeaseClient does: what to post now, if anything; what came of it.
     std::optional<controlplane::LeaseRequest> next_request(const std::string& gateway,
                                                            bool has_delivered_earlier_runs);
+    // The last one of this run; none for one that the control plane does not know.
+    std::optional<controlplane::LeaseRequest> leave(const std::string& gateway,
+                                                    bool has_delivered_earlier_runs);
     void apply(const controlplane::LeaseAnswer& answer, Nanos sent_at);
     void fence();
 

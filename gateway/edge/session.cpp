@@ -10,6 +10,7 @@
 #include "gateway/edge/chunk_reader.h"
 #include "gateway/edge/controlplane_query.h"
 #include "gateway/edge/exchange.h"
+#include "gateway/edge/lease_wait.h"
 #include "gateway/edge/limit_guard.h"
 #include "gateway/edge/request_head.h"
 #include "gateway/edge/response_text.h"
@@ -78,7 +79,9 @@ Task<bool> Session::serve_one() {
     if (has_client) {
         if (must_close_) request.keeps_alive = false;
         keeps_alive = co_await respond(request);
-        log_.write(context_.log, context_.clock.steady_now());
+        const SteadyTime now = context_.clock.steady_now();
+        log_.write(context_.log, now);
+        context_.metrics.note(log_, now);
     }
     connection_.input().consume(std::exchange(num_input_bytes_, 0));
     connection_.input().shrink();
@@ -223,7 +226,7 @@ Task<bool> Session::respond(const IncomingRequest& request) {
             break;
     }
     const bool is_ready = request.directory != nullptr && request.directory->has_route() &&
-                          !context_.is_draining &&
+                          !context_.is_draining && context_.leases.share_ppm() > 0 &&
                           !context_.directory.is_stale(context_.clock.wall_now());
     const std::string_view body = is_ready ? R"({"status":"ready"})" : R"({"status":"not ready"})";
     co_return co_await answer(request, is_ready ? 200 : 503, body, "");
@@ -236,6 +239,8 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
     const auto admission = admit_body(request, body);
     if (!admission) co_return co_await refuse(request, admission.error(), "");
     log_.model = admission->model->name;
+    co_await wait_for_share(context_, connection_);
+    connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
     LimitGuard limits(context_, *admission, body.size());
     if (limits.refusal()) co_return co_await refuse(request, *limits.refusal(), limits.lines());
     CreditGuard credit(context_, connection_, *admission, body.size());

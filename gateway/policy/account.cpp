@@ -58,11 +58,26 @@ std::int64_t Account::num_in_flight(Nanos now) {
     return in_flight_.count(now);
 }
 
+std::int64_t Account::num_slots(Nanos now) {
+    const std::lock_guard lock(mutex_);
+    std::int64_t total = in_flight_.count(now) + organisation_.slots.count(now);
+    for (auto& [key, meter] : keys_) total += meter.slots.count(now);
+    for (auto& [model, meter] : models_) total += meter.slots.count(now);
+    return total;
+}
+
 Account& AccountTable::find(const OrgId& org) {
     const std::lock_guard lock(mutex_);
     auto& account = accounts_[org.value()];
     if (account == nullptr) account = std::make_unique<Account>();
     return *account;
+}
+
+std::int64_t AccountTable::num_slots(Nanos now) {
+    const std::lock_guard lock(mutex_);
+    std::int64_t total = 0;
+    for (const auto& [org, account] : accounts_) total += account->num_slots(now);
+    return total;
 }
 
 Account& AccountReader::find(const OrgId& org) {

@@ -51,6 +51,8 @@ class Account {
     void settle(LimitTicket& ticket, std::int64_t num_tokens, bool is_refused, Nanos now);
 
     std::int64_t num_in_flight(Nanos now);
+    // Of everybody: the organisation, its keys and its names.
+    std::int64_t num_slots(Nanos now);
 
   private:
     // Meters stay where they are: tickets point at them. A key or name that is gone costs some
@@ -67,6 +69,8 @@ class Account {
 class AccountTable {
   public:
     Account& find(const OrgId& org);
+    // Slots that are taken, of all organisations, keys and names.
+    std::int64_t num_slots(Nanos now);
 
   private:
     std::mutex mutex_;

@@ -60,6 +60,22 @@ LeaseRequest LeaseBook::next_request(const std::string& gateway,
     return request;
 }
 
+LeaseRequest LeaseBook::leave(const std::string& gateway, bool has_delivered_earlier_runs) {
+    LeaseRequest request;
+    request.gateway = gateway;
+    request.epoch = epoch_;
+    request.has_delivered_earlier_runs = has_delivered_earlier_runs;
+    request.is_leaving = true;
+    for (auto& [subject, entry] : entries_) {
+        if (request.asks.size() == controlplane::kMaxLeaseAsks) break;
+        CreditLease& lease = entry.lease;
+        lease.expire();
+        const NanoUsd returned = lease.give_back_free();
+        request.asks.push_back({subject, entry.settled, returned, lease.granted()});
+    }
+    return request;
+}
+
 void LeaseBook::apply(const LeaseAnswer& answer, Nanos sent_at) {
     const Nanos lifetime = answer.lifetime_ms * kNanosPerMilli;
     epoch_ = answer.epoch;

@@ -32,6 +32,8 @@ class LeaseBook {
     controlplane::LeaseRequest next_request(const std::string& gateway,
                                             bool has_delivered_earlier_runs,
                                             Nanos now);
+    // The last one of this run: gives all that is free back, and the share of the limits.
+    controlplane::LeaseRequest leave(const std::string& gateway, bool has_delivered_earlier_runs);
     // `sent_at`: when its request left, so that no lease outlives the control plane's view of it.
     void apply(const controlplane::LeaseAnswer& answer, Nanos sent_at);
     // The control plane knows another run under this gateway's name (kConflict): nothing new may be

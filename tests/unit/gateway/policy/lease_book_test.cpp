@@ -110,5 +110,23 @@ TEST_F(LeaseBookTest, TellsGoneCreditFromLateCredit) {
     EXPECT_FALSE(book_.is_short(kOrg));
 }
 
+TEST_F(LeaseBookTest, LeavingGivesBackWhatIsFreeAndHoldsNothingNew) {
+    CreditLease& lease = book_.use(kOrg, 0);
+    answer(100, 0);
+    lease.hold(NanoUsd(30));
+    lease.hold(NanoUsd(20));
+    lease.settle(NanoUsd(20), NanoUsd(15));
+    book_.checkpoint();
+    book_.confirm_checkpoint();
+    const LeaseRequest request = book_.leave("g", true);
+    EXPECT_TRUE(request.is_leaving);
+    EXPECT_EQ(request.epoch, Epoch(4));
+    const LeaseAsk& ask = request.asks.at(0);
+    EXPECT_EQ(ask.settled, NanoUsd(15));
+    EXPECT_EQ(ask.returned, NanoUsd(55));  // 30 are still held
+    EXPECT_EQ(ask.wanted, NanoUsd(100));
+    EXPECT_FALSE(lease.fits(NanoUsd(1), 0));
+}
+
 }  // namespace
 }  // namespace turnpike::gateway
