@@ -11,6 +11,7 @@
 #include "controlplane/cli/billing_verbs.h"
 #include "controlplane/cli/exit_code.h"
 #include "controlplane/cli/health.h"
+#include "controlplane/cli/limits_verbs.h"
 #include "controlplane/cli/supervisor.h"
 #include "controlplane/cli/verbs.h"
 
@@ -31,6 +32,7 @@ struct Options {
     std::string dir = ".turnpike";
     Credit credit;
     NewPrice price;
+    LimitsChange limits;
     std::string reason;
     std::string month;
     std::int64_t price_version = 0;
@@ -96,6 +98,7 @@ class Verbs {
             ->add_option("id", options_.id, "see `turnpike key list`")
             ->required();
         credit();
+        limits();
     }
 
     void credit() {
@@ -129,6 +132,25 @@ class Verbs {
         reverse->add_option("transaction", options_.id, "such as credit:org_…:key")->required();
         reverse->add_option("--reason", options_.reason, "for the ledger and the audit")
             ->required();
+    }
+
+    void limits() {
+        CLI::App& limits = noun("limits", "rate limits and monthly allowances");
+        LimitsChange& change = options_.limits;
+        constexpr const char* kSubject = "organisation:ID_OR_NAME, key:ID or model:NAME";
+        verb(limits, "show", "show them", [](auto& admin, const Options& o) {
+            return show_limits(admin, o.limits.subject, o.output);
+        })->add_option("subject", change.subject, kSubject);
+        auto* set = verb(
+            limits, "set", "change some; the others stay as they are",
+            [](auto& admin, const Options& o) { return change_limits(admin, o.limits, o.output); });
+        set->add_option("subject", change.subject, kSubject)->required();
+        set->add_option("--rpm", change.requests_per_minute, "requests per minute");
+        set->add_option("--tpm", change.tokens_per_minute, "tokens per minute");
+        set->add_option("--concurrent", change.concurrent_requests, "requests at a time");
+        set->add_option("--monthly", change.monthly_usd, "USD per calendar month, UTC");
+        set->add_option("--clear", change.cleared, "no such limit: rpm, tpm, concurrent, monthly")
+            ->check(CLI::IsMember(kLimitNames));
     }
 
     void endpoints() {

@@ -11,7 +11,6 @@
 namespace turnpike::controlplane {
 namespace {
 
-constexpr std::int64_t kWholeShare = 1'000'000;
 constexpr std::string_view kOrganisation = "organisation:";
 constexpr std::string_view kKey = "key:";
 constexpr std::string_view kModel = "model:";
@@ -49,7 +48,8 @@ Result<Epoch> next_epoch(const Granting& granting) {
                  "epoch"};
 }
 
-// At most an equal part, and at most what the others have left: they give way when they ask next.
+// At most an equal part, and at most what the others have left: they have given way once they say
+// so themselves, since the answer that told them may be lost.
 Result<std::int64_t> share_for(const Granting& granting) {
     if (granting.request.is_leaving) return std::int64_t{0};
     Statement others = granting.database.prepare(
@@ -223,7 +223,8 @@ Result<LeaseAnswer> grant_all(Granting granting) {
     granting.epoch = *epoch;
     const auto share_ppm = share_for(granting);
     RETURN_IF_ERROR(share_ppm);
-    RETURN_IF_ERROR(write_gateway(granting, *share_ppm));
+    // Until the gateway says that it goes by the new share, the old one is in use.
+    RETURN_IF_ERROR(write_gateway(granting, std::max(*share_ppm, granting.request.share_ppm)));
     RETURN_IF_ERROR(drop_earlier_runs(granting));
     LeaseAnswer answer;
     answer.epoch = granting.epoch;
@@ -235,6 +236,16 @@ Result<LeaseAnswer> grant_all(Granting granting) {
         answer.grants.push_back(std::move(*grant));
     }
     return answer;
+}
+
+// The first four columns.
+Limits limits_of(Statement& row) {
+    Limits limits;
+    if (!row.is_null(0)) limits.requests_per_minute = row.integer(0);
+    if (!row.is_null(1)) limits.tokens_per_minute = row.integer(1);
+    if (!row.is_null(2)) limits.concurrent_requests = row.integer(2);
+    if (!row.is_null(3)) limits.monthly_spend = row.money(3);
+    return limits;
 }
 
 Status check_exists(Database& database, const std::string& subject) {
@@ -295,17 +306,29 @@ Status set_limits(Store& store, const LimitsRow& row, WallTime now) {
     });
 }
 
+Status check_limits_subject(const Store& store, const std::string& subject) {
+    return store.read([&](Database& database) { return check_exists(database, subject); });
+}
+
+Result<std::vector<LimitsRow>> list_limits(const Store& store) {
+    std::vector<LimitsRow> rows;
+    RETURN_IF_ERROR(store.read([&](Database& database) -> Status {
+        Statement row = database.prepare(
+            "SELECT requests_per_minute, tokens_per_minute, concurrent_requests, monthly_nano_usd, "
+            "subject FROM limits ORDER BY subject");
+        while (row.step()) rows.push_back({row.text(4), limits_of(row)});
+        return row.status();
+    }));
+    return rows;
+}
+
 Result<Limits> find_limits(const Store& store, const std::string& subject) {
     Limits limits;
     RETURN_IF_ERROR(store.read([&](Database& database) -> Status {
         Statement row = database.prepare(
             "SELECT requests_per_minute, tokens_per_minute, concurrent_requests, monthly_nano_usd "
             "FROM limits WHERE subject = ?");
-        if (!row.bind(subject).step()) return row.status();
-        if (!row.is_null(0)) limits.requests_per_minute = row.integer(0);
-        if (!row.is_null(1)) limits.tokens_per_minute = row.integer(1);
-        if (!row.is_null(2)) limits.concurrent_requests = row.integer(2);
-        if (!row.is_null(3)) limits.monthly_spend = row.money(3);
+        if (row.bind(subject).step()) limits = limits_of(row);
         return row.status();
     }));
     return limits;

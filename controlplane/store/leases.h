@@ -3,6 +3,8 @@
 #pragma once
 
 #include <chrono>
+#include <string>
+#include <vector>
 
 #include "config/base/clock.h"
 #include "config/base/limits.h"
@@ -33,6 +35,10 @@ Result<LeaseAnswer> grant_leases(Store& store,
 
 // Replaces the limits of a subject; kNotFound when there is no such organisation, key or model.
 Status set_limits(Store& store, const LimitsRow& row, WallTime now);
+// kInvalidArgument: no such kind of subject. kNotFound: as above.
+Status check_limits_subject(const Store& store, const std::string& subject);
+// Of everybody who has some, by subject.
+Result<std::vector<LimitsRow>> list_limits(const Store& store);
 // Without limits where none were set.
 Result<Limits> find_limits(const Store& store, const std::string& subject);
 

@@ -4,6 +4,8 @@
 #include <thread>
 #include <utility>
 
+#include "gateway/edge/share_file.h"
+
 namespace turnpike::gateway {
 namespace {
 
@@ -11,9 +13,10 @@ namespace {
 constexpr auto kDeliveryTime = std::chrono::seconds(5);
 constexpr auto kLeaveTime = std::chrono::seconds(2);
 
-LeaseDeskOptions lease_options(const GatewayOptions& options) {
+LeaseDeskOptions lease_options(const GatewayOptions& options, std::int64_t share_ppm) {
     LeaseDeskOptions leases;
     leases.book = options.leases;
+    leases.book.share_ppm = share_ppm;
     leases.unleased = options.settings.unleased;
     return leases;
 }
@@ -26,10 +29,7 @@ int num_workers(const Settings& settings) {
 }  // namespace
 
 Gateway::Gateway(GatewayOptions options, const Clock& clock, Log& log)
-    : options_(std::move(options)),
-      clock_(clock),
-      log_(log),
-      leases_(clock, lease_options(options_)) {}
+    : options_(std::move(options)), clock_(clock), log_(log) {}
 
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
                                                 const Clock& clock,
@@ -67,6 +67,9 @@ Status Gateway::open() {
     auto outbox = Outbox::open(std::move(outbox_options), clock_, log_);
     RETURN_IF_ERROR(outbox);
     outbox_ = std::move(*outbox);
+    const auto share_ppm = load_share(settings.outbox_dir);
+    RETURN_IF_ERROR(share_ppm);
+    leases_ = std::make_unique<LeaseDesk>(clock_, lease_options(options_, *share_ppm));
     resolver_ = std::make_unique<MeterResolver>(*outbox_, clock_, log_, options_.resolver);
     adopt_orphans();
     auto delivery = UsageDelivery::start(*outbox_, *controlplane, log_);
@@ -74,7 +77,7 @@ Status Gateway::open() {
     delivery_ = std::move(*delivery);
     feed_ = std::make_unique<DirectoryFeed>(directory_, settings.snapshot_file, *controlplane,
                                             clock_, log_);
-    lease_client_ = std::make_unique<LeaseClient>(leases_, *outbox_, *delivery_, *resolver_,
+    lease_client_ = std::make_unique<LeaseClient>(*leases_, *outbox_, *delivery_, *resolver_,
                                                   *controlplane, log_);
     return {};
 }
@@ -100,7 +103,7 @@ Status Gateway::start_workers() {
                               *tls_,
                               *outbox_,
                               *resolver_,
-                              leases_,
+                              *leases_,
                               metrics_,
                               directory_,
                               peppers_,
@@ -159,12 +162,12 @@ std::optional<net::NetAddress> Gateway::metrics_address() const {
 
 EdgeState Gateway::state() {
     EdgeState state;
-    state.num_slots = accounts_.num_slots(leases_.now());
-    state.num_holds = static_cast<std::int64_t>(leases_.num_holds());
+    state.num_slots = accounts_.num_slots(leases_->now());
+    state.num_holds = static_cast<std::int64_t>(leases_->num_holds());
     state.num_open = static_cast<std::int64_t>(outbox_->num_open());
     state.num_unresolved = static_cast<std::int64_t>(resolver_->num_pending());
     state.num_undelivered = outbox_->next_sequence() - delivery_->delivered_sequence();
-    state.share_ppm = leases_.share_ppm();
+    state.share_ppm = leases_->share().ppm;
     state.snapshot_age_s =
         std::chrono::duration<double>(clock_.wall_now() - directory_.contact()).count();
     return state;

@@ -48,7 +48,7 @@ class Gateway {
     // nothing was cut off.
     bool drain();
 
-    const LeaseDesk& leases() const { return leases_; }
+    const LeaseDesk& leases() const { return *leases_; }
 
     // Of the listener for metrics, when the settings ask for one.
     std::optional<net::NetAddress> metrics_address() const;
@@ -69,7 +69,7 @@ class Gateway {
     crypto::Peppers peppers_;
     DirectoryHolder directory_;
     AccountTable accounts_;
-    LeaseDesk leases_;  // holds end before it does
+    std::unique_ptr<LeaseDesk> leases_;  // holds end before it does
     EdgeMetrics metrics_;
     std::vector<net::NetAddress> addresses_;
     std::vector<std::unique_ptr<Worker>> workers_;

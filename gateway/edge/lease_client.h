@@ -43,6 +43,7 @@ class LeaseClient {
     bool has_delivered_earlier_runs();
     // False: the control plane did not answer as it should.
     bool post(const controlplane::LeaseRequest& request);
+    bool take(const controlplane::LeaseAnswer& answer, Nanos sent_at);
     void sleep(std::chrono::milliseconds duration);
 
     LeaseDesk& desk_;

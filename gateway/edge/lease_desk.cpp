@@ -96,6 +96,11 @@ void LeaseDesk::wake() {
     want();
 }
 
+LimitsShare LeaseDesk::share() const {
+    const std::lock_guard lock(mutex_);
+    return book_.share();
+}
+
 std::size_t LeaseDesk::num_holds() const {
     const std::lock_guard lock(mutex_);
     return num_holds_;
@@ -109,7 +114,7 @@ std::optional<controlplane::LeaseRequest> LeaseDesk::next_request(const std::str
         is_wanted_ = false;
         return std::nullopt;
     }
-    const Nanos pace = share_ppm() == 0 ? kAskForShareEvery : kAskEvery;
+    const Nanos pace = book_.share().ppm == 0 ? kAskForShareEvery : kAskEvery;
     const bool is_due = asked_at_ == INT64_MIN || time - asked_at_ >= pace;
     if (!is_wanted_ && !is_due && !book_.needs_renewal(time)) return std::nullopt;
     is_wanted_ = false;
@@ -129,8 +134,10 @@ void LeaseDesk::apply(const controlplane::LeaseAnswer& answer, Nanos sent_at) {
         const std::lock_guard lock(mutex_);
         if (answered_at_ == INT64_MIN) book_.end_allowances();
         answered_at_ = now();
-        book_.apply(answer, sent_at);
-        share_ppm_ = book_.share_ppm();
+        const bool gives_way = answer.share_ppm < book_.share().ppm;
+        book_.apply(answer, sent_at, answered_at_);
+        // Who joined gets a share once this gateway has said that it goes by less.
+        if (gives_way) want();
     }
     report_to_waiting();
 }

@@ -2,7 +2,6 @@
 // it, and whoever waits for a grant. LeaseClient talks to the control plane for it. Thread-safe.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -71,8 +70,8 @@ class LeaseDesk {
     // Calls `report` once, after the next answer or failure, from another thread.
     void when_answered(std::function<void()> report);
 
-    // Parts per million of every rate limit. All of it until the control plane has told.
-    std::int64_t share_ppm() const { return share_ppm_.load(std::memory_order_relaxed); }
+    // Of every rate limit.
+    LimitsShare share() const;
 
     // Open holds, for tests and metrics.
     std::size_t num_holds() const;
@@ -118,7 +117,6 @@ class LeaseDesk {
     Nanos asked_at_ = INT64_MIN;
     bool is_wanted_ = false;  // somebody waits for more than there is
     std::condition_variable wanted_;
-    std::atomic<std::int64_t> share_ppm_{1'000'000};
 };
 
 }  // namespace turnpike::gateway

@@ -18,13 +18,14 @@ Task<> wait_for_lease_answer(ThreadContext& context, Connection& connection) {
     co_await connection.wait(Connection::kCredit | Connection::kDeadline);
 }
 
-Task<> wait_for_share(ThreadContext& context, Connection& connection) {
-    if (context.leases.share_ppm() > 0) co_return;
+Task<bool> wait_for_share(ThreadContext& context, Connection& connection) {
+    if (context.leases.share().ppm > 0) co_return true;
     const SteadyTime deadline = context.clock.steady_now() + kLongestLeaseWait;
     connection.set_deadline(deadline);
-    while (context.leases.share_ppm() == 0 && context.clock.steady_now() < deadline) {
+    while (context.leases.share().ppm == 0 && context.clock.steady_now() < deadline) {
         co_await wait_for_lease_answer(context, connection);
     }
+    co_return context.leases.share().ppm > 0;
 }
 
 }  // namespace turnpike::gateway

@@ -14,7 +14,7 @@ inline constexpr auto kLongestLeaseWait = std::chrono::seconds(5);
 Task<> wait_for_lease_answer(ThreadContext& context, Connection& connection);
 
 // Until this gateway has a part of the rate limits: one that has just joined others gets none
-// before they have given way. At most kLongestLeaseWait.
-Task<> wait_for_share(ThreadContext& context, Connection& connection);
+// before they have given way. At most kLongestLeaseWait; false: it still has none.
+Task<bool> wait_for_share(ThreadContext& context, Connection& connection);
 
 }  // namespace turnpike::gateway

@@ -24,7 +24,7 @@ LimitRequest request_of(const ThreadContext& context,
     request.key = admission.key->id.value();
     request.model = admission.model->name;
     request.num_tokens = estimate_tokens(num_body_bytes);
-    request.share_ppm = context.leases.share_ppm();
+    request.share = context.leases.share();
     request.organisation_limits = limits_of(
         directory, controlplane::limits_subject(admission.key->org), context.default_limits);
     request.key_limits =

@@ -30,6 +30,11 @@ Error too_large() {
                  {}};
 }
 
+Error no_share() {
+    return Error{
+        ErrorCode::kUnavailable, "this gateway has no part of the rate limits yet: try again", {}};
+}
+
 }  // namespace
 
 Session::Session(ThreadContext& context, ClientStream stream)
@@ -226,7 +231,7 @@ Task<bool> Session::respond(const IncomingRequest& request) {
             break;
     }
     const bool is_ready = request.directory != nullptr && request.directory->has_route() &&
-                          !context_.is_draining && context_.leases.share_ppm() > 0 &&
+                          !context_.is_draining && context_.leases.share().ppm > 0 &&
                           !context_.directory.is_stale(context_.clock.wall_now());
     const std::string_view body = is_ready ? R"({"status":"ready"})" : R"({"status":"not ready"})";
     co_return co_await answer(request, is_ready ? 200 : 503, body, "");
@@ -239,8 +244,9 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
     const auto admission = admit_body(request, body);
     if (!admission) co_return co_await refuse(request, admission.error(), "");
     log_.model = admission->model->name;
-    co_await wait_for_share(context_, connection_);
+    const bool has_share = co_await wait_for_share(context_, connection_);
     connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
+    if (!has_share) co_return co_await refuse(request, no_share(), "");
     LimitGuard limits(context_, *admission, body.size());
     if (limits.refusal()) co_return co_await refuse(request, *limits.refusal(), limits.lines());
     CreditGuard credit(context_, connection_, *admission, body.size());

@@ -11,9 +11,11 @@ namespace {
 void add_scope(LimitTicket& ticket,
                LimitMeter& meter,
                const Limits& limits,
-               std::int64_t share_ppm,
-               std::string_view name) {
-    ticket.scopes.push_back({&meter, share_of(limits, share_ppm), name});
+               const LimitsShare& share,
+               std::string_view name,
+               Nanos now) {
+    charge_gain(meter, limits, share, now);
+    ticket.scopes.push_back({&meter, share_of(limits, share.ppm), name});
 }
 
 }  // namespace
@@ -22,13 +24,14 @@ LimitDecision Account::admit(const LimitRequest& request, Nanos now) {
     const std::lock_guard lock(mutex_);
     LimitTicket ticket;
     ticket.scopes.reserve(3);
-    add_scope(ticket, organisation_, request.organisation_limits, request.share_ppm,
-              "organisation");
+    add_scope(ticket, organisation_, request.organisation_limits, request.share, "organisation",
+              now);
     const Limits none;
     if (request.key_limits != none)
-        add_scope(ticket, keys_[request.key], request.key_limits, request.share_ppm, "key");
+        add_scope(ticket, keys_[request.key], request.key_limits, request.share, "key", now);
     if (request.model_limits != none)
-        add_scope(ticket, models_[request.model], request.model_limits, request.share_ppm, "model");
+        add_scope(ticket, models_[request.model], request.model_limits, request.share, "model",
+                  now);
     LimitDecision decision;
     decision.refusal = check_limits(ticket.scopes, request.num_tokens, now);
     if (!decision.refusal) {

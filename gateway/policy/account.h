@@ -23,8 +23,8 @@ struct LimitRequest {
     controlplane::Limits organisation_limits;
     controlplane::Limits key_limits;
     controlplane::Limits model_limits;
-    std::int64_t share_ppm = 1'000'000;  // of every limit, when several gateways share them
-    std::int64_t num_tokens = 0;         // the estimate
+    LimitsShare share;
+    std::int64_t num_tokens = 0;  // the estimate
 };
 
 // A request that was let in. It keeps the limits that it was let in under, so that a change of them

@@ -118,6 +118,26 @@ class BillingTest(SystemTest):
         self.assertIn("engines, usage and ledger agree",
                       self.stack.run_cli("billing", "reconcile").stdout)
 
+    def test_limits_are_set_shown_kept_and_cleared(self):
+        def rows():
+            return self.stack.cli_json("limits", "show", "model:" + R1)
+        self.stack.run_cli("limits", "set", "model:" + R1, "--rpm", "1", "--monthly", "12.5")
+        wait_until("the second request is refused", lambda: self.stack.chat(max_tokens=2)[0] == 429)
+        self.stack.run_cli("limits", "set", "model:" + R1, "--concurrent", "7")
+        self.assertEqual([rows()[name] for name in ("requests_per_minute", "tokens_per_minute", "concurrent_requests",
+                                                    "monthly_nano_usd")], [1, None, 7, 12_500_000_000])
+        table = self.stack.run_cli("limits", "show").stdout
+        self.assertRegex(table, rf"model:{R1} +1 +7 +12\.50\n")
+        self.stack.run_cli("limits", "set", "model:" + R1, "--clear", "rpm", "--clear", "concurrent", "--clear", "monthly")
+        wait_until("requests are let in again", lambda: self.stack.chat(max_tokens=2)[0] == 200)
+        self.assertIsNone(rows()["requests_per_minute"])
+        for subject, flags, status, words in (
+                ("organisation:none", ("--rpm", "3"), 4, "none"), ("demo", ("--rpm", "3"), 1, "organisation:<id>"),
+                ("organisation:demo", ("--rpm", "0"), 1, "requests_per_minute"), ("organisation:demo", (), 2, "--clear")):
+            done = self.stack.run_cli("limits", "set", subject, *flags, check=False)
+            self.assertEqual(done.returncode, status, (subject, flags, done.stdout, done.stderr))
+            self.assertIn(words, done.stderr)
+
     def test_the_control_plane_away_is_told(self):
         self.stack.kill("turnpike-controlplane")
         self.assertEqual(self.stack.chat(max_tokens=2)[0], 200)

