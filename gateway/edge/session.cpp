@@ -209,7 +209,8 @@ Task<bool> Session::read_chunked_body(IncomingRequest& request) {
 Task<bool> Session::respond(const IncomingRequest& request) {
     connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
     if (request.refusal) {
-        co_return co_await refuse(request, *request.refusal, request.refusal_lines);
+        const std::string lines = request.refusal_lines + limit_lines(request);
+        co_return co_await refuse(request, *request.refusal, lines);
     }
     switch (request.route) {
         case Route::kChatCompletions:
@@ -217,7 +218,8 @@ Task<bool> Session::respond(const IncomingRequest& request) {
             co_return co_await respond_completion(request);
         case Route::kModels: {
             const std::string body = list_models(request, context_.clock.wall_now());
-            co_return co_await answer(request, 200, body, "");
+            const std::string lines = limit_lines(request);
+            co_return co_await answer(request, 200, body, lines);
         }
         case Route::kGeneration:
         case Route::kWhoAmI:
@@ -237,16 +239,28 @@ Task<bool> Session::respond(const IncomingRequest& request) {
     co_return co_await answer(request, is_ready ? 200 : 503, body, "");
 }
 
+// Of an answer that consumes nothing; a stranger is told of no limits.
+std::string Session::limit_lines(const IncomingRequest& request) {
+    if (request.key == nullptr) return {};
+    return limit_lines_of(context_, *request.directory, *request.key);
+}
+
 Task<bool> Session::respond_completion(const IncomingRequest& request) {
     const std::string_view body = request.is_chunked
                                       ? std::string_view(decoded_body_)
                                       : connection_.input().view().substr(0, num_input_bytes_);
     const auto admission = admit_body(request, body);
-    if (!admission) co_return co_await refuse(request, admission.error(), "");
+    if (!admission) {
+        const std::string lines = limit_lines(request);
+        co_return co_await refuse(request, admission.error(), lines);
+    }
     log_.model = admission->model->name;
     const bool has_share = co_await wait_for_share(context_, connection_);
     connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
-    if (!has_share) co_return co_await refuse(request, no_share(), "");
+    if (!has_share) {
+        const std::string lines = limit_lines(request);
+        co_return co_await refuse(request, no_share(), lines);
+    }
     LimitGuard limits(context_, *admission, body.size());
     if (limits.refusal()) co_return co_await refuse(request, *limits.refusal(), limits.lines());
     CreditGuard credit(context_, connection_, *admission, body.size());
@@ -269,7 +283,8 @@ Task<bool> Session::respond_query(const IncomingRequest& request) {
     const QueryAnswer found = co_await ask_controlplane(context_, connection_, request);
     if (found.status == 0) co_return false;
     connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
-    co_return co_await answer(request, found.status, found.body, "");
+    const std::string lines = limit_lines(request);
+    co_return co_await answer(request, found.status, found.body, lines);
 }
 
 Task<bool> Session::answer(const IncomingRequest& request,

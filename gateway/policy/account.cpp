@@ -8,30 +8,41 @@ using controlplane::Limits;
 
 namespace {
 
-void add_scope(LimitTicket& ticket,
+void add_scope(std::vector<LimitScope>& scopes,
                LimitMeter& meter,
                const Limits& limits,
                const LimitsShare& share,
                std::string_view name,
                Nanos now) {
     charge_gain(meter, limits, share, now);
-    ticket.scopes.push_back({&meter, share_of(limits, share.ppm), name});
+    scopes.push_back({&meter, share_of(limits, share.ppm), name});
 }
 
 }  // namespace
 
-LimitDecision Account::admit(const LimitRequest& request, Nanos now) {
-    const std::lock_guard lock(mutex_);
-    LimitTicket ticket;
-    ticket.scopes.reserve(3);
-    add_scope(ticket, organisation_, request.organisation_limits, request.share, "organisation",
+std::vector<LimitScope> Account::scopes_of(const LimitRequest& request, Nanos now) {
+    std::vector<LimitScope> scopes;
+    scopes.reserve(3);
+    add_scope(scopes, organisation_, request.organisation_limits, request.share, "organisation",
               now);
     const Limits none;
     if (request.key_limits != none)
-        add_scope(ticket, keys_[request.key], request.key_limits, request.share, "key", now);
+        add_scope(scopes, keys_[request.key], request.key_limits, request.share, "key", now);
     if (request.model_limits != none)
-        add_scope(ticket, models_[request.model], request.model_limits, request.share, "model",
+        add_scope(scopes, models_[request.model], request.model_limits, request.share, "model",
                   now);
+    return scopes;
+}
+
+LimitViews Account::view(const LimitRequest& request, Nanos now) {
+    const std::lock_guard lock(mutex_);
+    return view_limits(scopes_of(request, now), now);
+}
+
+LimitDecision Account::admit(const LimitRequest& request, Nanos now) {
+    const std::lock_guard lock(mutex_);
+    LimitTicket ticket;
+    ticket.scopes = scopes_of(request, now);
     LimitDecision decision;
     decision.refusal = check_limits(ticket.scopes, request.num_tokens, now);
     if (!decision.refusal) {

@@ -45,6 +45,8 @@ class Account {
   public:
     // All limits are checked, then all are charged; a refusal changes nothing.
     LimitDecision admit(const LimitRequest& request, Nanos now);
+    // What a request could use now; nothing is charged.
+    LimitViews view(const LimitRequest& request, Nanos now);
     // A meter line: the tokens so far, and the slot is renewed.
     void correct(LimitTicket& ticket, std::int64_t num_tokens, Nanos now);
     // Once. `is_refused`: the engine refused it, so it counts as no request.
@@ -55,6 +57,8 @@ class Account {
     std::int64_t num_slots(Nanos now);
 
   private:
+    std::vector<LimitScope> scopes_of(const LimitRequest& request, Nanos now);
+
     // Meters stay where they are: tickets point at them. A key or name that is gone costs some
     // hundred bytes until the restart.
     std::mutex mutex_;  // guards the rest
