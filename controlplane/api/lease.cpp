@@ -54,6 +54,7 @@ std::string write_lease_request(const LeaseRequest& request) {
                        {"epoch", request.epoch.value()},
                        {"delivered_earlier_runs", request.has_delivered_earlier_runs},
                        {"leaving", request.is_leaving},
+                       {"share_ppm", request.share_ppm},
                        {"asks", std::move(asks)}});
 }
 
@@ -66,6 +67,7 @@ Result<LeaseRequest> parse_lease_request(std::string_view text) {
     request.epoch = Epoch(fields.integer("epoch", 0, kMax));
     request.has_delivered_earlier_runs = fields.boolean("delivered_earlier_runs");
     request.is_leaving = fields.boolean("leaving");
+    request.share_ppm = fields.integer("share_ppm", 0, kWholeShare);
     const json& asks = fields.array("asks");
     RETURN_IF_ERROR(fields.finish());
     if (request.gateway.empty()) return invalid_argument("expected a gateway's id", "gateway");
@@ -98,7 +100,7 @@ Result<LeaseAnswer> parse_lease_answer(std::string_view text) {
     LeaseAnswer answer;
     answer.epoch = Epoch(fields.integer("epoch", 1, kMax));
     answer.lifetime_ms = fields.integer("lifetime_ms", 0, kMax);
-    answer.share_ppm = fields.integer("share_ppm", 0, 1'000'000);
+    answer.share_ppm = fields.integer("share_ppm", 0, kWholeShare);
     const json& grants = fields.array("grants");
     RETURN_IF_ERROR(fields.finish());
     RETURN_IF_ERROR(read_rows(grants, answer.grants, read_grant));

@@ -18,6 +18,9 @@ namespace turnpike::controlplane {
 // One subject per organisation or key that a gateway has seen of late.
 inline constexpr std::size_t kMaxLeaseAsks = 4096;
 
+// Of every rate limit, in parts per million.
+inline constexpr std::int64_t kWholeShare = 1'000'000;
+
 struct LeaseAsk {
     std::string subject;  // limits_subject() of an organisation or a key
     NanoUsd settled;      // of what was granted: spent, and its usage acknowledged
@@ -31,6 +34,8 @@ struct LeaseRequest {
     // Everything that earlier runs of this gateway recorded has been acknowledged.
     bool has_delivered_earlier_runs = false;
     bool is_leaving = false;  // gives its share of the limits back
+    // The share of the limits that it goes by now. What it was told last may never have reached it.
+    std::int64_t share_ppm = 0;
     std::vector<LeaseAsk> asks;
 };
 

@@ -27,6 +27,12 @@ ErrorCode code_of(int status) {
     }
 }
 
+// The field that an error body names.
+std::string param_of(const json& answer) {
+    const json param = answer.value("/error/param"_json_pointer, json());
+    return param.is_string() ? param.get<std::string>() : "";
+}
+
 }  // namespace
 
 std::string find_variable(const std::string& name) {
@@ -87,7 +93,7 @@ Result<json> AdminClient::call(std::string_view method,
     return Error{code_of(response->status),
                  message.is_string() ? message.get<std::string>()
                                      : "status " + std::to_string(response->status),
-                 {}};
+                 param_of(answer)};
 }
 
 std::string encode_component(std::string_view text) {
@@ -111,7 +117,8 @@ std::string encode_component(std::string_view text) {
 
 int report(const Error& error) {
     const bool is_unreachable = error.code == ErrorCode::kUnavailable;
-    std::fprintf(stderr, "turnpike: %s%s\n", error.message.c_str(),
+    const std::string field = error.param.empty() ? "" : error.param + ": ";
+    std::fprintf(stderr, "turnpike: %s%s%s\n", field.c_str(), error.message.c_str(),
                  is_unreachable
                      ? "\n  Is it running? ops/quickstart or `turnpike up --dir DIR` starts it."
                      : "");

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "config/base/failpoint.h"
 #include "controlplane/store/endpoints.h"
 #include "controlplane/store/replicas.h"
 
@@ -59,6 +60,7 @@ Status perform(const ApplyTo& to, const StartReplica& action) {
     return as_step(to, step, [&]() -> Status {
         const Result<Replica> row = begin_replica_start(to.store, start, to.clock.wall_now());
         if (!row) return row.error();
+        pass_failpoint(Failpoint::kReplicaWritten);
         to.log.info("replica_started", {{"replica", row->id.value()},
                                         {"epoch", row->epoch.value()},
                                         {"endpoint", endpoint->name}});

@@ -9,6 +9,7 @@
 #include <sstream>
 #include <utility>
 
+#include "config/base/failpoint.h"
 #include "config/base/limits.h"
 #include "controlplane/run/spawn.h"
 
@@ -170,6 +171,7 @@ Status ProcessDriver::start(const ReplicaSpec& spec) {
     const ProcessIdentity identity = identify_process(*pid).value_or(ProcessIdentity{*pid, 0});
     known_[spec.id] = Known{identity, spec.epoch, true, false, {}};
     watcher_.watch(identity);
+    pass_failpoint(Failpoint::kReplicaStarted);
     return write_whole_file(dir + "/pid", write_pid_file({identity, spec.epoch}));
 }
 

@@ -6,6 +6,7 @@
 
 #include "config/base/check.h"
 #include "config/base/clock.h"
+#include "config/base/failpoint.h"
 #include "config/base/log.h"
 #include "controlplane/serve/init.h"
 #include "controlplane/serve/service.h"
@@ -44,6 +45,7 @@ int run(const Flags& flags) {
         std::fputs(controlplane::write_settings(*settings).c_str(), stdout);
         return 0;
     }
+    if (const Status status = open_failpoints(); !status) return fail(status.error());
     const SystemClock clock;
     Log log(clock, "controlplane");
     const sigset_t signals = block_end_signals();

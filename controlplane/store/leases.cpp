@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/base/failpoint.h"
 #include "controlplane/store/publish.h"
 #include "controlplane/store/store.h"
 
 namespace turnpike::controlplane {
 namespace {
 
-constexpr std::int64_t kWholeShare = 1'000'000;
 constexpr std::string_view kOrganisation = "organisation:";
 constexpr std::string_view kKey = "key:";
 
@@ -47,7 +47,8 @@ Result<Epoch> next_epoch(const Granting& granting) {
                  "epoch"};
 }
 
-// At most an equal part, and at most what the others have left: they give way when they ask next.
+// At most an equal part, and at most what the others have left: they have given way once they say
+// so themselves, since the answer that told them may be lost.
 Result<std::int64_t> share_for(const Granting& granting) {
     if (granting.request.is_leaving) return std::int64_t{0};
     Statement others = granting.database.prepare(
@@ -221,7 +222,8 @@ Result<LeaseAnswer> grant_all(Granting granting) {
     granting.epoch = *epoch;
     const auto share_ppm = share_for(granting);
     RETURN_IF_ERROR(share_ppm);
-    RETURN_IF_ERROR(write_gateway(granting, *share_ppm));
+    // Until the gateway says that it goes by the new share, the old one is in use.
+    RETURN_IF_ERROR(write_gateway(granting, std::max(*share_ppm, granting.request.share_ppm)));
     RETURN_IF_ERROR(drop_earlier_runs(granting));
     LeaseAnswer answer;
     answer.epoch = granting.epoch;
@@ -248,8 +250,10 @@ Result<LeaseAnswer> grant_leases(Store& store,
         auto granted = grant_all(Granting{database, request, terms, now});
         RETURN_IF_ERROR(granted);
         answer = std::move(*granted);
+        pass_failpoint(Failpoint::kLeaseGranting);
         return {};
     }));
+    pass_failpoint(Failpoint::kLeaseGranted);
     return *answer;
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <chrono>
+#include <string>
+#include <vector>
 
 #include "config/base/clock.h"
 #include "config/base/limits.h"

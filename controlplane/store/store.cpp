@@ -11,6 +11,7 @@
 #include <mutex>
 #include <optional>
 
+#include "config/base/failpoint.h"
 #include "config/crypto/identifiers.h"
 #include "controlplane/store/ledger_chain.h"
 #include "controlplane/store/migrate.h"
@@ -149,8 +150,10 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
         RETURN_IF_ERROR(self->write_quietly([&](Database& control) -> Status {
             num_posted = post_events(control, file, month, self->impl_->clock.wall_now());
             RETURN_IF_ERROR(num_posted);
+            if (*num_posted > 0) pass_failpoint(Failpoint::kUsagePosting);
             return {};
         }));
+        if (*num_posted > 0) pass_failpoint(Failpoint::kUsagePosted);
         return num_posted;
     };
     store->impl_->usage = std::make_unique<UsageWriter>(data_dir, std::move(accounts), clock, log);

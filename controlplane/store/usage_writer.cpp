@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 
+#include "config/base/failpoint.h"
 #include "controlplane/store/migrate.h"
 #include "migrations/migrations.h"
 
@@ -122,6 +123,7 @@ void UsageWriter::write_jobs(std::deque<Job> jobs) {
     }
     const Result<IngestResult> written = keep(all);
     if (written) {
+        pass_failpoint(Failpoint::kUsageCommitted);
         const std::lock_guard lock(mutex_);
         has_unposted_ = true;
     } else {

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "config/base/error.h"
+#include "config/base/metrics.h"
 #include "engine/api/status.h"
-#include "engine/serve/metrics.h"
 
 namespace turnpike::engine {
 

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "config/base/failpoint.h"
+
 namespace turnpike::engine {
 
 struct MeterFile::Slot {
@@ -133,6 +135,7 @@ Result<Slot*> MeterFile::begin(const std::string& request_id, const TokenUsage& 
     update(**slot, usage);
     store((*slot)->state, std::int32_t{kOpen});
     by_id_.emplace(request_id, *slot);
+    pass_failpoint(Failpoint::kMeterOpened);
     return *slot;
 }
 
@@ -166,6 +169,7 @@ void MeterFile::update(Slot& slot, const TokenUsage& usage) {
 
 void MeterFile::finish(Slot& slot) {
     store(slot.state, std::int32_t{kFinal});
+    pass_failpoint(Failpoint::kMeterClosed);
 }
 
 std::optional<MeterEntry> MeterFile::find(const std::string& request_id) const {

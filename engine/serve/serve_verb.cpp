@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "config/base/clock.h"
+#include "config/base/failpoint.h"
 #include "config/base/log.h"
 #include "engine/serve/engine_service.h"
 #include "engine/serve/epoch_lock.h"
@@ -115,6 +116,7 @@ int serve(const std::string& config_file, std::int64_t num_ranks, bool only_chec
         return 0;
     }
     const sigset_t signals = block_signals();
+    if (const Status status = open_failpoints(); !status) return fail(status.error());
     const SystemClock clock;
     Log log(clock, "engine");
     const auto lock = EpochLock::acquire(settings->lock_file, settings->epoch);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "controlplane/api/limits.h"
+#include "gateway/edge/lease_wait.h"
 
 namespace turnpike::gateway {
 namespace {
@@ -19,9 +20,6 @@ const Error kFenced{
     ErrorCode::kUnavailable,
     "another gateway has taken this one's place and its credit: it must be restarted",
     {}};
-
-// Long enough for a control plane that restarts, short enough for a client to hear why.
-constexpr auto kLongestWait = std::chrono::seconds(5);
 
 }  // namespace
 
@@ -49,7 +47,7 @@ LeaseDesk::Answer CreditGuard::try_begin() {
 }
 
 Task<std::optional<Error>> CreditGuard::begin() {
-    const SteadyTime deadline = context_.clock.steady_now() + kLongestWait;
+    const SteadyTime deadline = context_.clock.steady_now() + kLongestLeaseWait;
     connection_.set_deadline(deadline);
     for (;;) {
         LeaseDesk::Answer answer = try_begin();
@@ -57,16 +55,7 @@ Task<std::optional<Error>> CreditGuard::begin() {
         if (answer.is_fenced) co_return kFenced;
         if (context_.clock.steady_now() >= deadline) co_return kNoAnswer;
         if (!answer.must_wait) co_return kNoCredit;
-        // Reported on the loop's thread, if the request still waits for it.
-        const auto waiting = std::make_shared<Connection*>(&connection_);
-        auto report = [&loop = context_.loop, weak = std::weak_ptr<Connection*>(waiting)] {
-            loop.post([weak] {
-                const auto connection = weak.lock();
-                if (connection != nullptr) (*connection)->notify(Connection::kCredit);
-            });
-        };
-        context_.leases.when_answered(std::move(report));
-        co_await connection_.wait(Connection::kCredit | Connection::kDeadline);
+        co_await wait_for_lease_answer(context_, connection_);
     }
 }
 

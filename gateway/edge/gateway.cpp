@@ -4,11 +4,22 @@
 #include <thread>
 #include <utility>
 
+#include "gateway/edge/share_file.h"
+
 namespace turnpike::gateway {
 namespace {
 
 // What a control plane that answers needs for the last batches.
 constexpr auto kDeliveryTime = std::chrono::seconds(5);
+constexpr auto kLeaveTime = std::chrono::seconds(2);
+
+LeaseDeskOptions lease_options(const GatewayOptions& options, std::int64_t share_ppm) {
+    LeaseDeskOptions leases;
+    leases.book = options.leases;
+    leases.book.share_ppm = share_ppm;
+    leases.unleased = options.settings.unleased;
+    return leases;
+}
 
 int num_workers(const Settings& settings) {
     if (settings.num_threads > 0) return settings.num_threads;
@@ -18,7 +29,7 @@ int num_workers(const Settings& settings) {
 }  // namespace
 
 Gateway::Gateway(GatewayOptions options, const Clock& clock, Log& log)
-    : options_(std::move(options)), clock_(clock), log_(log), leases_(clock, options_.leases) {}
+    : options_(std::move(options)), clock_(clock), log_(log) {}
 
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
                                                 const Clock& clock,
@@ -26,10 +37,12 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
     std::unique_ptr<Gateway> gateway(new Gateway(std::move(options), clock, log));
     RETURN_IF_ERROR(gateway->open());
     RETURN_IF_ERROR(gateway->start_workers());
+    RETURN_IF_ERROR(gateway->start_metrics());
     return gateway;
 }
 
 Gateway::~Gateway() {
+    metrics_server_.reset();
     for (const auto& worker : workers_) worker->stop();
     lease_client_.reset();
     feed_.reset();
@@ -54,6 +67,9 @@ Status Gateway::open() {
     auto outbox = Outbox::open(std::move(outbox_options), clock_, log_);
     RETURN_IF_ERROR(outbox);
     outbox_ = std::move(*outbox);
+    const auto share_ppm = load_share(settings.outbox_dir);
+    RETURN_IF_ERROR(share_ppm);
+    leases_ = std::make_unique<LeaseDesk>(clock_, lease_options(options_, *share_ppm));
     resolver_ = std::make_unique<MeterResolver>(*outbox_, clock_, log_, options_.resolver);
     adopt_orphans();
     auto delivery = UsageDelivery::start(*outbox_, *controlplane, log_);
@@ -61,7 +77,7 @@ Status Gateway::open() {
     delivery_ = std::move(*delivery);
     feed_ = std::make_unique<DirectoryFeed>(directory_, settings.snapshot_file, *controlplane,
                                             clock_, log_);
-    lease_client_ = std::make_unique<LeaseClient>(leases_, *outbox_, *delivery_, *resolver_,
+    lease_client_ = std::make_unique<LeaseClient>(*leases_, *outbox_, *delivery_, *resolver_,
                                                   *controlplane, log_);
     return {};
 }
@@ -87,7 +103,8 @@ Status Gateway::start_workers() {
                               *tls_,
                               *outbox_,
                               *resolver_,
-                              leases_,
+                              *leases_,
+                              metrics_,
                               directory_,
                               peppers_,
                               options_.times,
@@ -114,6 +131,48 @@ Status Gateway::start_workers() {
     return {};
 }
 
+Status Gateway::start_metrics() {
+    if (options_.settings.metrics_listen.empty()) return {};
+    const auto address = net::parse_address(options_.settings.metrics_listen);
+    RETURN_IF_ERROR(address);
+    net::HttpServerOptions server_options;
+    server_options.address = *address;
+    const auto handler = [this](const net::HttpRequest& request,
+                                const std::shared_ptr<net::HttpReply>& reply) {
+        net::HttpResponse response;
+        response.headers.add("content-type", std::string(MetricsText::kContentType));
+        if (request.target == "/metrics") {
+            response.body = write_metrics(metrics_, state());
+        } else {
+            response.status = 404;
+            response.body = "expected /metrics\n";
+        }
+        reply->respond(std::move(response));
+    };
+    auto server = net::HttpServer::start(server_options, handler, log_);
+    RETURN_IF_ERROR(server);
+    metrics_server_ = std::move(*server);
+    return {};
+}
+
+std::optional<net::NetAddress> Gateway::metrics_address() const {
+    if (metrics_server_ == nullptr) return std::nullopt;
+    return metrics_server_->address();
+}
+
+EdgeState Gateway::state() {
+    EdgeState state;
+    state.num_slots = accounts_.num_slots(leases_->now());
+    state.num_holds = static_cast<std::int64_t>(leases_->num_holds());
+    state.num_open = static_cast<std::int64_t>(outbox_->num_open());
+    state.num_unresolved = static_cast<std::int64_t>(resolver_->num_pending());
+    state.num_undelivered = outbox_->next_sequence() - delivery_->delivered_sequence();
+    state.share_ppm = leases_->share().ppm;
+    state.snapshot_age_s =
+        std::chrono::duration<double>(clock_.wall_now() - directory_.contact()).count();
+    return state;
+}
+
 bool Gateway::drain() {
     log_.info("drain_started");
     const SteadyTime deadline = clock_.steady_now() + options_.settings.drain_time;
@@ -128,8 +187,10 @@ bool Gateway::drain() {
     const Status flushed = outbox_->flush();
     if (!flushed) log_.error("outbox_failed", {{"reason", flushed.error().message}});
     const bool is_delivered = delivery_->drain(kDeliveryTime);
+    const bool has_left = lease_client_->leave(kLeaveTime);
     log_.info("drain_finished", {{"all_requests_finished", is_idle ? "yes" : "no"},
-                                 {"all_usage_delivered", is_delivered ? "yes" : "no"}});
+                                 {"all_usage_delivered", is_delivered ? "yes" : "no"},
+                                 {"leases_given_back", has_left ? "yes" : "no"}});
     return is_idle && flushed.has_value();
 }
 

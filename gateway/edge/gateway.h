@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "config/base/clock.h"
@@ -9,8 +10,10 @@
 #include "config/base/result.h"
 #include "config/crypto/pepper.h"
 #include "config/net/address.h"
+#include "config/net/http_server.h"
 #include "config/net/tls_context.h"
 #include "gateway/edge/directory_feed.h"
+#include "gateway/edge/edge_metrics.h"
 #include "gateway/edge/lease_client.h"
 #include "gateway/edge/lease_desk.h"
 #include "gateway/edge/meter_resolver.h"
@@ -25,7 +28,7 @@ struct GatewayOptions {
     Settings settings;
     EdgeTimes times;
     MeterResolverOptions resolver;
-    LeaseDeskOptions leases;
+    LeaseBookOptions leases;
     FileOps outbox_ops = FileOps::system();
 };
 
@@ -45,13 +48,19 @@ class Gateway {
     // nothing was cut off.
     bool drain();
 
-    const LeaseDesk& leases() const { return leases_; }
+    const LeaseDesk& leases() const { return *leases_; }
+
+    // Of the listener for metrics, when the settings ask for one.
+    std::optional<net::NetAddress> metrics_address() const;
+
+    EdgeState state();
 
   private:
     Gateway(GatewayOptions options, const Clock& clock, Log& log);
     Status open();
     Status start_workers();
     void adopt_orphans();
+    Status start_metrics();
 
     const GatewayOptions options_;
     const Clock& clock_;
@@ -60,7 +69,8 @@ class Gateway {
     crypto::Peppers peppers_;
     DirectoryHolder directory_;
     AccountTable accounts_;
-    LeaseDesk leases_;  // holds end before it does
+    std::unique_ptr<LeaseDesk> leases_;  // holds end before it does
+    EdgeMetrics metrics_;
     std::vector<net::NetAddress> addresses_;
     std::vector<std::unique_ptr<Worker>> workers_;
     // Below, in the order of construction: each uses those above it, and all end before the
@@ -70,6 +80,7 @@ class Gateway {
     std::unique_ptr<UsageDelivery> delivery_;
     std::unique_ptr<DirectoryFeed> feed_;
     std::unique_ptr<LeaseClient> lease_client_;
+    std::unique_ptr<net::HttpServer> metrics_server_;
 };
 
 }  // namespace turnpike::gateway

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "config/base/failpoint.h"
+#include "gateway/edge/share_file.h"
+
 namespace turnpike::gateway {
 namespace {
 
@@ -60,8 +63,50 @@ bool LeaseClient::has_delivered_earlier_runs() {
     return earlier_end_ && delivery_.delivered_sequence() >= *earlier_end_;
 }
 
+bool LeaseClient::leave(std::chrono::milliseconds timeout) {
+    is_leaving_ = true;
+    desk_.wake();
+    std::unique_lock lock(mutex_);
+    stop_.wait_for(lock, timeout, [this] { return has_tried_to_leave_; });
+    return has_left_;
+}
+
+// A share is kept before it is used, so that no later run goes by more than was told last.
+bool LeaseClient::take(const controlplane::LeaseAnswer& answer, Nanos sent_at) {
+    const std::int64_t before = desk_.share().ppm;
+    if (answer.share_ppm != before) {
+        if (const Status kept = save_share(outbox_.dir(), answer.share_ppm); !kept) {
+            log_.error("share_not_kept", {{"reason", kept.error().message}});
+            return false;
+        }
+        log_.info("limits_share_changed", {{"from_ppm", before}, {"to_ppm", answer.share_ppm}});
+    }
+    desk_.apply(answer, sent_at);
+    return true;
+}
+
+void LeaseClient::post_leaving() {
+    // What is delivered is settled: the first confirms an earlier checkpoint, the second its own.
+    move_checkpoint();
+    move_checkpoint();
+    const std::int64_t share_ppm = desk_.share().ppm;
+    const auto request = desk_.leave(outbox_.id(), has_delivered_earlier_runs());
+    // Not used any more: what a later run finds must not be more than the control plane knows of.
+    const bool may_leave = request && save_share(outbox_.dir(), 0);
+    const bool has_left = may_leave && post(*request);
+    if (may_leave && !has_left) {
+        const Status kept = save_share(outbox_.dir(), share_ppm);
+        if (!kept) log_.error("share_not_kept", {{"reason", kept.error().message}});
+    }
+    const std::lock_guard lock(mutex_);
+    has_tried_to_leave_ = true;
+    has_left_ = has_left;
+    stop_.notify_all();
+}
+
 void LeaseClient::run() {
     while (!is_stopping_) {
+        if (is_leaving_) return post_leaving();
         move_checkpoint();
         const auto request = desk_.next_request(outbox_.id(), has_delivered_earlier_runs());
         if (!request) {
@@ -96,8 +141,8 @@ bool LeaseClient::post(const controlplane::LeaseRequest& request) {
     } else if (response->status != 200) {
         problem = "the control plane answered " + std::to_string(response->status);
     } else if (const auto answer = controlplane::parse_lease_answer(response->body)) {
-        desk_.apply(*answer, sent_at);
-        return true;
+        pass_failpoint(Failpoint::kLeaseAnswered);
+        return take(*answer, sent_at);
     } else {
         problem = answer.error().message;
     }

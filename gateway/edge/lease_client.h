@@ -31,13 +31,19 @@ class LeaseClient {
     LeaseClient(const LeaseClient&) = delete;
     LeaseClient& operator=(const LeaseClient&) = delete;
 
+    // Gives back what this run was granted and did not spend; nothing is asked for afterwards. Once
+    // requests have ended and their usage is delivered. Waits for the answer, at most `timeout`.
+    bool leave(std::chrono::milliseconds timeout);
+
   private:
     void run();
+    void post_leaving();
     void move_checkpoint();
     // Everything that earlier runs wrote or left open is acknowledged.
     bool has_delivered_earlier_runs();
     // False: the control plane did not answer as it should.
     bool post(const controlplane::LeaseRequest& request);
+    bool take(const controlplane::LeaseAnswer& answer, Nanos sent_at);
     void sleep(std::chrono::milliseconds duration);
 
     LeaseDesk& desk_;
@@ -50,8 +56,11 @@ class LeaseClient {
     std::optional<std::int64_t> earlier_end_;  // behind what earlier runs left
     bool was_failing_ = false;
     std::atomic<bool> is_stopping_{false};
+    std::atomic<bool> is_leaving_{false};
     std::mutex mutex_;
     std::condition_variable stop_;
+    bool has_tried_to_leave_ = false;  // these two guarded by mutex_
+    bool has_left_ = false;
     std::thread thread_;
 };
 

@@ -5,8 +5,11 @@
 namespace turnpike::gateway {
 namespace {
 
-// Also when nothing is missing: a newcomer waits for its share, and what is spent becomes settled.
-constexpr Nanos kAskEvery = 5'000'000'000;
+// Also when nothing is missing: others may have joined and wait for their share of the limits, and
+// what is spent becomes settled.
+constexpr Nanos kAskEvery = 1'000'000'000;
+// While this gateway is the one that waits.
+constexpr Nanos kAskForShareEvery = 100'000'000;
 
 }  // namespace
 
@@ -93,6 +96,11 @@ void LeaseDesk::wake() {
     want();
 }
 
+LimitsShare LeaseDesk::share() const {
+    const std::lock_guard lock(mutex_);
+    return book_.share();
+}
+
 std::size_t LeaseDesk::num_holds() const {
     const std::lock_guard lock(mutex_);
     return num_holds_;
@@ -106,11 +114,19 @@ std::optional<controlplane::LeaseRequest> LeaseDesk::next_request(const std::str
         is_wanted_ = false;
         return std::nullopt;
     }
-    const bool is_due = time - asked_at_ >= kAskEvery || asked_at_ == INT64_MIN;
+    const Nanos pace = book_.share().ppm == 0 ? kAskForShareEvery : kAskEvery;
+    const bool is_due = asked_at_ == INT64_MIN || time - asked_at_ >= pace;
     if (!is_wanted_ && !is_due && !book_.needs_renewal(time)) return std::nullopt;
     is_wanted_ = false;
     asked_at_ = time;
     return book_.next_request(gateway, has_delivered_earlier_runs, time);
+}
+
+std::optional<controlplane::LeaseRequest> LeaseDesk::leave(const std::string& gateway,
+                                                           bool has_delivered_earlier_runs) {
+    const std::lock_guard lock(mutex_);
+    if (book_.is_fenced() || answered_at_ == INT64_MIN) return std::nullopt;
+    return book_.leave(gateway, has_delivered_earlier_runs);
 }
 
 void LeaseDesk::apply(const controlplane::LeaseAnswer& answer, Nanos sent_at) {
@@ -118,8 +134,10 @@ void LeaseDesk::apply(const controlplane::LeaseAnswer& answer, Nanos sent_at) {
         const std::lock_guard lock(mutex_);
         if (answered_at_ == INT64_MIN) book_.end_allowances();
         answered_at_ = now();
-        book_.apply(answer, sent_at);
-        share_ppm_ = book_.share_ppm();
+        const bool gives_way = answer.share_ppm < book_.share().ppm;
+        book_.apply(answer, sent_at, answered_at_);
+        // Who joined gets a share once this gateway has said that it goes by less.
+        if (gives_way) want();
     }
     report_to_waiting();
 }

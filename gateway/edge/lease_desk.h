@@ -2,7 +2,6 @@
 // it, and whoever waits for a grant. LeaseClient talks to the control plane for it. Thread-safe.
 #pragma once
 
-#include <atomic>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -46,7 +45,7 @@ class CreditHold {
 struct LeaseDeskOptions {
     LeaseBookOptions book;
     // What an organisation may spend before the control plane has answered for the first time in
-    // this run: a gateway that starts while it is away serves on. Zero: money fails closed.
+    // this run: with it a gateway that starts while it is away serves on. Zero: money fails closed.
     NanoUsd unleased{1'000'000'000};
     // A refusal is as fresh as this: credit that was added later than that is asked for again.
     Nanos ask_again_after = 1'000'000'000;
@@ -71,8 +70,8 @@ class LeaseDesk {
     // Calls `report` once, after the next answer or failure, from another thread.
     void when_answered(std::function<void()> report);
 
-    // Parts per million of every rate limit. All of it until the control plane has told.
-    std::int64_t share_ppm() const { return share_ppm_.load(std::memory_order_relaxed); }
+    // Of every rate limit.
+    LimitsShare share() const;
 
     // Open holds, for tests and metrics.
     std::size_t num_holds() const;
@@ -80,6 +79,9 @@ class LeaseDesk {
     // What LeaseClient does: what to post now, if anything; what came of it.
     std::optional<controlplane::LeaseRequest> next_request(const std::string& gateway,
                                                            bool has_delivered_earlier_runs);
+    // The last one of this run; none for one that the control plane does not know.
+    std::optional<controlplane::LeaseRequest> leave(const std::string& gateway,
+                                                    bool has_delivered_earlier_runs);
     void apply(const controlplane::LeaseAnswer& answer, Nanos sent_at);
     void fence();
 
@@ -115,7 +117,6 @@ class LeaseDesk {
     Nanos asked_at_ = INT64_MIN;
     bool is_wanted_ = false;  // somebody waits for more than there is
     std::condition_variable wanted_;
-    std::atomic<std::int64_t> share_ppm_{1'000'000};
 };
 
 }  // namespace turnpike::gateway

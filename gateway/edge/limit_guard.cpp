@@ -16,19 +16,30 @@ Limits limits_of(const Directory& directory, const std::string& subject, const L
     return found == nullptr ? fallback : *found;
 }
 
+Nanos time_of(const ThreadContext& context) {
+    return std::chrono::nanoseconds(context.clock.steady_now().time_since_epoch()).count();
+}
+
+// Without a model and without tokens.
+LimitRequest request_of(const ThreadContext& context,
+                        const Directory& directory,
+                        const controlplane::KeyRow& key) {
+    LimitRequest request;
+    request.key = key.id.value();
+    request.share = context.leases.share();
+    request.organisation_limits =
+        limits_of(directory, controlplane::limits_subject(key.org), context.default_limits);
+    request.key_limits = limits_of(directory, controlplane::limits_subject(key.id), Limits());
+    return request;
+}
+
 LimitRequest request_of(const ThreadContext& context,
                         const Admission& admission,
                         std::size_t num_body_bytes) {
     const Directory& directory = *admission.directory;
-    LimitRequest request;
-    request.key = admission.key->id.value();
+    LimitRequest request = request_of(context, directory, *admission.key);
     request.model = admission.model->name;
     request.num_tokens = estimate_tokens(num_body_bytes);
-    request.share_ppm = context.leases.share_ppm();
-    request.organisation_limits = limits_of(
-        directory, controlplane::limits_subject(admission.key->org), context.default_limits);
-    request.key_limits =
-        limits_of(directory, controlplane::limits_subject(admission.key->id), Limits());
     request.model_limits =
         limits_of(directory, controlplane::model_limits_subject(admission.model->name), Limits());
     return request;
@@ -61,7 +72,7 @@ void LimitGuard::settle() {
 }
 
 Nanos LimitGuard::now() const {
-    return std::chrono::nanoseconds(context_.clock.steady_now().time_since_epoch()).count();
+    return time_of(context_);
 }
 
 void LimitGuard::note_meter(const TokenUsage& usage) {
@@ -79,6 +90,13 @@ void LimitGuard::note_end(const TokenUsage& usage, controlplane::Outcome outcome
     // What is not known here stays at the last count.
     if (num_tokens > 0 || is_refused_) num_tokens_ = num_tokens;
     if (outcome == controlplane::Outcome::kCompleted) settle();
+}
+
+std::string limit_lines_of(ThreadContext& context,
+                           const Directory& directory,
+                           const controlplane::KeyRow& key) {
+    Account& account = context.accounts.find(key.org);
+    return limit_lines(account.view(request_of(context, directory, key), time_of(context)));
 }
 
 }  // namespace turnpike::gateway

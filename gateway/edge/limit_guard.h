@@ -48,4 +48,10 @@ class LimitGuard {
     bool is_refused_ = true;  // until it is dispatched
 };
 
+// The same header lines for an answer that is charged for nothing: what the key and its
+// organisation have left.
+std::string limit_lines_of(ThreadContext& context,
+                           const Directory& directory,
+                           const controlplane::KeyRow& key);
+
 }  // namespace turnpike::gateway

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "config/base/clock.h"
+#include "config/base/failpoint.h"
 #include "config/base/log.h"
 #include "gateway/edge/gateway.h"
 
@@ -59,6 +60,7 @@ sigset_t block_signals() {
 
 int serve(gateway::Settings settings) {
     const sigset_t signals = block_signals();
+    if (const Status status = open_failpoints(); !status) return fail(status.error());
     const SystemClock clock;
     Log log(clock, "gateway");
     gateway::GatewayOptions options;

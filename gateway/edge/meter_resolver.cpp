@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/base/failpoint.h"
 #include "engine/api/status.h"
 
 namespace turnpike::gateway {
@@ -136,6 +137,7 @@ void MeterResolver::close(const Item& item) {
                                  {"outcome", to_string(closed.outcome)},
                                  {"prompt_tokens", closed.usage.prompt_tokens},
                                  {"completion_tokens", closed.usage.completion_tokens}});
+    pass_failpoint(Failpoint::kCountResolved);
     const auto written = outbox_.append_closed(closed);
     if (item.hold != nullptr) item.hold->note_usage(item.record.usage);
     if (!written) outbox_.close_later(std::move(closed));

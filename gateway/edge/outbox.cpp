@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "config/base/check.h"
+#include "config/base/failpoint.h"
 
 namespace turnpike::gateway {
 
@@ -93,6 +94,7 @@ Status Outbox::start_segment(std::int64_t number) {
     }
     if (segment_ != nullptr) old_segment_ends_[segment_->number()] = segment_->size();
     segment_ = std::move(*segment);
+    pass_failpoint(Failpoint::kSegmentStarted);
     return {};
 }
 
@@ -213,6 +215,7 @@ void Outbox::commit(std::unique_lock<std::mutex>& lock) {
             log_.error("outbox_failed", {{"reason", status.error().message}});
         } else {
             durable_position_ = std::max(durable_position_, position);
+            pass_failpoint(Failpoint::kOutboxFlushed);
         }
     }
     std::vector<Waiter> due;

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "config/base/failpoint.h"
+
 namespace turnpike::gateway {
 
 using controlplane::UsageBatch;
@@ -93,6 +95,7 @@ Result<std::string> OutboxReader::read_bytes(const OutboxCursor& at, std::size_t
 Status OutboxReader::acknowledge() {
     RETURN_IF_ERROR(save_cursor(outbox_.dir(), next_));
     cursor_ = next_;
+    pass_failpoint(Failpoint::kCursorMoved);
     outbox_.forget_before(cursor_.segment);
     return {};
 }

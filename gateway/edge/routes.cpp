@@ -17,7 +17,7 @@ struct RouteInfo {
     bool is_controlplanes;
 };
 
-constexpr std::array<RouteInfo, 10> kRoutes{{
+constexpr std::array<RouteInfo, kNumRoutes> kRoutes{{
     {Route::kChatCompletions, "/v1/chat/completions", "POST", "chat_completions", true, true,
      false},
     {Route::kCompletions, "/v1/completions", "POST", "completions", true, true, false},

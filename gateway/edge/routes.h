@@ -1,6 +1,7 @@
 // The public routes. Pure.
 #pragma once
 
+#include <cstddef>
 #include <string_view>
 
 #include "config/base/result.h"
@@ -19,6 +20,8 @@ enum class Route {
     kHealth,
     kReady
 };
+
+inline constexpr std::size_t kNumRoutes = 10;
 
 // For logs: "chat_completions".
 std::string_view to_string(Route route);

@@ -10,6 +10,7 @@
 #include "gateway/edge/chunk_reader.h"
 #include "gateway/edge/controlplane_query.h"
 #include "gateway/edge/exchange.h"
+#include "gateway/edge/lease_wait.h"
 #include "gateway/edge/limit_guard.h"
 #include "gateway/edge/request_head.h"
 #include "gateway/edge/response_text.h"
@@ -27,6 +28,11 @@ Error too_large() {
     return Error{ErrorCode::kTooLarge,
                  "expected a body of at most " + std::to_string(limits::kMaxBodyBytes) + " bytes",
                  {}};
+}
+
+Error no_share() {
+    return Error{
+        ErrorCode::kUnavailable, "this gateway has no part of the rate limits yet: try again", {}};
 }
 
 }  // namespace
@@ -78,7 +84,9 @@ Task<bool> Session::serve_one() {
     if (has_client) {
         if (must_close_) request.keeps_alive = false;
         keeps_alive = co_await respond(request);
-        log_.write(context_.log, context_.clock.steady_now());
+        const SteadyTime now = context_.clock.steady_now();
+        log_.write(context_.log, now);
+        context_.metrics.note(log_, now);
     }
     connection_.input().consume(std::exchange(num_input_bytes_, 0));
     connection_.input().shrink();
@@ -201,7 +209,8 @@ Task<bool> Session::read_chunked_body(IncomingRequest& request) {
 Task<bool> Session::respond(const IncomingRequest& request) {
     connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
     if (request.refusal) {
-        co_return co_await refuse(request, *request.refusal, request.refusal_lines);
+        const std::string lines = request.refusal_lines + limit_lines(request);
+        co_return co_await refuse(request, *request.refusal, lines);
     }
     switch (request.route) {
         case Route::kChatCompletions:
@@ -209,7 +218,8 @@ Task<bool> Session::respond(const IncomingRequest& request) {
             co_return co_await respond_completion(request);
         case Route::kModels: {
             const std::string body = list_models(request, context_.clock.wall_now());
-            co_return co_await answer(request, 200, body, "");
+            const std::string lines = limit_lines(request);
+            co_return co_await answer(request, 200, body, lines);
         }
         case Route::kGeneration:
         case Route::kWhoAmI:
@@ -223,10 +233,16 @@ Task<bool> Session::respond(const IncomingRequest& request) {
             break;
     }
     const bool is_ready = request.directory != nullptr && request.directory->has_route() &&
-                          !context_.is_draining &&
+                          !context_.is_draining && context_.leases.share().ppm > 0 &&
                           !context_.directory.is_stale(context_.clock.wall_now());
     const std::string_view body = is_ready ? R"({"status":"ready"})" : R"({"status":"not ready"})";
     co_return co_await answer(request, is_ready ? 200 : 503, body, "");
+}
+
+// Of an answer that consumes nothing; a stranger is told of no limits.
+std::string Session::limit_lines(const IncomingRequest& request) {
+    if (request.key == nullptr) return {};
+    return limit_lines_of(context_, *request.directory, *request.key);
 }
 
 Task<bool> Session::respond_completion(const IncomingRequest& request) {
@@ -234,8 +250,17 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
                                       ? std::string_view(decoded_body_)
                                       : connection_.input().view().substr(0, num_input_bytes_);
     const auto admission = admit_body(request, body);
-    if (!admission) co_return co_await refuse(request, admission.error(), "");
+    if (!admission) {
+        const std::string lines = limit_lines(request);
+        co_return co_await refuse(request, admission.error(), lines);
+    }
     log_.model = admission->model->name;
+    const bool has_share = co_await wait_for_share(context_, connection_);
+    connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
+    if (!has_share) {
+        const std::string lines = limit_lines(request);
+        co_return co_await refuse(request, no_share(), lines);
+    }
     LimitGuard limits(context_, *admission, body.size());
     if (limits.refusal()) co_return co_await refuse(request, *limits.refusal(), limits.lines());
     CreditGuard credit(context_, connection_, *admission, body.size());
@@ -258,7 +283,8 @@ Task<bool> Session::respond_query(const IncomingRequest& request) {
     const QueryAnswer found = co_await ask_controlplane(context_, connection_, request);
     if (found.status == 0) co_return false;
     connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
-    co_return co_await answer(request, found.status, found.body, "");
+    const std::string lines = limit_lines(request);
+    co_return co_await answer(request, found.status, found.body, lines);
 }
 
 Task<bool> Session::answer(const IncomingRequest& request,

@@ -44,6 +44,7 @@ class Session {
     Task<bool> read_chunked_body(IncomingRequest& request);
     bool note_body_end(Connection::Outcome outcome, IncomingRequest& request);
     Task<bool> respond(const IncomingRequest& request);
+    std::string limit_lines(const IncomingRequest& request);
     Task<bool> respond_completion(const IncomingRequest& request);
     Task<bool> respond_query(const IncomingRequest& request);
     Task<bool> answer(const IncomingRequest& request,

@@ -9,6 +9,7 @@ namespace turnpike::gateway {
 namespace {
 
 constexpr char kDefaultListen[] = "tcp:0.0.0.0:8443";
+constexpr char kDefaultUnleasedUsd[] = "1.00";
 constexpr int kMaxThreads = 256;
 constexpr std::chrono::seconds kMaxDrainTime = std::chrono::hours(1);
 
@@ -27,6 +28,13 @@ Error bad_setting(const char* name, const std::string& message) {
     return invalid_argument(std::string("'") + name + "': " + message, name);
 }
 
+Result<NanoUsd> parse_unleased(const std::string& text) {
+    const auto amount = parse_usd(text);
+    if (amount && *amount >= NanoUsd()) return *amount;
+    return bad_setting("unleased_usd", "expected an amount in USD that is not negative, found '" +
+                                           excerpt(text) + "'");
+}
+
 }  // namespace
 
 Result<Settings> load_settings(const std::string& path) {
@@ -41,6 +49,8 @@ Result<Settings> load_settings(const std::string& path) {
     settings.pepper_file = file->text("pepper_file");
     settings.outbox_dir = file->text("outbox_dir");
     settings.snapshot_file = file->text("snapshot_file");
+    settings.metrics_listen = file->text("metrics_listen", "");
+    const std::string unleased_usd = file->text("unleased_usd", kDefaultUnleasedUsd);
     const std::int64_t num_threads = file->integer("num_threads", 0);
     const std::int64_t drain_seconds = file->integer("drain_seconds", 30);
     const std::string durability_text = file->text("durability", "process");
@@ -52,6 +62,9 @@ Result<Settings> load_settings(const std::string& path) {
     const auto durability = parse_durability(durability_text);
     RETURN_IF_ERROR(durability);
     settings.durability = *durability;
+    const auto unleased = parse_unleased(unleased_usd);
+    RETURN_IF_ERROR(unleased);
+    settings.unleased = *unleased;
     if (num_threads < 0 || num_threads > kMaxThreads) {
         return bad_setting("num_threads",
                            "expected 0 to 256, found " + std::to_string(num_threads));
@@ -85,6 +98,10 @@ Status Settings::validate() const {
                                          std::to_string(*value));
         }
     }
+    if (!metrics_listen.empty()) {
+        const auto address = net::parse_address(metrics_listen);
+        if (!address) return bad_setting("metrics_listen", address.error().message);
+    }
     const auto address = net::parse_address(controlplane);
     if (!address) return bad_setting("controlplane", address.error().message);
     for (const auto& [name, value] :
@@ -103,12 +120,14 @@ std::string write_settings(const Settings& settings) {
         {"pepper_file", settings.pepper_file},
         {"outbox_dir", settings.outbox_dir},
         {"snapshot_file", settings.snapshot_file},
+        {"metrics_listen", settings.metrics_listen},
         {"num_threads", settings.num_threads},
         {"drain_seconds", settings.drain_time.count()},
         {"durability", settings.durability == Durability::kPower ? "power" : "process"},
         {"default_requests_per_minute", settings.default_limits.requests_per_minute.value_or(0)},
         {"default_tokens_per_minute", settings.default_limits.tokens_per_minute.value_or(0)},
-        {"default_concurrent_requests", settings.default_limits.concurrent_requests.value_or(0)}};
+        {"default_concurrent_requests", settings.default_limits.concurrent_requests.value_or(0)},
+        {"unleased_usd", format_usd(settings.unleased)}};
     return object.dump(4, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "config/base/limits.h"
+#include "config/base/money.h"
 #include "config/base/result.h"
 #include "controlplane/api/limits.h"
 
@@ -25,11 +26,14 @@ struct Settings {
     std::string pepper_file;
     std::string outbox_dir;
     std::string snapshot_file;
-    int num_threads = 0;  // 0 = all cores
+    std::string metrics_listen;  // empty: no metrics
+    int num_threads = 0;         // 0 = all cores
     std::chrono::seconds drain_time{30};
     Durability durability = Durability::kProcess;
     // Of each organisation that an operator has set no limits for.
     controlplane::Limits default_limits{6'000'000, 10'000'000'000, 100'000, {}};
+    // What an organisation may spend before the control plane has answered in this run.
+    NanoUsd unleased{1'000'000'000};
 
     Status validate() const;
 };

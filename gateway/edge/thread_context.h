@@ -12,6 +12,7 @@
 #include "config/base/log.h"
 #include "gateway/edge/auth.h"
 #include "gateway/edge/directory_feed.h"
+#include "gateway/edge/edge_metrics.h"
 #include "gateway/edge/lease_desk.h"
 #include "gateway/edge/loop.h"
 #include "gateway/edge/meter_resolver.h"
@@ -30,6 +31,7 @@ struct ThreadContext {
     Outbox& outbox;           // thread-safe
     MeterResolver& resolver;  // thread-safe
     LeaseDesk& leases;        // thread-safe
+    EdgeMetrics& metrics;     // thread-safe
     EdgeTimes times;
     Durability durability;
     std::string controlplane;  // its internal address

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "config/base/failpoint.h"
 #include "config/base/limits.h"
 
 namespace turnpike::gateway {
@@ -105,6 +106,7 @@ Status UsageDelivery::deliver_batch() {
                              " usage records",
                          {}};
         }
+        pass_failpoint(Failpoint::kUsageAcknowledged);
         RETURN_IF_ERROR(reader_.acknowledge());
     }
     {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/base/check.h"
+#include "config/base/failpoint.h"
 
 namespace turnpike::gateway {
 
@@ -54,6 +55,7 @@ Status UsageEntry::open(const RequestId& id,
             ErrorCode::kUnavailable, "this gateway cannot record usage now: try again", {}};
     }
     is_open_ = true;
+    pass_failpoint(Failpoint::kRequestOpened);
     return {};
 }
 
@@ -84,6 +86,7 @@ Task<bool> UsageEntry::close(Settlement settlement, int http_status) {
         context_.outbox.close_later(record_);
         co_return false;
     }
+    pass_failpoint(Failpoint::kRequestClosed);
     note_bill();
     if (context_.durability != Durability::kPower) co_return true;
     co_return co_await wait_until_durable(*position);

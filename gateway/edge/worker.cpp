@@ -75,6 +75,7 @@ ThreadContext make_context(const WorkerShared& shared, Loop& loop) {
                          shared.outbox,
                          shared.resolver,
                          shared.leases,
+                         shared.metrics,
                          shared.times,
                          shared.durability,
                          shared.controlplane,
@@ -174,6 +175,7 @@ void Worker::begin_session(UniqueFd fd) {
     if (!watch) return context_.log.error("accept_failed", {{"reason", watch.error().message}});
     auto stream = ClientStream::make(context_.tls, std::move(*watch));
     if (!stream) return context_.log.error("accept_failed", {{"reason", stream.error().message}});
+    context_.metrics.connections.add();
     sessions_.push_front(std::make_unique<Session>(context_, std::move(*stream)));
     const auto session = sessions_.begin();
     (*session)->start([this, session] { end_session(session); });
@@ -182,6 +184,7 @@ void Worker::begin_session(UniqueFd fd) {
 void Worker::end_session(std::list<std::unique_ptr<Session>>::iterator session) {
     const bool was_full = sessions_.size() == limits::kMaxConnectionsPerThread;
     sessions_.erase(session);
+    context_.metrics.connections.add(-1);
     if (was_full) {
         for (const auto& listener : listeners_) listener->arm();
     }

@@ -25,6 +25,7 @@ struct WorkerShared {
     Outbox& outbox;
     MeterResolver& resolver;
     LeaseDesk& leases;
+    EdgeMetrics& metrics;
     const DirectoryHolder& directory;
     const crypto::Peppers& peppers;
     EdgeTimes times;

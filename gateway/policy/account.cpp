@@ -8,27 +8,41 @@ using controlplane::Limits;
 
 namespace {
 
-void add_scope(LimitTicket& ticket,
+void add_scope(std::vector<LimitScope>& scopes,
                LimitMeter& meter,
                const Limits& limits,
-               std::int64_t share_ppm,
-               std::string_view name) {
-    ticket.scopes.push_back({&meter, share_of(limits, share_ppm), name});
+               const LimitsShare& share,
+               std::string_view name,
+               Nanos now) {
+    charge_gain(meter, limits, share, now);
+    scopes.push_back({&meter, share_of(limits, share.ppm), name});
 }
 
 }  // namespace
 
+std::vector<LimitScope> Account::scopes_of(const LimitRequest& request, Nanos now) {
+    std::vector<LimitScope> scopes;
+    scopes.reserve(3);
+    add_scope(scopes, organisation_, request.organisation_limits, request.share, "organisation",
+              now);
+    const Limits none;
+    if (request.key_limits != none)
+        add_scope(scopes, keys_[request.key], request.key_limits, request.share, "key", now);
+    if (request.model_limits != none)
+        add_scope(scopes, models_[request.model], request.model_limits, request.share, "model",
+                  now);
+    return scopes;
+}
+
+LimitViews Account::view(const LimitRequest& request, Nanos now) {
+    const std::lock_guard lock(mutex_);
+    return view_limits(scopes_of(request, now), now);
+}
+
 LimitDecision Account::admit(const LimitRequest& request, Nanos now) {
     const std::lock_guard lock(mutex_);
     LimitTicket ticket;
-    ticket.scopes.reserve(3);
-    add_scope(ticket, organisation_, request.organisation_limits, request.share_ppm,
-              "organisation");
-    const Limits none;
-    if (request.key_limits != none)
-        add_scope(ticket, keys_[request.key], request.key_limits, request.share_ppm, "key");
-    if (request.model_limits != none)
-        add_scope(ticket, models_[request.model], request.model_limits, request.share_ppm, "model");
+    ticket.scopes = scopes_of(request, now);
     LimitDecision decision;
     decision.refusal = check_limits(ticket.scopes, request.num_tokens, now);
     if (!decision.refusal) {
@@ -58,11 +72,26 @@ std::int64_t Account::num_in_flight(Nanos now) {
     return in_flight_.count(now);
 }
 
+std::int64_t Account::num_slots(Nanos now) {
+    const std::lock_guard lock(mutex_);
+    std::int64_t total = in_flight_.count(now) + organisation_.slots.count(now);
+    for (auto& [key, meter] : keys_) total += meter.slots.count(now);
+    for (auto& [model, meter] : models_) total += meter.slots.count(now);
+    return total;
+}
+
 Account& AccountTable::find(const OrgId& org) {
     const std::lock_guard lock(mutex_);
     auto& account = accounts_[org.value()];
     if (account == nullptr) account = std::make_unique<Account>();
     return *account;
+}
+
+std::int64_t AccountTable::num_slots(Nanos now) {
+    const std::lock_guard lock(mutex_);
+    std::int64_t total = 0;
+    for (const auto& [org, account] : accounts_) total += account->num_slots(now);
+    return total;
 }
 
 Account& AccountReader::find(const OrgId& org) {

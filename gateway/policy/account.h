@@ -23,8 +23,8 @@ struct LimitRequest {
     controlplane::Limits organisation_limits;
     controlplane::Limits key_limits;
     controlplane::Limits model_limits;
-    std::int64_t share_ppm = 1'000'000;  // of every limit, when several gateways share them
-    std::int64_t num_tokens = 0;         // the estimate
+    LimitsShare share;
+    std::int64_t num_tokens = 0;  // the estimate
 };
 
 // A request that was let in. It keeps the limits that it was let in under, so that a change of them
@@ -45,14 +45,20 @@ class Account {
   public:
     // All limits are checked, then all are charged; a refusal changes nothing.
     LimitDecision admit(const LimitRequest& request, Nanos now);
+    // What a request could use now; nothing is charged.
+    LimitViews view(const LimitRequest& request, Nanos now);
     // A meter line: the tokens so far, and the slot is renewed.
     void correct(LimitTicket& ticket, std::int64_t num_tokens, Nanos now);
     // Once. `is_refused`: the engine refused it, so it counts as no request.
     void settle(LimitTicket& ticket, std::int64_t num_tokens, bool is_refused, Nanos now);
 
     std::int64_t num_in_flight(Nanos now);
+    // Of everybody: the organisation, its keys and its names.
+    std::int64_t num_slots(Nanos now);
 
   private:
+    std::vector<LimitScope> scopes_of(const LimitRequest& request, Nanos now);
+
     // Meters stay where they are: tickets point at them. A key or name that is gone costs some
     // hundred bytes until the restart.
     std::mutex mutex_;  // guards the rest
@@ -67,6 +73,8 @@ class Account {
 class AccountTable {
   public:
     Account& find(const OrgId& org);
+    // Slots that are taken, of all organisations, keys and names.
+    std::int64_t num_slots(Nanos now);
 
   private:
     std::mutex mutex_;

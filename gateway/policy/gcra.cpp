@@ -38,6 +38,13 @@ void Gcra::take(std::int64_t limit, std::int64_t cost, Nanos now) {
     backlog_ += static_cast<Wide>(cost) * kNanosPerMinute;
 }
 
+void Gcra::take_late(std::int64_t limit, std::int64_t cost, Nanos taken_at, Nanos now) {
+    drain(limit, now);
+    const Wide elapsed = std::max<Wide>(0, static_cast<Wide>(updated_at_) - taken_at);
+    const Wide left = static_cast<Wide>(cost) * kNanosPerMinute - elapsed * limit;
+    backlog_ += std::max<Wide>(0, left);
+}
+
 void Gcra::give_back(std::int64_t limit, std::int64_t cost, Nanos taken_at, Nanos now) {
     drain(limit, now);
     const Wide elapsed = std::max<Wide>(0, static_cast<Wide>(updated_at_) - taken_at);

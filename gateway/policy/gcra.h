@@ -20,6 +20,8 @@ class Gcra {
     Nanos wait_for(std::int64_t limit, std::int64_t cost, Nanos now) const;
     // Adds to the backlog whether it fits or not: a debt delays what comes after it.
     void take(std::int64_t limit, std::int64_t cost, Nanos now);
+    // Adds what was taken at `taken_at`, an earlier time, and has drained since.
+    void take_late(std::int64_t limit, std::int64_t cost, Nanos taken_at, Nanos now);
     // Takes back a part of what was taken at `taken_at`. What has drained since cannot be taken
     // back, so that nobody gets more than by the true cost from the start.
     void give_back(std::int64_t limit, std::int64_t cost, Nanos taken_at, Nanos now);

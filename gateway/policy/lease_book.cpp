@@ -14,6 +14,10 @@ constexpr Nanos kNanosPerMilli = 1'000'000;
 
 }  // namespace
 
+LeaseBook::LeaseBook(LeaseBookOptions options) : options_(options) {
+    share_.ppm = options.share_ppm;
+}
+
 CreditLease& LeaseBook::use(const std::string& subject, Nanos now) {
     Entry& entry = entries_[subject];
     entry.used_at = std::max(entry.used_at, now);
@@ -46,6 +50,7 @@ LeaseRequest LeaseBook::next_request(const std::string& gateway,
     request.gateway = gateway;
     request.epoch = epoch_;
     request.has_delivered_earlier_runs = has_delivered_earlier_runs;
+    request.share_ppm = share_.ppm;
     for (auto& [subject, entry] : entries_) {
         if (request.asks.size() == controlplane::kMaxLeaseAsks) break;
         CreditLease& lease = entry.lease;
@@ -60,10 +65,38 @@ LeaseRequest LeaseBook::next_request(const std::string& gateway,
     return request;
 }
 
-void LeaseBook::apply(const LeaseAnswer& answer, Nanos sent_at) {
+LeaseRequest LeaseBook::leave(const std::string& gateway, bool has_delivered_earlier_runs) {
+    LeaseRequest request;
+    request.gateway = gateway;
+    request.epoch = epoch_;
+    request.has_delivered_earlier_runs = has_delivered_earlier_runs;
+    request.is_leaving = true;
+    share_.ppm = 0;
+    for (auto& [subject, entry] : entries_) {
+        if (request.asks.size() == controlplane::kMaxLeaseAsks) break;
+        CreditLease& lease = entry.lease;
+        lease.expire();
+        const NanoUsd returned = lease.give_back_free();
+        request.asks.push_back({subject, entry.settled, returned, lease.granted()});
+    }
+    return request;
+}
+
+// The whole at once means that nobody else is there whose burst this was.
+void LeaseBook::take_share(std::int64_t ppm, Nanos now) {
+    const bool is_first = epoch_ == Epoch(0);
+    const bool is_alone = is_first && ppm == controlplane::kWholeShare;
+    if (ppm > share_.ppm && !is_alone) {
+        share_.gained_ppm += ppm - share_.ppm;
+        share_.gained_at = now;
+    }
+    share_.ppm = ppm;
+}
+
+void LeaseBook::apply(const LeaseAnswer& answer, Nanos sent_at, Nanos now) {
     const Nanos lifetime = answer.lifetime_ms * kNanosPerMilli;
+    take_share(answer.share_ppm, now);
     epoch_ = answer.epoch;
-    share_ppm_ = answer.share_ppm;
     renew_at_ = sent_at + lifetime / 2;
     for (const LeaseGrant& grant : answer.grants) {
         const auto entry = entries_.find(grant.subject);

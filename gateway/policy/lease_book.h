@@ -9,17 +9,19 @@
 
 #include "controlplane/api/lease.h"
 #include "gateway/policy/holds.h"
+#include "gateway/policy/limit_meter.h"
 
 namespace turnpike::gateway {
 
 struct LeaseBookOptions {
     NanoUsd slice{2'000'000'000};       // free money kept for a subject in use: 60 holds of R1
     Nanos idle_after = 60'000'000'000;  // an unused subject gives its money back then
+    std::int64_t share_ppm = 0;         // of the limits, as an earlier run was told last
 };
 
 class LeaseBook {
   public:
-    explicit LeaseBook(LeaseBookOptions options) : options_(options) {}
+    explicit LeaseBook(LeaseBookOptions options);
 
     // The subject's lease, empty at first. The reference stays valid.
     CreditLease& use(const std::string& subject, Nanos now);
@@ -32,8 +34,10 @@ class LeaseBook {
     controlplane::LeaseRequest next_request(const std::string& gateway,
                                             bool has_delivered_earlier_runs,
                                             Nanos now);
+    // The last one of this run: gives all that is free back, and the share of the limits.
+    controlplane::LeaseRequest leave(const std::string& gateway, bool has_delivered_earlier_runs);
     // `sent_at`: when its request left, so that no lease outlives the control plane's view of it.
-    void apply(const controlplane::LeaseAnswer& answer, Nanos sent_at);
+    void apply(const controlplane::LeaseAnswer& answer, Nanos sent_at, Nanos now);
     // The control plane knows another run under this gateway's name (kConflict): nothing new may be
     // held. Only a restart of the gateway helps.
     void fence();
@@ -51,7 +55,7 @@ class LeaseBook {
     bool is_short(const std::string& subject) const;
 
     // Of every rate limit. A gateway that never heard of its control plane has none.
-    std::int64_t share_ppm() const { return share_ppm_; }
+    const LimitsShare& share() const { return share_; }
 
   private:
     struct Entry {
@@ -62,6 +66,7 @@ class LeaseBook {
         bool is_short = false;
     };
 
+    void take_share(std::int64_t ppm, Nanos now);
     bool is_idle(const Entry& entry, Nanos now) const;
     NanoUsd target_of(const Entry& entry) const;
 
@@ -69,7 +74,7 @@ class LeaseBook {
     std::map<std::string, Entry> entries_;
     Epoch epoch_{0};
     Nanos renew_at_ = INT64_MIN;
-    std::int64_t share_ppm_ = 0;
+    LimitsShare share_;
     bool is_fenced_ = false;
 };
 

@@ -36,6 +36,20 @@ Limits share_of(const Limits& limits, std::int64_t parts_per_million) {
     return share;
 }
 
+void charge_gain(LimitMeter& meter, const Limits& limits, const LimitsShare& share, Nanos now) {
+    const std::int64_t gained = std::min(share.gained_ppm - meter.gained_ppm, share.ppm);
+    meter.gained_ppm = share.gained_ppm;
+    if (gained <= 0) return;
+    const Limits used = share_of(limits, gained);
+    const Limits part = share_of(limits, share.ppm);
+    if (used.requests_per_minute)
+        meter.requests.take_late(*part.requests_per_minute, *used.requests_per_minute,
+                                 share.gained_at, now);
+    if (used.tokens_per_minute)
+        meter.tokens.take_late(*part.tokens_per_minute, *used.tokens_per_minute, share.gained_at,
+                               now);
+}
+
 std::int64_t estimate_tokens(std::size_t num_body_bytes) {
     constexpr std::size_t kBytesPerToken = 3;
     return static_cast<std::int64_t>((num_body_bytes + kBytesPerToken - 1) / kBytesPerToken);

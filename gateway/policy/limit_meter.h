@@ -13,10 +13,21 @@
 
 namespace turnpike::gateway {
 
+// This gateway's part of every limit, when several share them. What it gained was another gateway's
+// burst before, which may have been used: it counts as used at that time.
+struct LimitsShare {
+    std::int64_t ppm = 1'000'000;  // parts per million
+    std::int64_t gained_ppm = 0;   // all that was ever gained in this run
+    Nanos gained_at = 0;           // the last time
+
+    friend bool operator==(const LimitsShare&, const LimitsShare&) = default;
+};
+
 struct LimitMeter {
     Gcra requests;
     Gcra tokens;
     SlotLeases slots;
+    std::int64_t gained_ppm = 0;  // of the share, as far as it is charged here
 };
 
 // One subject that a request stands under.
@@ -44,6 +55,11 @@ struct LimitCharge {
 
 // A gateway's part of limits that several share; at least 1, so that nobody is shut out.
 controlplane::Limits share_of(const controlplane::Limits& limits, std::int64_t parts_per_million);
+// Charges a meter under `limits` (the whole ones) for what was gained since it was used last.
+void charge_gain(LimitMeter& meter,
+                 const controlplane::Limits& limits,
+                 const LimitsShare& share,
+                 Nanos now);
 
 // The tokens of a request whose prompt has not been counted: three bytes of body for each.
 std::int64_t estimate_tokens(std::size_t num_body_bytes);

@@ -9,6 +9,7 @@ import pathlib
 import re
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -89,9 +90,10 @@ class UnixConnection(http.client.HTTPConnection):
 
 class Stack:
     """A running service of one model, by default one of random weights, whose answers are as long as
-    they may be: `url`, `key`, `ca`, `port`, `dir`, `run_dir`."""
+    they may be: `url`, `key`, `ca`, `port`, `dir`, `run_dir`. `gateway_settings`: from the run_dir, more
+    settings of the gateway."""
 
-    def __init__(self, model="tiny-random"):
+    def __init__(self, model="tiny-random", gateway_settings=None):
         self.model = model
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="turnpike-system-"))
         self.guard = Guard(self.dir)
@@ -101,6 +103,8 @@ class Stack:
         try:
             self.run_dir = pathlib.Path(self.shell("run_dir"))
             self.shell(MAKE_STATE)
+            if gateway_settings is not None:
+                self.edit("gateway.json", lambda settings: settings.update(gateway_settings(self.run_dir)))
             self.start_up()
             self.shell("make_demo")
         except BaseException:
@@ -123,6 +127,12 @@ class Stack:
         if done.returncode != 0:
             raise AssertionError(f"'{script}' failed: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def edit(self, name, change, to=None):
+        """Lets `change` work on the settings in file `name`; the result goes to file `to`."""
+        settings = json.loads((self.dir / name).read_text())
+        change(settings)
+        (self.dir / (to or name)).write_text(json.dumps(settings, indent=4))
 
     def start_up(self):
         with open(self.dir / "logs/up.log", "ab") as log:
@@ -203,6 +213,21 @@ class Stack:
         answer = wait_until("every usage record is posted", settled)
         (account,) = [row for row in answer["data"] if row["name"] == "demo"]
         return account, answer
+
+    def usage_rows(self):
+        rows = {}
+        for path in (self.dir / "data").glob("usage-*.db"):
+            with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+                database.row_factory = sqlite3.Row
+                for row in database.execute("SELECT * FROM events"):
+                    assert row["request_id"] not in rows, f"{row['request_id']} has two rows"
+                    rows[row["request_id"]] = dict(row)
+        return rows
+
+    def query(self, sql):
+        path = self.dir / "data/control.db"
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            return database.execute(sql).fetchall()
 
     def engines(self):
         """The socket of each replica, by the replica's id."""

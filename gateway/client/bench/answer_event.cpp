@@ -158,11 +158,12 @@ class Reader : public nlohmann::json_sax<nlohmann::json> {
         if (value.empty()) return;
         const bool is_message = within == Name::kDelta || within == Name::kMessage;
         const Name name = last();
-        const bool is_content =
-            name == Name::kContent || name == Name::kReasoning || name == Name::kReasoningContent;
-        if (depth_ == 3 && within == Name::kText) event.has_text = true;
-        if (is_message && ((depth_ == 4 && is_content) || name == Name::kArguments))
-            event.has_text = true;
+        const bool is_reasoning = name == Name::kReasoning || name == Name::kReasoningContent;
+        const bool is_content = depth_ == 4 && name == Name::kContent;
+        const bool is_answer = (depth_ == 3 && within == Name::kText) ||
+                               (is_message && (is_content || name == Name::kArguments));
+        event.has_answer = event.has_answer || is_answer;
+        event.has_text = event.has_text || is_answer || (is_message && depth_ == 4 && is_reasoning);
     }
 
     std::array<Name, kMaxDepth> path_{};

@@ -14,7 +14,8 @@ namespace turnpike::gateway::client::bench {
 struct AnswerEvent {
     std::string id;
     bool has_choice = false;
-    bool has_text = false;  // some content, reasoning, completion text or part of a tool call
+    bool has_text = false;    // some content, reasoning, completion text or part of a tool call
+    bool has_answer = false;  // such text that is no reasoning
     std::string finish_reason;
     std::optional<TokenUsage> usage;
     std::optional<std::string> error;  // the message of an `error` instead of an answer

@@ -29,6 +29,7 @@ void Exchange::restart() {
     is_open_ = false;
     num_sent_ = 0;
     sent_s_.reset();
+    record_.phase = Phase::kConnecting;
 }
 
 bool Exchange::may_keep_connection() const {
@@ -76,14 +77,24 @@ Exchange::Step Exchange::advance(net::DialedStream& stream,
         }
         if (*need != IoNeed::kNone) return step_of(*need);
         is_open_ = true;
+        record_.phase = Phase::kSending;
     }
-    while (num_sent_ < bytes_.size()) {
-        const auto written = stream.write(std::string_view(bytes_).substr(num_sent_));
+    const std::size_t end = num_bytes_to_send();
+    while (num_sent_ < end) {
+        const auto written =
+            stream.write(std::string_view(bytes_).substr(num_sent_, end - num_sent_));
         if (!written) return lost(written.error(), is_kept);
         num_sent_ += written->num_bytes;
         if (written->need != IoNeed::kNone) return step_of(written->need);
     }
-    if (!sent_s_) sent_s_ = now_s_;
+    if (end < bytes_.size()) {
+        leave(now_s_);
+        return Step::kEnded;
+    }
+    if (!sent_s_) {
+        sent_s_ = now_s_;
+        record_.phase = Phase::kWaiting;
+    }
     for (;;) {
         const auto got = stream.read(buffer);
         if (!got) return lost(got.error(), is_kept);
@@ -99,6 +110,12 @@ Exchange::Step Exchange::advance(net::DialedStream& stream,
         if (is_ended_) return Step::kEnded;
         if (got->need != IoNeed::kNone) return step_of(got->need);
     }
+}
+
+// All of it, but for one that is left half sent.
+std::size_t Exchange::num_bytes_to_send() const {
+    if (!leave_ || leave_->part_sent >= 1.0) return bytes_.size();
+    return static_cast<std::size_t>(leave_->part_sent * static_cast<double>(bytes_.size()));
 }
 
 void Exchange::take(std::string_view bytes) {
@@ -135,6 +152,7 @@ void Exchange::take_event(std::string_view data) {
     if (!event) return fail(FailureKind::kMalformed, event.error().message, now_s_);
     if (!note(*event)) return;
     if (event->has_text) note_text();
+    if (event->has_answer) record_.phase = Phase::kAnswering;
     if (event->has_choice) last_choice_s_ = now_s_;
     if (leave_ && event->has_text && record_.num_text_events >= leave_->after_events) leave(now_s_);
 }
@@ -154,6 +172,7 @@ void Exchange::note_text() {
         record_.gaps_s.push_back(now_s_ - last_text_s_);
     } else {
         record_.first_token_s = now_s_;
+        record_.phase = Phase::kThinking;
     }
     last_text_s_ = now_s_;
 }

@@ -67,7 +67,7 @@ class Exchange {
     std::optional<double> sent_s() const { return sent_s_; }
 
   private:
-    Step send(net::DialedStream& stream);
+    std::size_t num_bytes_to_send() const;
     void take(std::string_view bytes);
     Step lost(const Error& error, bool is_kept);
     bool take_body(std::string_view bytes);

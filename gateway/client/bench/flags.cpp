@@ -86,6 +86,8 @@ void declare_load(CLI::App& app, Flags& flags) {
                    "the others at a random moment of the stream (0)")
         ->type_name("P")
         ->check(share(true));
+    app.add_flag("--disconnect-early", flags.disconnects_early,
+                 "some of those leave while they connect or send, too");
     app.add_option("--warmup", flags.num_warmup, "requests beforehand that do not count (0)")
         ->type_name("N")
         ->check(at_least(0));

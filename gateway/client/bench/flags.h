@@ -35,6 +35,7 @@ struct Flags {
     double burstiness = 1.0;
     std::optional<std::int64_t> concurrency;
     double disconnect_rate = 0.0;
+    bool disconnects_early = false;
     std::int64_t num_warmup = 0;
     std::uint64_t seed = 0;
     double timeout_s = 600.0;

@@ -8,6 +8,7 @@ namespace {
 
 constexpr double kBeforeFirstByte = 0.25;
 constexpr double kLongestWaitS = 0.05;
+constexpr double kLongestStartS = 0.01;
 
 }  // namespace
 
@@ -24,11 +25,15 @@ std::vector<std::optional<Leave>> plan_leaving(const std::vector<std::int64_t>& 
         const double how_far = unit(random);
         if (whether >= options.probability) {
             plan.emplace_back();
+        } else if (options.is_early && when < kBeforeFirstByte / 4) {
+            plan.push_back(Leave{0, {}, how_far * kLongestStartS});
+        } else if (options.is_early && when < kBeforeFirstByte / 2) {
+            plan.push_back(Leave{0, {}, {}, how_far});
         } else if (!options.is_stream || when < kBeforeFirstByte) {
-            plan.push_back(Leave{0, how_far * kLongestWaitS});
+            plan.push_back(Leave{0, how_far * kLongestWaitS, {}});
         } else {
             const auto range = static_cast<double>(std::max<std::int64_t>(most - 1, 1));
-            plan.push_back(Leave{1 + static_cast<std::int64_t>(how_far * range), {}});
+            plan.push_back(Leave{1 + static_cast<std::int64_t>(how_far * range), {}, {}});
         }
     }
     return plan;

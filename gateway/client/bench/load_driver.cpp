@@ -114,6 +114,9 @@ void LoadDriver::start(std::size_t index) {
     ++progress_.num_running;
     Active& active = *active_[index];
     active.last_activity_s = record.start_s;
+    const std::optional<Leave>& leave = requests_[index].leave;
+    if (leave && leave->after_start_s)
+        timers_.push({record.start_s + *leave->after_start_s, index, TimerKind::kLeave});
     if (!idle_.empty()) {
         active.connection = std::move(idle_.back());
         idle_.pop_back();

@@ -36,6 +36,7 @@ void count_outcome(const RequestRecord& record, Metrics& metrics) {
         case Outcome::kDisconnected:
             ++metrics.num_disconnected;
             if (!record.has_bytes) ++metrics.num_disconnected_before_first_byte;
+            ++metrics.num_disconnected_while[static_cast<std::size_t>(record.phase)];
             break;
         case Outcome::kFailed:
             ++metrics.num_failed;
@@ -64,6 +65,22 @@ std::int64_t peak_text_events_per_s(std::span<const RequestRecord> records, doub
 }
 
 }  // namespace
+
+std::string phase_name(Phase phase) {
+    switch (phase) {
+        case Phase::kConnecting:
+            return "connecting";
+        case Phase::kSending:
+            return "sending";
+        case Phase::kWaiting:
+            return "waiting";
+        case Phase::kThinking:
+            return "thinking";
+        case Phase::kAnswering:
+            return "answering";
+    }
+    return {};
+}
 
 std::string failure_name(FailureKind kind, int status) {
     switch (kind) {

@@ -1,6 +1,7 @@
 // What a run's records amount to, by vLLM's definitions. See ops/docs/formats/bench.md.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -33,6 +34,7 @@ struct Metrics {
     std::int64_t num_failed = 0;
     std::int64_t num_disconnected = 0;
     std::int64_t num_disconnected_before_first_byte = 0;
+    std::array<std::int64_t, kNumPhases> num_disconnected_while{};  // by Phase
     std::int64_t num_abandoned = 0;
     std::map<std::string, std::int64_t> failures;  // by failure_name()
     std::map<std::string, std::string> examples;   // the message of one of each

@@ -85,8 +85,9 @@ void plan_moments(const Flags& flags,
     for (const Prompt& prompt : prompts) max_tokens.push_back(prompt.max_tokens);
     const auto times = arrivals(requests.size(),
                                 {flags.request_rate, flags.burstiness, seed_of(flags, kArrivals)});
-    const auto leaving = plan_leaving(
-        max_tokens, {flags.disconnect_rate, !flags.is_whole, seed_of(flags, kLeaving)});
+    const LeaveOptions options{flags.disconnect_rate, !flags.is_whole, flags.disconnects_early,
+                               seed_of(flags, kLeaving)};
+    const auto leaving = plan_leaving(max_tokens, options);
     for (std::size_t i = 0; i < requests.size(); ++i) {
         requests[i].arrival_s = times[i];
         requests[i].leave = leaving[i];

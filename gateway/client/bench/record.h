@@ -1,6 +1,7 @@
 // RequestRecord: what one request of a load test came to. Times are seconds since the run's start.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -30,6 +31,20 @@ enum class FailureKind {
 // "status_429", "connect", "in_stream", ...
 std::string failure_name(FailureKind kind, int status);
 
+// How far a request had come, as this side sees it.
+enum class Phase {
+    kConnecting,  // TCP and TLS
+    kSending,
+    kWaiting,  // sent, and no text has come: queued, or its prompt is being read
+    kThinking,
+    kAnswering,
+};
+
+inline constexpr std::size_t kNumPhases = 5;
+
+// "connecting", ...
+std::string phase_name(Phase phase);
+
 struct RequestRecord {
     std::int64_t index = 0;
     std::string request_id;  // as the server named it; empty when it did not get that far
@@ -43,9 +58,10 @@ struct RequestRecord {
     std::string finish_reason;
     Outcome outcome = Outcome::kAbandoned;
     FailureKind failure = FailureKind::kNone;
-    int status = 0;          // HTTP, 0 = none came
-    std::string message;     // of a failure
-    bool has_bytes = false;  // of the reply
+    int status = 0;                    // HTTP, 0 = none came
+    std::string message;               // of a failure
+    bool has_bytes = false;            // of the reply
+    Phase phase = Phase::kConnecting;  // how far it came
 
     bool is_stream() const { return first_token_s.has_value(); }
 

@@ -77,6 +77,10 @@ void add_counts(Table& table, const Metrics& metrics) {
     if (metrics.num_disconnected > 0) {
         table.line("disconnected by us", metrics.num_disconnected);
         table.line("  before the first byte", metrics.num_disconnected_before_first_byte);
+        for (std::size_t i = 0; i < kNumPhases; ++i) {
+            const std::int64_t count = metrics.num_disconnected_while[i];
+            if (count > 0) table.line("  while " + phase_name(static_cast<Phase>(i)), count);
+        }
     }
     if (metrics.num_abandoned > 0) table.line("abandoned", metrics.num_abandoned);
 }
@@ -115,12 +119,16 @@ Json facts_json(const RunFacts& facts) {
 }
 
 Json counts_json(const Metrics& metrics) {
+    Json by_phase = Json::object();
+    for (std::size_t i = 0; i < kNumPhases; ++i)
+        by_phase[phase_name(static_cast<Phase>(i))] = metrics.num_disconnected_while[i];
     return {{"total", metrics.num_requests},
             {"completed", metrics.num_completed},
             {"failed", metrics.num_failed},
             {"failures", metrics.failures},
             {"disconnected", metrics.num_disconnected},
             {"disconnected_before_first_byte", metrics.num_disconnected_before_first_byte},
+            {"disconnected_while", std::move(by_phase)},
             {"abandoned", metrics.num_abandoned}};
 }
 
@@ -163,7 +171,10 @@ Json row_json(const RequestRecord& record) {
     Json gaps = Json::array();
     for (const double gap_s : record.gaps_s) gaps.push_back(ms(gap_s));
     row["itl_ms"] = std::move(gaps);
-    if (record.outcome == Outcome::kDisconnected) row["had_first_byte"] = record.has_bytes;
+    if (record.outcome == Outcome::kDisconnected) {
+        row["had_first_byte"] = record.has_bytes;
+        row["phase"] = phase_name(record.phase);
+    }
     if (record.outcome == Outcome::kFailed) {
         row["failure"] = failure_name(record.failure, record.status);
         row["message"] = record.message;

@@ -23,7 +23,7 @@ class CreditTest : public GatewayTest {
   protected:
     CreditTest() {
         std::signal(SIGPIPE, SIG_IGN);  // as the gateway's main does
-        options_.leases.unleased = NanoUsd(0);
+        options_.settings.unleased = NanoUsd(0);
     }
 
     void expect_nothing_held() {
@@ -138,12 +138,12 @@ TEST_F(CreditTest, WithoutAControlPlaneTheAllowanceIsAllThereIs) {
     publish({&engine});
     gateway_.reset();
     controlplane_->stop();
-    options_.leases.unleased = NanoUsd(2 * kHeldForOutput);
+    options_.settings.unleased = NanoUsd(2 * kHeldForOutput);
     start_gateway();
     wait_for_ready(200);
     EXPECT_EQ(post(kUnaryBody).status, 200);
     gateway_.reset();
-    options_.leases.unleased = NanoUsd(0);
+    options_.settings.unleased = NanoUsd(0);
     start_gateway();
     wait_for_ready(200);
     EXPECT_EQ(post(kUnaryBody).status, 503);

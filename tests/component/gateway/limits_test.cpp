@@ -49,6 +49,30 @@ TEST_F(LimitsTest, BothFamiliesOfHeadersAreOnEveryAnswer) {
     }
 }
 
+TEST_F(LimitsTest, AnswersThatConsumeNothingHaveTheHeadersToo) {
+    FakeEngine engine(engine_path(0), test::answer_briefly);
+    Limits limits;
+    limits.requests_per_minute = 600;
+    limits.tokens_per_minute = 60'000;
+    serve_with(engine, "organisation:org_a", limits);
+    const std::string key = "authorization: Bearer " + world_.key_a() + "\r\n";
+    const auto bad_body = post("{}");
+    EXPECT_EQ(bad_body.status, 400);
+    const auto unknown_model =
+        post(R"({"model":"none","messages":[{"role":"user","content":"x"}]})");
+    EXPECT_EQ(unknown_model.status, 404);
+    const auto models = get("/v1/models", key);
+    EXPECT_EQ(models.status, 200);
+    const auto wrong_method = get(kChat, key);
+    EXPECT_EQ(wrong_method.status, 405);
+    for (const auto* response : {&bad_body, &unknown_model, &models}) {
+        EXPECT_EQ(response->header("x-ratelimit-remaining-requests"), "600");
+        EXPECT_EQ(response->header("x-ratelimit-limit"), "10");
+        EXPECT_EQ(response->header("x-tokenlimit-limit"), "1000");
+    }
+    EXPECT_EQ(get("/v1/models").header("x-ratelimit-limit-requests"), "");
+}
+
 TEST_F(LimitsTest, OneTooManyIs429WithAnExactWaitAndIsNotDispatched) {
     FakeEngine engine(engine_path(0), test::answer_briefly);
     Limits limits;

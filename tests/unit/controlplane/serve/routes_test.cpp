@@ -262,7 +262,8 @@ TEST_F(Routes, LoadReportsAreSummedOverGateways) {
 TEST_F(Routes, LeasesAreGrantedAndFenced) {
     const std::string org = call("POST", "/admin/v1/organisations", R"({"name":"acme"})")["id"];
     call("POST", "/admin/v1/credit", R"({"org":"acme","amount_usd":"1.00"})");
-    const std::string asks = R"("delivered_earlier_runs":true,"leaving":false,"asks":[{"subject":)"
+    const std::string asks = R"("delivered_earlier_runs":true,"leaving":false,"share_ppm":0,)"
+                             R"("asks":[{"subject":)"
                              R"("organisation:)" +
                              org +
                              R"(","settled_nano_usd":0,"returned_nano_usd":0,)"

@@ -45,7 +45,7 @@ TEST_F(LeaseDeskTest, WithoutALeaseARequestWaitsAndIsThenHeld) {
     leases.when_answered([&] { is_told = true; });
     grant(leases, 150);
     EXPECT_TRUE(is_told);
-    EXPECT_EQ(leases.share_ppm(), 250'000);
+    EXPECT_EQ(leases.share().ppm, 250'000);
     const auto second = begin(leases);
     ASSERT_NE(second.hold, nullptr);
     EXPECT_EQ(leases.num_holds(), 1U);
@@ -78,7 +78,6 @@ TEST_F(LeaseDeskTest, WithoutRecordsAHoldCostsNothing) {
 
 TEST_F(LeaseDeskTest, TheAllowanceEndsWithTheFirstAnswer) {
     LeaseDesk leases = desk(NanoUsd(1000));
-    EXPECT_EQ(leases.share_ppm(), 1'000'000);
     EXPECT_NE(begin(leases).hold, nullptr);
     grant(leases, 0);
     const auto after = begin(leases);
@@ -95,6 +94,61 @@ TEST_F(LeaseDeskTest, AFencedDeskHoldsAndAsksNothing) {
     leases.wake();
     EXPECT_FALSE(leases.next_request("gateway", true).has_value());
     EXPECT_FALSE(leases.next_request("gateway", true).has_value());
+}
+
+TEST_F(LeaseDeskTest, OnlyAGatewayThatIsKnownHasSomethingToGiveBack) {
+    LeaseDesk leases = desk(NanoUsd(1000));
+    EXPECT_FALSE(leases.leave("gateway", true).has_value());
+    (void)begin(leases);
+    grant(leases, 300);
+    const auto request = leases.leave("gateway", true);
+    ASSERT_TRUE(request.has_value());
+    EXPECT_TRUE(request->is_leaving);
+    EXPECT_EQ(begin(leases).hold, nullptr);
+    leases.fence();
+    EXPECT_FALSE(leases.leave("gateway", true).has_value());
+}
+
+// A newcomer has no share before the others have given way, so it asks at a quicker pace.
+TEST_F(LeaseDeskTest, WithoutAShareItAsksMoreOften) {
+    LeaseDesk leases = desk(NanoUsd(0));
+    const auto answer_with_share = [&](std::int64_t share_ppm) {
+        ASSERT_TRUE(leases.next_request("gateway", true).has_value());
+        leases.apply({Epoch(1), 600'000, share_ppm, {}}, leases.now());
+    };
+    answer_with_share(0);
+    EXPECT_FALSE(leases.next_request("gateway", true).has_value());
+    clock_.advance(std::chrono::milliseconds(100));
+    answer_with_share(500'000);
+    clock_.advance(std::chrono::milliseconds(900));
+    EXPECT_FALSE(leases.next_request("gateway", true).has_value());
+    clock_.advance(std::chrono::milliseconds(100));
+    EXPECT_TRUE(leases.next_request("gateway", true).has_value());
+}
+
+// What is granted stays usable; what is not is waited for, not refused.
+TEST_F(LeaseDeskTest, AnHourWithoutTheControlPlaneSpendsWhatIsGranted) {
+    LeaseDesk leases = desk(NanoUsd(0));
+    (void)begin(leases);
+    const auto request = leases.next_request("gateway", true);
+    ASSERT_TRUE(request.has_value());
+    const std::int64_t day_ms = 24LL * 3600 * 1000;
+    leases.apply({Epoch(1), day_ms, 250'000, {{kOrg, NanoUsd(250), false}}}, leases.now());
+    clock_.advance(std::chrono::hours(1));
+    auto first = begin(leases);
+    ASSERT_NE(first.hold, nullptr);
+    first.hold->note_usage({kPrompt, 0, 90, 0});
+    first.hold.reset();
+    EXPECT_NE(begin(leases).hold, nullptr);
+    auto third = begin(leases).hold;
+    EXPECT_NE(third, nullptr);
+    const auto fourth = begin(leases);
+    EXPECT_EQ(fourth.hold, nullptr);
+    EXPECT_TRUE(fourth.must_wait);
+    EXPECT_EQ(leases.share().ppm, 250'000);
+    clock_.advance(std::chrono::hours(24));
+    third.reset();
+    EXPECT_EQ(begin(leases).hold, nullptr);
 }
 
 }  // namespace

@@ -15,13 +15,13 @@ constexpr Nanos kSecond = 1'000'000'000;
 
 class LeaseBookTest : public testing::Test {
   protected:
-    LeaseBookTest() : book_(LeaseBookOptions{NanoUsd(100), 60 * kSecond}) {}
+    LeaseBookTest() : book_(LeaseBookOptions{NanoUsd(100), 60 * kSecond, 0}) {}
 
     LeaseAsk ask(Nanos now) { return book_.next_request("g", true, now).asks.at(0); }
 
     void answer(std::int64_t granted, Nanos sent_at, bool is_short = false) {
         book_.apply(LeaseAnswer{Epoch(4), 600'000, 250'000, {{kOrg, NanoUsd(granted), is_short}}},
-                    sent_at);
+                    sent_at, sent_at);
     }
 
     LeaseBook book_;
@@ -36,7 +36,7 @@ TEST_F(LeaseBookTest, FirstUseAsksForASlice) {
     answer(100, 0);
     EXPECT_FALSE(book_.needs_renewal(0));
     EXPECT_EQ(book_.next_request("g", true, 0).epoch, Epoch(4));
-    EXPECT_EQ(book_.share_ppm(), 250'000);
+    EXPECT_EQ(book_.share().ppm, 250'000);
     EXPECT_TRUE(book_.use(kOrg, 0).fits(NanoUsd(100), 599 * kSecond));
     EXPECT_FALSE(book_.use(kOrg, 0).fits(NanoUsd(1), 600 * kSecond));
 }
@@ -108,6 +108,24 @@ TEST_F(LeaseBookTest, TellsGoneCreditFromLateCredit) {
     EXPECT_TRUE(book_.is_short(kOrg));
     answer(100, 0);
     EXPECT_FALSE(book_.is_short(kOrg));
+}
+
+TEST_F(LeaseBookTest, LeavingGivesBackWhatIsFreeAndHoldsNothingNew) {
+    CreditLease& lease = book_.use(kOrg, 0);
+    answer(100, 0);
+    lease.hold(NanoUsd(30));
+    lease.hold(NanoUsd(20));
+    lease.settle(NanoUsd(20), NanoUsd(15));
+    book_.checkpoint();
+    book_.confirm_checkpoint();
+    const LeaseRequest request = book_.leave("g", true);
+    EXPECT_TRUE(request.is_leaving);
+    EXPECT_EQ(request.epoch, Epoch(4));
+    const LeaseAsk& ask = request.asks.at(0);
+    EXPECT_EQ(ask.settled, NanoUsd(15));
+    EXPECT_EQ(ask.returned, NanoUsd(55));  // 30 are still held
+    EXPECT_EQ(ask.wanted, NanoUsd(100));
+    EXPECT_FALSE(lease.fits(NanoUsd(1), 0));
 }
 
 }  // namespace

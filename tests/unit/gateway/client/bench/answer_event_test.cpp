@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace turnpike::gateway::client::bench {
 namespace {
 
@@ -29,6 +31,19 @@ TEST(AnswerEvent, ChatChunks) {
 TEST(AnswerEvent, CompletionChunks) {
     EXPECT_TRUE(parse(R"({"choices":[{"text":"x"}]})").has_text);
     EXPECT_FALSE(parse(R"({"choices":[{"text":""}]})").has_text);
+}
+
+TEST(AnswerEvent, ReasoningIsTextButNoAnswer) {
+    for (const char* name : {"reasoning", "reasoning_content"}) {
+        const AnswerEvent event =
+            parse(std::string(R"({"choices":[{"delta":{")") + name + R"(":"x"}}]})");
+        EXPECT_TRUE(event.has_text) << name;
+        EXPECT_FALSE(event.has_answer) << name;
+    }
+    for (const char* json :
+         {R"({"choices":[{"delta":{"content":"x"}}]})", R"({"choices":[{"text":"x"}]})",
+          R"({"choices":[{"delta":{"tool_calls":[{"function":{"arguments":"{"}}]}}]})"})
+        EXPECT_TRUE(parse(json).has_answer) << json;
 }
 
 TEST(AnswerEvent, ToolCallsAreText) {

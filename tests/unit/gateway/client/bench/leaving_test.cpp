@@ -10,8 +10,8 @@ namespace {
 
 TEST(PlanLeaving, NobodyOrEverybody) {
     const std::vector<std::int64_t> lengths(100, 10);
-    for (const auto& leave : plan_leaving(lengths, {0.0, true, 1})) EXPECT_FALSE(leave);
-    for (const auto& leave : plan_leaving(lengths, {1.0, true, 1})) EXPECT_TRUE(leave);
+    for (const auto& leave : plan_leaving(lengths, {0.0, true, false, 1})) EXPECT_FALSE(leave);
+    for (const auto& leave : plan_leaving(lengths, {1.0, true, false, 1})) EXPECT_TRUE(leave);
 }
 
 TEST(PlanLeaving, SharesAndMoments) {
@@ -19,7 +19,7 @@ TEST(PlanLeaving, SharesAndMoments) {
     int num_leaving = 0;
     int num_early = 0;
     std::vector<bool> seen(10, false);
-    for (const auto& leave : plan_leaving(lengths, {0.4, true, 1})) {
+    for (const auto& leave : plan_leaving(lengths, {0.4, true, false, 1})) {
         if (!leave) continue;
         ++num_leaving;
         if (leave->after_s) {
@@ -39,20 +39,38 @@ TEST(PlanLeaving, SharesAndMoments) {
 }
 
 TEST(PlanLeaving, OneTokenStillHasAMoment) {
-    for (const auto& leave : plan_leaving(std::vector<std::int64_t>(100, 1), {1.0, true, 1}))
+    for (const auto& leave : plan_leaving(std::vector<std::int64_t>(100, 1), {1.0, true, false, 1}))
         EXPECT_TRUE(leave->after_s || leave->after_events == 1);
 }
 
 TEST(PlanLeaving, WithoutAStreamItIsByTime) {
-    for (const auto& leave : plan_leaving(std::vector<std::int64_t>(100, 9), {1.0, false, 1}))
+    for (const auto& leave :
+         plan_leaving(std::vector<std::int64_t>(100, 9), {1.0, false, false, 1}))
         EXPECT_TRUE(leave->after_s);
+}
+
+TEST(PlanLeaving, SomeLeaveBeforeTheyAreSentWhenAsked) {
+    int num_early = 0;
+    int num_in_part = 0;
+    for (const auto& leave :
+         plan_leaving(std::vector<std::int64_t>(10'000, 9), {1.0, true, true, 1})) {
+        ASSERT_TRUE(leave);
+        num_in_part += leave->part_sent < 1.0 ? 1 : 0;
+        if (!leave->after_start_s) continue;
+        ++num_early;
+        EXPECT_FALSE(leave->after_s);
+        EXPECT_LT(*leave->after_start_s, 0.01);
+        EXPECT_EQ(leave->part_sent, 1.0);
+    }
+    EXPECT_NEAR(num_early, 625, 100);
+    EXPECT_NEAR(num_in_part, 625, 100);
 }
 
 // More leave at a higher share, and those who left before still do at the same moment.
 TEST(PlanLeaving, GrowsWithTheShare) {
     const std::vector<std::int64_t> lengths(1'000, 10);
-    const auto some = plan_leaving(lengths, {0.2, true, 3});
-    const auto more = plan_leaving(lengths, {0.6, true, 3});
+    const auto some = plan_leaving(lengths, {0.2, true, false, 3});
+    const auto more = plan_leaving(lengths, {0.6, true, false, 3});
     for (std::size_t i = 0; i < lengths.size(); ++i) {
         if (!some[i]) continue;
         ASSERT_TRUE(more[i]);

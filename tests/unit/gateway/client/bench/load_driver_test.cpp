@@ -213,7 +213,7 @@ TEST_F(LoadDriverTest, LeavesInMidStream) {
             for (int i = 0; i < 2; ++i) reply->write(kChunk);
             held.push_back(reply);  // and no end
         },
-        leaving(20, {2, {}}));
+        leaving(20, {2, {}, {}}));
     for (const RequestRecord& record : records) {
         EXPECT_EQ(record.outcome, Outcome::kDisconnected);
         EXPECT_EQ(record.num_text_events, 2);
@@ -226,7 +226,7 @@ TEST_F(LoadDriverTest, LeavesInMidStream) {
 TEST_F(LoadDriverTest, LeavesBeforeTheFirstByte) {
     std::vector<Reply> held;
     const auto by_time =
-        drive([&](const Reply& reply) { held.push_back(reply); }, leaving(20, {0, 0.001}));
+        drive([&](const Reply& reply) { held.push_back(reply); }, leaving(20, {0, 0.001, {}}));
     for (const RequestRecord& record : by_time) {
         EXPECT_EQ(record.outcome, Outcome::kDisconnected);
         EXPECT_FALSE(record.has_bytes);
@@ -234,8 +234,17 @@ TEST_F(LoadDriverTest, LeavesBeforeTheFirstByte) {
     held.clear();
 }
 
+TEST_F(LoadDriverTest, LeavesWithARequestHalfSent) {
+    const auto records = drive(&stream_three, leaving(20, {0, {}, {}, 0.5}));
+    for (const RequestRecord& record : records) {
+        EXPECT_EQ(record.outcome, Outcome::kDisconnected);
+        EXPECT_EQ(record.phase, Phase::kSending);
+    }
+    EXPECT_EQ(num_requests_, 0);
+}
+
 TEST_F(LoadDriverTest, LeavesAtTheFirstByteAtTheLatest) {
-    const auto records = drive(&stream_three, leaving(20, {0, 1e6}));
+    const auto records = drive(&stream_three, leaving(20, {0, 1e6, {}}));
     for (const RequestRecord& record : records) {
         EXPECT_EQ(record.outcome, Outcome::kDisconnected);
         EXPECT_EQ(record.num_text_events, 0);
@@ -244,7 +253,7 @@ TEST_F(LoadDriverTest, LeavesAtTheFirstByteAtTheLatest) {
 }
 
 TEST_F(LoadDriverTest, AnAnswerThatEndsBeforeItWasToBeLeftIsWhole) {
-    const auto records = drive(&stream_three, leaving(5, {4, {}}));
+    const auto records = drive(&stream_three, leaving(5, {4, {}, {}}));
     for (const RequestRecord& record : records) EXPECT_EQ(record.outcome, Outcome::kCompleted);
 }
 

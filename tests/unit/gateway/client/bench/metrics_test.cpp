@@ -100,6 +100,7 @@ TEST(Metrics, OfNoRequestAreZero) {
 TEST(Metrics, CountWhatWasNotCompletedApart) {
     RequestRecord left = streamed(0, 1, {1});
     left.outcome = Outcome::kDisconnected;
+    left.phase = Phase::kThinking;
     RequestRecord left_early;
     left_early.outcome = Outcome::kDisconnected;
     RequestRecord abandoned;
@@ -110,6 +111,8 @@ TEST(Metrics, CountWhatWasNotCompletedApart) {
     EXPECT_EQ(metrics.num_completed, 0);
     EXPECT_EQ(metrics.num_disconnected, 2);
     EXPECT_EQ(metrics.num_disconnected_before_first_byte, 1);
+    const std::array<std::int64_t, kNumPhases> by_phase{1, 0, 0, 1, 0};
+    EXPECT_EQ(metrics.num_disconnected_while, by_phase);
     EXPECT_EQ(metrics.num_abandoned, 1);
     EXPECT_EQ(metrics.num_failed, 3);
     const std::map<std::string, std::int64_t> failures{{"connect", 1}, {"status_429", 2}};

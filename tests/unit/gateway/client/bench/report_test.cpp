@@ -46,7 +46,8 @@ TEST(ReportJson, HoldsEveryNumber) {
     EXPECT_EQ(report["metadata"]["gpu"], "none");
     EXPECT_EQ(report["requests"], json::parse(R"({"total": 2, "completed": 1, "failed": 1,
         "failures": {"status_503": 1}, "disconnected": 0, "disconnected_before_first_byte": 0,
-        "abandoned": 0})"));
+        "disconnected_while": {"connecting": 0, "sending": 0, "waiting": 0, "thinking": 0,
+        "answering": 0}, "abandoned": 0})"));
     EXPECT_EQ(report["tokens"]["input"], 5);
     EXPECT_EQ(report["tokens"]["cached"], 2);
     EXPECT_EQ(report["tokens"]["output"], 3);

@@ -1,4 +1,4 @@
-#include "engine/serve/metrics.h"
+#include "config/base/metrics.h"
 
 #include <algorithm>
 #include <cmath>
@@ -6,7 +6,7 @@
 
 #include "config/base/check.h"
 
-namespace turnpike::engine {
+namespace turnpike {
 namespace {
 
 std::string number(double value) {
@@ -39,9 +39,13 @@ void MetricsText::family(std::string_view name, std::string_view type, std::stri
 }
 
 void MetricsText::sample(std::string_view name, double value, std::string_view more) {
-    text_.append(name).append("{").append(labels_);
-    if (!more.empty()) text_.append(",").append(more);
-    text_.append("} ").append(number(value)).append("\n");
+    text_.append(name);
+    if (!labels_.empty() || !more.empty()) {
+        text_.append("{").append(labels_);
+        if (!labels_.empty() && !more.empty()) text_.append(",");
+        text_.append(more).append("}");
+    }
+    text_.append(" ").append(number(value)).append("\n");
 }
 
 void MetricsText::counter(std::string_view name, std::string_view help, double value) {
@@ -84,4 +88,4 @@ std::string metric_label(std::string_view name, std::string_view value) {
     return label + "\"";
 }
 
-}  // namespace turnpike::engine
+}  // namespace turnpike

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace turnpike::engine {
+namespace turnpike {
 
 class Counter {
   public:
@@ -50,12 +50,12 @@ class MetricsText {
   public:
     static constexpr std::string_view kContentType = "text/plain; version=0.0.4; charset=utf-8";
 
-    // `labels` stand on every sample: name="value" pairs, escaped and joined by commas.
+    // `labels` stand on every sample: name="value" pairs, escaped and joined by commas, or none.
     explicit MetricsText(std::string labels) : labels_(std::move(labels)) {}
 
     // Opens a family; its samples follow. `type`: counter, gauge or histogram.
     void family(std::string_view name, std::string_view type, std::string_view help);
-    // `more`: a label of the sample's own, like reason="stop".
+    // `more`: labels of the sample's own, like reason="stop".
     void sample(std::string_view name, double value, std::string_view more = {});
     void counter(std::string_view name, std::string_view help, double value);
     void gauge(std::string_view name, std::string_view help, double value);
@@ -71,4 +71,4 @@ class MetricsText {
 // name="value" with what the format wants escaped.
 std::string metric_label(std::string_view name, std::string_view value);
 
-}  // namespace turnpike::engine
+}  // namespace turnpike
