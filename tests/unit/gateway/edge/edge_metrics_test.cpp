@@ -50,7 +50,8 @@ TEST(EdgeMetrics, CountsByRouteStatusAndOutcome) {
 TEST(EdgeMetrics, LabelsAreAClosedSet) {
     EdgeMetrics metrics;
     for (int i = 0; i < 1000; ++i) {
-        RequestLog log = log_of("junk" + std::to_string(i), 600 + i);
+        const std::string route = "junk" + std::to_string(i);
+        RequestLog log = log_of(route, 600 + i);
         log.model = "model" + std::to_string(i);
         metrics.note(log, log.began);
     }
