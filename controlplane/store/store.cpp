@@ -2,6 +2,7 @@
 #include "controlplane/store/store.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 
 #include <atomic>
@@ -25,6 +26,11 @@
 namespace turnpike::controlplane {
 namespace {
 
+// A second in all: a child that a killed control plane was just starting has its files, and so its
+// lock, until it executes its own program.
+constexpr int kLockAttempts = 50;
+constexpr int kLockPauseMs = 20;
+
 Result<UniqueFd> lock_directory(const std::string& data_dir) {
     std::error_code error;
     std::filesystem::create_directories(data_dir, error);
@@ -32,10 +38,11 @@ Result<UniqueFd> lock_directory(const std::string& data_dir) {
     const std::string path = data_dir + "/lock";
     UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     if (!file.is_open()) return errno_error("cannot open " + path);
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
-        return Error{ErrorCode::kConflict, data_dir + " is in use by another process", {}};
+    for (int i = 0; i < kLockAttempts; ++i) {
+        if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
+        ::poll(nullptr, 0, kLockPauseMs);
     }
-    return file;
+    return Error{ErrorCode::kConflict, data_dir + " is in use by another process", {}};
 }
 
 // A random id per database: a gateway that knew another one starts over.

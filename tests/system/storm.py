@@ -91,7 +91,8 @@ class Keeper:
             if status == -signal.SIGKILL:
                 self.num_kills += 1
             else:
-                self.unexpected.append(f"{self.name} ended with {status}")
+                last = pathlib.Path(self.log).read_text(errors="replace").splitlines()[-3:]
+                self.unexpected.append(f"{self.name} ended with {status}: " + " | ".join(last))
 
     def kill(self):
         with contextlib.suppress(ProcessLookupError):
