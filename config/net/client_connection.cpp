@@ -64,18 +64,21 @@ Status ClientConnection::wait(short events, Deadline deadline) {
 }
 
 Status ClientConnection::connect_socket(const HttpClientOptions& options, Deadline deadline) {
+    const auto not_connected = [this] {
+        return Error{ErrorCode::kUnavailable, failure("cannot connect to").message, {}};
+    };
     const auto finish = [&](const sockaddr* address, socklen_t length) -> Status {
         auto fd = new_socket(address->sa_family);
         RETURN_IF_ERROR(fd);
         fd_ = std::move(*fd);
         if (::connect(fd_.get(), address, length) == 0) return {};
-        if (errno != EINPROGRESS) return failure("cannot connect to");
+        if (errno != EINPROGRESS) return not_connected();
         RETURN_IF_ERROR(wait(POLLOUT, deadline));
         socklen_t size = sizeof errno;
         int problem = 0;
         ::getsockopt(fd_.get(), SOL_SOCKET, SO_ERROR, &problem, &size);
         errno = problem;
-        return problem == 0 ? Status() : Status(failure("cannot connect to"));
+        return problem == 0 ? Status() : Status(not_connected());
     };
     if (options.address.is_unix()) {
         sockaddr_un address{};

@@ -111,7 +111,11 @@ Result<HttpResponse> HttpClient::Impl::exchange(const HttpRequest& request, cons
     const bool may_be_stale = was_idle && !had_reply && outcome.error().code == ErrorCode::kIo;
     if (!may_be_stale) return outcome;
     outcome = attempt(bytes, request.method == "HEAD", on_data, had_reply);
-    if (!outcome) connection.reset();
+    if (outcome) return outcome;
+    connection.reset();
+    // The first attempt was sent, and may have been heard.
+    if (outcome.error().code == ErrorCode::kUnavailable)
+        return Error{ErrorCode::kIo, outcome.error().message, {}};
     return outcome;
 }
 

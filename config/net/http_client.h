@@ -42,8 +42,9 @@ class HttpClient {
     HttpClient& operator=(HttpClient&&) noexcept;
 
     // One exchange. An idle connection that the server closed is reopened once, for any method,
-    // only when not one byte of the reply had come. Errors: kIo (cannot connect; message names the
-    // address), kTimeout, kCorrupt (no HTTP). An HTTP error status is a response, not an Error.
+    // only when not one byte of the reply had come. Errors: kUnavailable (cannot connect: nothing
+    // was sent; message names the address), kIo (lost in between), kTimeout, kCorrupt (no HTTP). An
+    // HTTP error status is a response, not an Error.
     Result<HttpResponse> send(const HttpRequest& request);
 
     // As send(), but hands each piece of the body to `on_data` as it comes, and returns the head

@@ -199,6 +199,14 @@ Status check_subject(const std::string& subject) {
         "expected 'organisation:<id>' or 'key:<id>', found '" + excerpt(subject) + "'", "subject");
 }
 
+// Who leaves uses nothing that it does not know of: a grant whose answer was lost ends here.
+Result<LeaseGrant> end_lease(const Granting& granting, const LeaseAsk& ask, LeaseRow lease) {
+    const NanoUsd accounted = lease.settled + lease.returned;
+    lease.granted = std::min(lease.granted, std::max(ask.wanted, accounted));
+    RETURN_IF_ERROR(write_lease(granting, ask.subject, lease));
+    return LeaseGrant{ask.subject, lease.granted, false};
+}
+
 Result<LeaseGrant> grant_one(const Granting& granting, const LeaseAsk& ask) {
     RETURN_IF_ERROR(check_subject(ask.subject));
     auto lease = read_lease(granting, ask.subject);
@@ -208,6 +216,7 @@ Result<LeaseGrant> grant_one(const Granting& granting, const LeaseAsk& ask) {
     lease->settled = std::max(lease->settled, ask.settled);
     lease->returned = std::max(lease->returned, ask.returned);
     RETURN_IF_ERROR(write_lease(granting, ask.subject, *lease));
+    if (granting.request.is_leaving) return end_lease(granting, ask, *lease);
     const auto available = read_available(granting, ask.subject);
     RETURN_IF_ERROR(available);
     const NanoUsd more = std::max(NanoUsd(), ask.wanted - lease->granted);

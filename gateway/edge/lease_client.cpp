@@ -90,11 +90,21 @@ void LeaseClient::post_leaving() {
     move_checkpoint();
     move_checkpoint();
     const std::int64_t share_ppm = desk_.share().ppm;
-    const auto request = desk_.leave(outbox_.id(), has_delivered_earlier_runs());
     // Not used any more: what a later run finds must not be more than the control plane knows of.
-    const bool may_leave = request && save_share(outbox_.dir(), 0);
-    const bool has_left = may_leave && post(*request);
-    if (may_leave && !has_left) {
+    const bool may_leave = save_share(outbox_.dir(), 0).has_value();
+    bool has_left = false;
+    bool may_be_known = false;  // to the control plane, that this gateway left
+    while (may_leave && !has_left && !is_stopping_) {
+        const auto request = desk_.leave(outbox_.id(), has_delivered_earlier_runs());
+        if (!request) break;
+        const Posted posted = post(*request);
+        may_be_known = may_be_known || posted != Posted::kNotSent;
+        if (posted != Posted::kAnswered) sleep(kRetry);
+        // What this run spent can be settled in an epoch only.
+        else if (request->epoch != Epoch(0))
+            has_left = true;
+    }
+    if (may_leave && !may_be_known) {
         const Status kept = save_share(outbox_.dir(), share_ppm);
         if (!kept) log_.error("share_not_kept", {{"reason", kept.error().message}});
     }
@@ -113,7 +123,7 @@ void LeaseClient::run() {
             desk_.wait_for_want(kPace);
             continue;
         }
-        if (post(*request)) {
+        if (post(*request) == Posted::kAnswered) {
             if (std::exchange(was_failing_, false)) log_.info("leases_resumed");
             continue;
         }
@@ -122,7 +132,7 @@ void LeaseClient::run() {
     }
 }
 
-bool LeaseClient::post(const controlplane::LeaseRequest& request) {
+LeaseClient::Posted LeaseClient::post(const controlplane::LeaseRequest& request) {
     const Nanos sent_at = desk_.now();
     net::HttpRequest message;
     message.method = "POST";
@@ -130,24 +140,26 @@ bool LeaseClient::post(const controlplane::LeaseRequest& request) {
     message.headers.add("content-type", "application/json");
     message.body = controlplane::write_lease_request(request);
     const auto response = client_.send(message);
-    if (is_stopping_) return false;
+    const bool is_unsent = !response && response.error().code == ErrorCode::kUnavailable;
+    const Posted failed = is_unsent ? Posted::kNotSent : Posted::kLost;
+    if (is_stopping_) return failed;
     std::string problem;
     if (!response) {
         problem = response.error().message;
     } else if (response->status == 409) {
         log_.error("leases_fenced", {{"gateway", request.gateway}});
         desk_.fence();
-        return true;
+        return Posted::kAnswered;
     } else if (response->status != 200) {
         problem = "the control plane answered " + std::to_string(response->status);
     } else if (const auto answer = controlplane::parse_lease_answer(response->body)) {
         pass_failpoint(Failpoint::kLeaseAnswered);
-        return take(*answer, sent_at);
+        return take(*answer, sent_at) ? Posted::kAnswered : Posted::kLost;
     } else {
         problem = answer.error().message;
     }
     if (!std::exchange(was_failing_, true)) log_.warning("leases_failed", {{"reason", problem}});
-    return false;
+    return failed;
 }
 
 }  // namespace turnpike::gateway

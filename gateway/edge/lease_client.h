@@ -37,12 +37,17 @@ class LeaseClient {
 
   private:
     void run();
+    // Again and again until it is answered or stopped.
     void post_leaving();
     void move_checkpoint();
     // Everything that earlier runs wrote or left open is acknowledged.
     bool has_delivered_earlier_runs();
-    // False: the control plane did not answer as it should.
-    bool post(const controlplane::LeaseRequest& request);
+    enum class Posted {
+        kAnswered,
+        kNotSent,  // no connection
+        kLost,     // sent, and the control plane may have done it
+    };
+    Posted post(const controlplane::LeaseRequest& request);
     bool take(const controlplane::LeaseAnswer& answer, Nanos sent_at);
     void sleep(std::chrono::milliseconds duration);
 

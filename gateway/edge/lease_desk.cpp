@@ -125,7 +125,7 @@ std::optional<controlplane::LeaseRequest> LeaseDesk::next_request(const std::str
 std::optional<controlplane::LeaseRequest> LeaseDesk::leave(const std::string& gateway,
                                                            bool has_delivered_earlier_runs) {
     const std::lock_guard lock(mutex_);
-    if (book_.is_fenced() || answered_at_ == INT64_MIN) return std::nullopt;
+    if (book_.is_fenced()) return std::nullopt;
     return book_.leave(gateway, has_delivered_earlier_runs);
 }
 

@@ -79,7 +79,8 @@ class LeaseDesk {
     // What LeaseClient does: what to post now, if anything; what came of it.
     std::optional<controlplane::LeaseRequest> next_request(const std::string& gateway,
                                                            bool has_delivered_earlier_runs);
-    // The last one of this run; none for one that the control plane does not know.
+    // The last one of this run; none for one that is fenced. Of epoch 0 it gives back what earlier
+    // runs held, and is followed by another.
     std::optional<controlplane::LeaseRequest> leave(const std::string& gateway,
                                                     bool has_delivered_earlier_runs);
     void apply(const controlplane::LeaseAnswer& answer, Nanos sent_at);

@@ -60,7 +60,9 @@ LeaseRequest LeaseBook::next_request(const std::string& gateway,
         } else {
             wanted = wanted + std::max(NanoUsd(), target_of(entry) - lease.free());
         }
-        request.asks.push_back({subject, entry.settled, lease.returned(), wanted});
+        // Each request of epoch 0 begins an epoch: settled in the second one, it is settled once.
+        const NanoUsd settled = epoch_ == Epoch(0) ? NanoUsd() : entry.settled;
+        request.asks.push_back({subject, settled, lease.returned(), wanted});
     }
     return request;
 }
@@ -72,6 +74,7 @@ LeaseRequest LeaseBook::leave(const std::string& gateway, bool has_delivered_ear
     request.has_delivered_earlier_runs = has_delivered_earlier_runs;
     request.is_leaving = true;
     share_.ppm = 0;
+    if (epoch_ == Epoch(0)) return request;
     for (auto& [subject, entry] : entries_) {
         if (request.asks.size() == controlplane::kMaxLeaseAsks) break;
         CreditLease& lease = entry.lease;

@@ -34,7 +34,8 @@ class LeaseBook {
     controlplane::LeaseRequest next_request(const std::string& gateway,
                                             bool has_delivered_earlier_runs,
                                             Nanos now);
-    // The last one of this run: gives all that is free back, and the share of the limits.
+    // The last one of this run: gives all that is free back, and the share of the limits. Of epoch
+    // 0 only the latter: each such request begins an epoch, so a repeated one would settle twice.
     controlplane::LeaseRequest leave(const std::string& gateway, bool has_delivered_earlier_runs);
     // `sent_at`: when its request left, so that no lease outlives the control plane's view of it.
     void apply(const controlplane::LeaseAnswer& answer, Nanos sent_at, Nanos now);

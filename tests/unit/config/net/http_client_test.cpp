@@ -26,7 +26,7 @@ HttpClient client_of(const Listener& listener) {
 // Answers each connection in turn with `script`, on a thread of its own.
 class ScriptedServer {
   public:
-    explicit ScriptedServer(std::function<void(const Listener&)> script)
+    explicit ScriptedServer(std::function<void(Listener&)> script)
         : thread_([this, script = std::move(script)] { script(listener_); }) {}
 
     ~ScriptedServer() { thread_.join(); }
@@ -146,11 +146,25 @@ TEST(HttpClient, NamesTheAddressThatCannotBeReached) {
     Listener listener;
     listener.close();
     const auto refused = client_of(listener).send({"GET", "/", {}, ""});
-    EXPECT_EQ(refused.error().code, ErrorCode::kIo);
+    EXPECT_EQ(refused.error().code, ErrorCode::kUnavailable);
     EXPECT_NE(refused.error().message.find(std::to_string(listener.port())), std::string::npos);
     HttpClientOptions options;
     options.address.unix_path = "/nonexistent/socket";
-    EXPECT_EQ(HttpClient(options).send({"GET", "/", {}, ""}).error().code, ErrorCode::kIo);
+    EXPECT_EQ(HttpClient(options).send({"GET", "/", {}, ""}).error().code, ErrorCode::kUnavailable);
+}
+
+// kUnavailable says that nothing was sent; here the first attempt was.
+TEST(HttpClient, ARequestThatWasSentAndCannotBeSentAgainIsLost) {
+    const ScriptedServer server([](Listener& listener) {
+        const UniqueFd fd = listener.accept();
+        read_until(fd, "\r\n\r\n");
+        listener.close();
+        send_text(fd, kOk);
+        read_until(fd, "\r\n\r\n");
+    });
+    HttpClient http = client_of(server.listener());
+    EXPECT_TRUE(http.send({"GET", "/", {}, ""}).has_value());
+    EXPECT_EQ(http.send({"POST", "/", {}, ""}).error().code, ErrorCode::kIo);
 }
 
 TEST(HttpClient, TimesOutWhenNothingComes) {

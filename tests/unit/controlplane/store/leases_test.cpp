@@ -111,6 +111,42 @@ TEST_F(Leases, OlderRunIsFencedAndFreedOnceItsUsageIsDelivered) {
     EXPECT_EQ(granted(delivered), 100);
 }
 
+TEST_F(Leases, WhoLeavesFreesAGrantWhoseAnswerWasLost) {
+    credit(100);
+    EXPECT_EQ(granted(ask("a", 0, 30)), 30);
+    EXPECT_EQ(granted(ask("a", 1, 100)), 100);  // and never heard of
+    LeaseRequest leaving = ask("a", 1, 30, 10, 20);
+    leaving.is_leaving = true;
+    EXPECT_EQ(granted(leaving), 30);
+    EXPECT_EQ(granted(leaving), 30);  // its answer was lost as well
+    EXPECT_EQ(granted(ask("b", 0, 100)), 100);
+}
+
+// What was settled stays accounted for when the leaving gateway knows of less.
+TEST_F(Leases, WhoLeavesKeepsWhatItSettled) {
+    credit(100);
+    EXPECT_EQ(granted(ask("a", 0, 40)), 40);
+    EXPECT_EQ(granted(ask("a", 1, 40, 25, 10)), 40);
+    LeaseRequest leaving = ask("a", 1, 0);
+    leaving.is_leaving = true;
+    EXPECT_EQ(granted(leaving), 35);
+}
+
+// A run that never asked for anything gives back what the run before it held.
+TEST_F(Leases, WhoLeavesInANewEpochFreesEarlierRunsAndItsShare) {
+    credit(100);
+    EXPECT_EQ(granted(ask("a", 0, 100)), 100);
+    LeaseRequest leaving = request("a", 0);
+    leaving.is_leaving = true;
+    leaving.has_delivered_earlier_runs = true;
+    const LeaseAnswer left = grant(leaving);
+    EXPECT_EQ(left.epoch, Epoch(2));
+    EXPECT_EQ(left.share_ppm, 0);
+    const LeaseAnswer other = grant(ask("b", 0, 100));
+    EXPECT_EQ(other.grants[0].granted, NanoUsd(100));
+    EXPECT_EQ(other.share_ppm, kWholeShare);
+}
+
 TEST_F(Leases, GatewayThatIsGivenUpFreesWhatItHeld) {
     credit(100);
     EXPECT_EQ(granted(ask("a", 0, 100)), 100);

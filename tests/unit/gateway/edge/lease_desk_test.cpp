@@ -96,9 +96,26 @@ TEST_F(LeaseDeskTest, AFencedDeskHoldsAndAsksNothing) {
     EXPECT_FALSE(leases.next_request("gateway", true).has_value());
 }
 
-TEST_F(LeaseDeskTest, OnlyAGatewayThatIsKnownHasSomethingToGiveBack) {
+// Epoch 0: what an earlier run held may be all that there is to give back.
+TEST_F(LeaseDeskTest, AGatewayThatWasNeverAnsweredLeavesAsWell) {
     LeaseDesk leases = desk(NanoUsd(1000));
-    EXPECT_FALSE(leases.leave("gateway", true).has_value());
+    (void)begin(leases);
+    const auto request = leases.leave("gateway", true);
+    ASSERT_TRUE(request.has_value());
+    EXPECT_TRUE(request->is_leaving);
+    EXPECT_EQ(request->epoch, Epoch(0));
+    EXPECT_TRUE(request->asks.empty());
+    leases.apply({Epoch(1), 600'000, 0, {}}, leases.now());
+    const auto second = leases.leave("gateway", true);
+    ASSERT_TRUE(second.has_value());
+    EXPECT_EQ(second->epoch, Epoch(1));
+    ASSERT_EQ(second->asks.size(), 1U);
+    EXPECT_EQ(second->asks[0].wanted, NanoUsd());  // the allowance was not the control plane's
+    EXPECT_EQ(second->asks[0].returned, NanoUsd());
+}
+
+TEST_F(LeaseDeskTest, WhoIsFencedHasNothingToGiveBack) {
+    LeaseDesk leases = desk(NanoUsd(1000));
     (void)begin(leases);
     grant(leases, 300);
     const auto request = leases.leave("gateway", true);
