@@ -129,8 +129,8 @@ Result<OpenedModel> open_share(const RunnerOptions& options) {
     auto partition = Partition::make(checked->blueprint->serving_shape(), options.ranks.attention,
                                      options.ranks.rank(), num_ranks);
     if (!partition) return partition.error();
-    auto backend =
-        make_backend(options.isa, {kernel_numerics(options.numerics), options.num_threads});
+    auto backend = make_backend(options.isa, {kernel_numerics(options.numerics),
+                                              options.num_threads, options.is_deterministic});
     if (!backend) return backend.error();
     if (options.isa != kCudaName) {
         RETURN_IF_ERROR(check_memory(*checked, options.isa, options.kv_tokens,

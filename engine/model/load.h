@@ -20,9 +20,10 @@ namespace turnpike::engine {
 struct RunnerOptions {
     std::string model_dir;
     schema::Numerics numerics = schema::Numerics::kW8A16;
-    int num_threads = 1;         // of each rank's CPU backend; results do not depend on it
-    std::string isa = "auto";    // the backend: a name that make_backend() takes
-    std::int64_t kv_tokens = 0;  // positions that the KV cache holds, rounded up to whole blocks
+    int num_threads = 1;            // of each rank's CPU backend; results do not depend on it
+    std::string isa = "auto";       // the backend: a name that make_backend() takes
+    bool is_deterministic = false;  // see kernels::BackendOptions
+    std::int64_t kv_tokens = 0;     // positions that the KV cache holds, rounded up to whole blocks
     // Token ids at and beyond this are padding rows of the head and are never sampled: the
     // tokenizer's vocabulary size. 0 = every row is a token.
     std::int32_t num_tokens = 0;

@@ -15,6 +15,7 @@ std::string to_json(const RunnerOptions& options) {
                           {"is_w8a8", options.numerics == schema::Numerics::kW8A8Block},
                           {"num_threads", options.num_threads},
                           {"isa", options.isa},
+                          {"is_deterministic", options.is_deterministic},
                           {"kv_tokens", options.kv_tokens},
                           {"num_tokens", options.num_tokens},
                           {"with_draft_layer", options.with_draft_layer},
@@ -45,6 +46,7 @@ Result<RunnerOptions> receive_options(const RankLink& link) {
         json["is_w8a8"].get<bool>() ? schema::Numerics::kW8A8Block : schema::Numerics::kW8A16;
     options.num_threads = json["num_threads"].get<int>();
     options.isa = json["isa"].get<std::string>();
+    options.is_deterministic = json["is_deterministic"].get<bool>();
     options.kv_tokens = json["kv_tokens"].get<std::int64_t>();
     options.num_tokens = json["num_tokens"].get<std::int32_t>();
     options.with_draft_layer = json["with_draft_layer"].get<bool>();

@@ -141,6 +141,7 @@ Status EngineService::load() {
     options.ranks = ranks_;
     options.num_threads = std::max(1, options.num_threads / ranks_.size());
     options.isa = settings_.isa;
+    options.is_deterministic = settings_.is_deterministic;
     options.kv_tokens = settings_.kv_tokens;
     options.num_tokens = std::min(tokenizer->vocab_size(), info->vocab_size);
     options.with_draft_layer = settings_.speculative_tokens > 0;

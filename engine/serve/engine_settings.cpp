@@ -68,6 +68,7 @@ Result<EngineSettings> load_engine_settings(const std::string& path, std::int64_
     if (num_ranks != 0) settings.ranks = num_ranks;
     const std::string attention = file->text("attention", kTensor);
     settings.isa = file->text("isa", "auto");
+    settings.is_deterministic = file->boolean("deterministic", settings.is_deterministic);
     settings.kv_tokens = file->integer("kv_tokens", 32768);
     settings.max_running = file->integer("max_running", settings.max_running);
     settings.max_step_tokens = file->integer("max_step_tokens", settings.max_step_tokens);
@@ -99,6 +100,7 @@ std::string to_json(const EngineSettings& settings) {
                                   {"ranks", settings.ranks},
                                   {"attention", is_tensor ? kTensor : kData},
                                   {"isa", settings.isa},
+                                  {"deterministic", settings.is_deterministic},
                                   {"kv_tokens", settings.kv_tokens},
                                   {"max_running", settings.max_running},
                                   {"max_step_tokens", settings.max_step_tokens},

@@ -22,6 +22,7 @@ struct EngineSettings {
     std::int64_t ranks = 1;        // processes that hold the model together
     AttentionLayout attention = AttentionLayout::kTensorParallel;  // of several ranks
     std::string isa = "auto";        // instruction set of the CPU kernels
+    bool is_deterministic = false;   // see kernels::BackendOptions
     std::int64_t kv_tokens = 32768;  // of each rank's cache
     std::int64_t max_running = 8;
     std::int64_t max_step_tokens = 512;  // rows of one step, of prompts and of answers

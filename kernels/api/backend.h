@@ -30,6 +30,9 @@ enum class Numerics {
 struct BackendOptions {
     Numerics numerics = Numerics::kW8A16;
     int num_threads = 1;  // results do not depend on it
+    // A row's bits do not depend on the rows beside it. On CPUs it is always so; CUDA gives up its
+    // kernels for many rows and fills fewer multiprocessors in attention.
+    bool is_deterministic = false;
 };
 
 // What ops have read and computed since the backend was made, for benchmarks: weights once per op

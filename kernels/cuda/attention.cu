@@ -34,12 +34,12 @@ __global__ void rope_kernel(float* x, std::int64_t stride, RopeView view) {
     }
 }
 
-__device__ __nv_bfloat16* cache_row(const CacheView& cache,
-                                    std::int32_t table,
-                                    std::int64_t position) {
+// The block of a position.
+__device__ __nv_bfloat16* cache_block(const CacheView& cache,
+                                      std::int32_t table,
+                                      std::int64_t position) {
     const std::int64_t block = cache.tables[table + position / kCacheBlockTokens];
-    return static_cast<__nv_bfloat16*>(cache.data) +
-           (block * kCacheBlockTokens + position % kCacheBlockTokens) * cache.row_dim;
+    return static_cast<__nv_bfloat16*>(cache.data) + block * kCacheBlockTokens * cache.row_dim;
 }
 
 __global__ void write_kv_kernel(const float* x,
@@ -49,9 +49,10 @@ __global__ void write_kv_kernel(const float* x,
     let_next_begin();
     wait_for_inputs();
     const AttentionRow row = rows[blockIdx.x];
-    __nv_bfloat16* to = cache_row(cache, row.table, row.position);
+    __nv_bfloat16* const to = cache_block(cache, row.table, row.position);
+    const std::int64_t token = row.position % kCacheBlockTokens;
     for (std::int64_t c = threadIdx.x; c < cache.row_dim; c += blockDim.x)
-        to[c] = __float2bfloat16_rn(x[row.row * stride + c]);
+        to[cache.offset(token, c)] = __float2bfloat16_rn(x[row.row * stride + c]);
 }
 
 // Per head, out[:, h * out_stride + n] = weight rows of head h times x[:, h * x_stride ...]. A warp
@@ -163,14 +164,14 @@ __global__ void __launch_bounds__(kThreads) attend_kernel(const float* queries,
     float max = __int_as_float(0xFF800000);
     float total = 0.0F;
     for (std::int64_t start = begin; start < end; start += kCacheBlockTokens) {
-        const __nv_bfloat16* block = cache_row(cache, row.table, start);
+        const __nv_bfloat16* const block = cache_block(cache, row.table, start);
         const int count =
             static_cast<int>(min(static_cast<std::int64_t>(kCacheBlockTokens), end - start));
         for (int t = warp; t < count; t += kWarps) {
-            const __nv_bfloat16* key = block + t * cache.row_dim + shared_head * layout.key_stride;
+            const std::int64_t key = shared_head * layout.key_stride;
             float score = 0.0F;
             for (std::int64_t c = lane; c < layout.key_dim; c += 32)
-                score += query[c] * __bfloat162float(key[c]);
+                score += query[c] * __bfloat162float(block[cache.offset(t, key + c)]);
             score = warp_sum(score);
             if (lane == 0) scores[t] = score;
         }
@@ -182,12 +183,11 @@ __global__ void __launch_bounds__(kThreads) attend_kernel(const float* queries,
         float odds = 0.0F;
         for (int t = 0; t < count; ++t) odds += expf(scores[t] - max);
         total = total * shrink + odds;
-        const __nv_bfloat16* values =
-            block + layout.value_offset + shared_head * layout.value_stride;
+        const std::int64_t value = layout.value_offset + shared_head * layout.value_stride;
         for (std::int64_t c = threadIdx.x; c < layout.value_dim; c += kThreads) {
             float sum = 0.0F;
             for (int t = 0; t < count; ++t)
-                sum += expf(scores[t] - max) * __bfloat162float(values[t * cache.row_dim + c]);
+                sum += expf(scores[t] - max) * __bfloat162float(block[cache.offset(t, value + c)]);
             sums[c] = sums[c] * shrink + sum;
         }
         __syncthreads();

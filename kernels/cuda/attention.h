@@ -21,11 +21,21 @@ struct AttentionRow {
     std::int32_t table = 0;     // where its sequence's block table begins in CacheView::tables
 };
 
+// Rows of this size, R1's latent and its rotated part, lie in packed_offset()'s order within their
+// block, tiles of 64 rows: as wgmma reads them.
+inline constexpr std::int64_t kLatentRowDim = 576;
+
 // One layer of a cache.
 struct CacheView {
     void* data = nullptr;  // BF16 [num_blocks][64][row_dim]
     std::int64_t row_dim = 0;
     const std::int32_t* tables = nullptr;  // device memory: the block tables of all slices
+
+    // Where column `col` of a block's row `token` lies in the block, in values.
+    TURNPIKE_HOST_DEVICE constexpr std::int64_t offset(std::int64_t token, std::int64_t col) const {
+        if (row_dim != kLatentRowDim) return token * row_dim + col;
+        return packed_offset(token, col * 2, kLatentRowDim * 2, kCacheBlockTokens) / 2;
+    }
 };
 
 struct RopeView {

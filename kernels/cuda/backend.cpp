@@ -11,6 +11,7 @@
 #include "kernels/api/own.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/error.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/kv_cache.h"
 #include "kernels/cuda/linear_small.h"
 #include "kernels/cuda/memory.h"
@@ -55,8 +56,11 @@ struct UploadedSlices {
 
 class CudaBackend final : public Backend {
   public:
-    CudaBackend(Numerics numerics, const CudaDevice& device)
-        : numerics_(numerics), device_(device), uploads_(kUploadBytes, stream_) {}
+    CudaBackend(const BackendOptions& options, const CudaDevice& device)
+        : numerics_(options.numerics),
+          is_deterministic_(options.is_deterministic),
+          device_(device),
+          uploads_(kUploadBytes, stream_) {}
 
     // What was launched last may still read buffers that go with this object.
     ~CudaBackend() override { (void)cudaStreamSynchronize(stream_); }
@@ -124,6 +128,8 @@ class CudaBackend final : public Backend {
 
     void linear(MatrixView x, const PreparedWeight& weight, MatrixView out) override {
         const WeightView& view = view_of(weight);
+        if (is_coded(view) && is_prompt(x.rows, kGemmRows))
+            return gemm(coded(x), view, out, stream_);
         if (is_coded(view)) return stream_linear(coded(x), view, out, stream_);
         if (view.dtype == DType::kBf16) return stream_linear(split_rows(x), view, out, stream_);
         linear_small(x, view, out, stream_);
@@ -235,10 +241,14 @@ class CudaBackend final : public Backend {
             const CodedRows gathered = codes(kGatheredCodes, kGatheredScales, positions, x.cols);
             gather_codes(coded(x), view, gathered, stream_);
             const MatrixView middle = scratch(kExpertHidden, positions, intermediate);
-            stream_gate_up(gathered, view, table, shape, middle, stream_);
+            const bool has_many =
+                is_prompt(view.num_slots() / view.num_experts, kGemmRowsPerExpert);
+            const auto gate_up = has_many ? gemm_gate_up : stream_gate_up;
+            const auto down = has_many ? gemm_down : stream_down;
+            gate_up(gathered, view, table, shape, middle, stream_);
             const CodedRows middle_codes = codes(kCodes, kScales, positions, intermediate);
             quantise_positions(middle, view, middle_codes, stream_);
-            return stream_down(middle_codes, view, table, shape, out, stream_);
+            return down(middle_codes, view, table, shape, out, stream_);
         }
         const MatrixView hidden = scratch(kExpertHidden, out.rows, intermediate);
         experts_gate_up(x, view, table, shape, hidden, stream_);
@@ -314,6 +324,11 @@ class CudaBackend final : public Backend {
 
     bool is_coded(const WeightView& weight) const {
         return numerics_ == Numerics::kW8A8Block && weight.dtype == DType::kF8E4M3;
+    }
+
+    // Rows enough for the kernels of prompts.
+    bool is_prompt(std::int64_t rows, std::int64_t fewest) const {
+        return !is_deterministic_ && rows >= fewest;
     }
 
     GrowingBuffer& buffer(Use use) { return buffers_[use]; }
@@ -414,7 +429,7 @@ class CudaBackend final : public Backend {
         call.layout = layout;
         call.cache = cache_view(cache, layer, uploaded.tables);
         call.plan = plan_attention(layout, uploaded.num_rows, uploaded.max_tokens,
-                                   device_.num_multiprocessors, /*is_deterministic=*/true);
+                                   device_.num_multiprocessors, is_deterministic_);
         void* const workspace = buffer(kPartials).at_least(
             attention_workspace_bytes(layout, uploaded.num_rows, call.plan));
         cuda::attend(call, workspace, out, stream_);
@@ -489,6 +504,7 @@ class CudaBackend final : public Backend {
     }
 
     const Numerics numerics_;
+    const bool is_deterministic_;
     const CudaDevice device_;
     Stream stream_;
     UploadRing uploads_;
@@ -529,7 +545,7 @@ Result<CudaDevice> find_cuda_device(int index) {
 Result<std::unique_ptr<Backend>> make_cuda_backend(const BackendOptions& options, int device) {
     const auto found = find_cuda_device(device);
     if (!found) return found.error();
-    return std::unique_ptr<Backend>(std::make_unique<cuda::CudaBackend>(options.numerics, *found));
+    return std::unique_ptr<Backend>(std::make_unique<cuda::CudaBackend>(options, *found));
 }
 
 }  // namespace turnpike::kernels

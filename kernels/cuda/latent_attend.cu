@@ -1,8 +1,7 @@
-// See latent_attend.cuh. A block takes 16 to 64 heads of one row and a split of its keys, 64 tokens
+// See latent_attend.cuh. A block takes 16 or 32 heads of one row and a split of its keys, 64 tokens
 // at a time: two warps for each 16 heads. Each warp scores 32 of the tokens, the two exchange their
-// odds through shared memory, and each sums half of the 512 value columns: 64 heads' sums fill the
-// registers of the multiprocessor. Idea of the halves: FlashMLA,
-// docs/20250422-new-kernel-deep-dive.
+// odds through shared memory, and each sums half of the 512 value columns. latent_wide.cu takes 64
+// heads.
 #include "config/base/check.h"
 #include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/device/mma.cuh"
@@ -10,6 +9,7 @@
 #include "kernels/cuda/device/tiles.cuh"
 #include "kernels/cuda/error.h"
 #include "kernels/cuda/latent_attend.cuh"
+#include "kernels/cuda/latent_wide.cuh"
 
 namespace turnpike::kernels::cuda {
 namespace {
@@ -98,8 +98,8 @@ __global__ void __launch_bounds__(kGroups * 64) latent_kernel(const float* queri
              i += Tiles::kThreads) {
             const int token = i / kKeyChunks;
             const int chunk = i % kKeyChunks;
-            copy_async(to + chunk_offset<kKeyChunks>(token, chunk), from + i * 16,
-                       start + token < end);
+            const std::int64_t at = packed_offset(token, chunk * 16, kKeyDim * 2, kTokens);
+            copy_async(to + chunk_offset<kKeyChunks>(token, chunk), from + at, start + token < end);
         }
         commit_copies();
     };
@@ -280,7 +280,7 @@ void attend_latent(const AttentionCall& call, const Partials& partials, cudaStre
         case 32:
             return run<2, 1>(call, partials, stream);
         default:
-            return run<4, 2>(call, partials, stream);
+            return attend_wide(call, partials, stream);
     }
 }
 

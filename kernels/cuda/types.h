@@ -16,25 +16,31 @@
 
 namespace turnpike::kernels::cuda {
 
-// Where a row lies in its piece: two rows of four neighbouring pieces, which eight lanes read at
-// once, lie in different banks of shared memory.
-TURNPIKE_HOST_DEVICE constexpr std::int64_t packed_place(std::int64_t row, std::int64_t piece) {
-    return (row % 8) ^ (piece % 4 * 2);
+// Where row `row` of a strip lies among its eight lines of 128 bytes.
+TURNPIKE_HOST_DEVICE constexpr std::int64_t packed_line(std::int64_t row) {
+    return row % 8 / 2 + row % 2 * 4;
 }
 
-// The packed order of FP8 and BF16 matrices: pieces of 8 rows by 16 bytes lie together (128 bytes),
-// eight pieces of 128 bytes of columns one behind the other (a strip, 1 KB), and `rows_per_tile /
-// 8` strips beside each other make a tile, so that a warp reads 512 bytes in a row and a tile of 64
-// rows is 8 KB in a row. Tiles ascend by columns, then by rows.
+// The row of a strip that lies in this line.
+TURNPIKE_HOST_DEVICE constexpr std::int64_t packed_row(std::int64_t line) {
+    return line % 4 * 2 + line / 4;
+}
+
+// The packed order of FP8 and BF16 matrices: a strip is 8 rows of 128 bytes of columns, 1 KB, each
+// row a line of eight 16-byte pieces, a piece's number mixed with its line's (wgmma's 128-byte
+// swizzle; PTX ISA, "Shared Memory Matrix Layout"). Rows two apart lie in lines that follow each
+// other, so that two neighbouring rows of four pieces, which eight lanes of mma.sync read at once,
+// lie in different banks too. `rows_per_tile / 8` strips make a tile: a tile of 64 rows is 8 KB in
+// one run. Tiles ascend by columns, then by rows.
 TURNPIKE_HOST_DEVICE constexpr std::int64_t packed_offset(std::int64_t row,
                                                           std::int64_t byte,
                                                           std::int64_t row_bytes,
                                                           std::int64_t rows_per_tile) {
     const std::int64_t tile =
         (row / rows_per_tile * (row_bytes / 128) + byte / 128) * rows_per_tile * 128;
-    const std::int64_t piece = byte % 128 / 16;
-    return tile + row % rows_per_tile / 8 * 1024 + piece * 128 + packed_place(row, piece) * 16 +
-           byte % 16;
+    const std::int64_t line = packed_line(row);
+    const std::int64_t piece = (byte % 128 / 16) ^ line;
+    return tile + row % rows_per_tile / 8 * 1024 + line * 128 + piece * 16 + byte % 16;
 }
 
 inline constexpr std::int64_t kWeightTileRows = 64;

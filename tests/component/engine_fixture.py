@@ -14,6 +14,8 @@ import unittest
 SOURCE = pathlib.Path(os.environ["TURNPIKE_SOURCE_DIR"])
 ENGINE = pathlib.Path(os.environ["TURNPIKE_BIN_DIR"]) / "turnpike-engine"
 MODEL = "turnpike/tiny-random"
+# Of every engine started here: "cuda" on a GPU host, whatever the CPU has if it is not given.
+ISA = os.environ.get("TURNPIKE_ENGINE_ISA", "auto")
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -79,7 +81,7 @@ class EngineFixture(unittest.TestCase):
     def launch(self, epoch, stderr=subprocess.DEVNULL, **more):
         settings = {"model_dir": str(self.dir / "model"), "card": str(SOURCE / "config/files/models/tiny-random.json"),
                     "listen": f"unix:{self.socket}", "epoch": epoch, "lock_file": str(self.run / "lock"),
-                    "meter_file": str(self.run / "meter"), "num_threads": 1} | more
+                    "meter_file": str(self.run / "meter"), "num_threads": 1, "isa": ISA} | more
         (self.run / "engine.json").write_text(json.dumps(settings))
         self.engine = subprocess.Popen([ENGINE, "serve", "--config", self.run / "engine.json"], stderr=stderr)
 

@@ -80,10 +80,11 @@ struct Work {
     int num_tiles;
 };
 
-// What lane 4 g + t reads of a tile's strip: pieces t and 4 + t of row g.
-__device__ inline int lane_offset() {
+// What lane 4 g + t reads of a tile's strip: piece 4 half + t of row g.
+__device__ inline int lane_offset(int half) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    return lane % 4 * 128 + static_cast<int>(packed_place(lane / 4, lane % 4)) * 16;
+    return static_cast<int>(packed_offset(lane / 4, lane % 4 * 16, 128, kCodedTileRows)) ^
+           (half * 64);
 }
 
 __device__ inline uint4 load_piece(const unsigned char* at) {
@@ -109,17 +110,18 @@ __device__ void multiply_codes(const unsigned char* stage,
                                const unsigned char* weights,
                                float w_scale,
                                float (&sums)[NT][4]) {
-    const unsigned char* const rows = stage + 2 * kTileBytes + lane_offset();
+    const unsigned char* const rows = stage + 2 * kTileBytes;
     const auto* const scales = reinterpret_cast<const float*>(stage + 2 * kTileBytes +
                                                               Ring<DType::kF8E4M3, NT>::kRowBytes) +
                                threadIdx.x % 4 * 2;
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
-        const HalfPiece low(load_piece(weights + c * 512));
-        const HalfPiece high(load_piece(weights + kStripBytes + c * 512));
+        const int offset = lane_offset(c);
+        const HalfPiece low(load_piece(weights + offset));
+        const HalfPiece high(load_piece(weights + kStripBytes + offset));
 #pragma unroll
         for (int nt = 0; nt < NT; ++nt) {
-            const HalfPiece b(load_piece(rows + nt * kStripBytes + c * 512));
+            const HalfPiece b(load_piece(rows + nt * kStripBytes + offset));
             float part[4] = {0.0F, 0.0F, 0.0F, 0.0F};
 #pragma unroll
             for (int w = 0; w < 8; w += 2) {
@@ -140,14 +142,15 @@ template <int NT>
 __device__ void multiply_parts(const unsigned char* stage,
                                const unsigned char* weights,
                                float (&sums)[NT][4]) {
-    const unsigned char* const rows = stage + 2 * kTileBytes + lane_offset();
+    const unsigned char* const rows = stage + 2 * kTileBytes;
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
-        const uint4 low = load_piece(weights + c * 512);
-        const uint4 high = load_piece(weights + kStripBytes + c * 512);
+        const int offset = lane_offset(c);
+        const uint4 low = load_piece(weights + offset);
+        const uint4 high = load_piece(weights + kStripBytes + offset);
 #pragma unroll
         for (int strip = 0; strip < 2 * NT; ++strip) {
-            const uint4 b = load_piece(rows + strip * kStripBytes + c * 512);
+            const uint4 b = load_piece(rows + strip * kStripBytes + offset);
             mma_bf16(sums[strip % NT], low.x, high.x, low.y, high.y, b.x, b.y);
             mma_bf16(sums[strip % NT], low.z, high.z, low.w, high.w, b.z, b.w);
         }
@@ -159,7 +162,7 @@ __device__ void multiply(const unsigned char* stage,
                          int warp,
                          float w_scale,
                          float (&sums)[NT][4]) {
-    const unsigned char* const weights = stage + warp * 2 * kStripBytes + lane_offset();
+    const unsigned char* const weights = stage + warp * 2 * kStripBytes;
     if constexpr (kDType == DType::kF8E4M3)
         multiply_codes<NT>(stage, weights, w_scale, sums);
     else
@@ -337,30 +340,6 @@ __device__ void load_weight_scales(const Stages<kDType, NT>& stages, const Work&
                 stages.weight_scales()[p * kMaxUnits + i] = work.pair.scale(p, work.begin + i);
         }
     }
-}
-
-// Launches with clusters, and so that it may begin early.
-template <class... Parameters, class... Arguments>
-void launch_clusters(void (*kernel)(Parameters...),
-                     const Shape& shape,
-                     int cluster_size,
-                     cudaStream_t stream,
-                     Arguments... arguments) {
-    CUDA_CHECK(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    static_cast<int>(shape.shared_bytes)));
-    cudaLaunchAttribute attributes[2]{};
-    attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attributes[0].val.programmaticStreamSerializationAllowed = 1;
-    attributes[1].id = cudaLaunchAttributeClusterDimension;
-    attributes[1].val.clusterDim = {static_cast<unsigned>(cluster_size), 1, 1};
-    cudaLaunchConfig_t config{};
-    config.gridDim = shape.grid;
-    config.blockDim = dim3(shape.threads);
-    config.dynamicSmemBytes = shape.shared_bytes;
-    config.stream = stream;
-    config.attrs = attributes;
-    config.numAttrs = 2;
-    CUDA_CHECK(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
 }
 
 }  // namespace turnpike::kernels::cuda

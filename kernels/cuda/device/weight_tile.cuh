@@ -100,19 +100,22 @@ class WeightStream {
   public:
     __device__ WeightStream(const WeightView& w, std::int64_t row0, int bytes_per_value) {
         const int lane = static_cast<int>(threadIdx.x) % 32;
-        at_ = static_cast<const std::uint8_t*>(w.data) +
-              packed_offset(row0 + lane / 4, lane % 4 * 16, w.stride * bytes_per_value,
-                            kWeightTileRows);
+        const std::int64_t low = packed_offset(row0 + lane / 4, lane % 4 * 16,
+                                               w.stride * bytes_per_value, kWeightTileRows);
+        at_ = static_cast<const std::uint8_t*>(w.data) + low;
+        to_high_piece_ = static_cast<int>((low ^ 64) - low);
     }
 
     __device__ WeightUnit load(int unit) const {
         const std::uint8_t* at = at_ + static_cast<std::int64_t>(unit) * kWeightTileRows * 128;
-        return {{load_weights(at), load_weights(at + 512)},
-                {load_weights(at + 1024), load_weights(at + 1024 + 512)}};
+        const std::uint8_t* const high = at + to_high_piece_;
+        return {{load_weights(at), load_weights(high)},
+                {load_weights(at + 1024), load_weights(high + 1024)}};
     }
 
   private:
     const std::uint8_t* at_;
+    int to_high_piece_;
 };
 
 // Calls compute(unit, weights) for every unit of the range in order, kAhead units asked for ahead.

@@ -82,9 +82,9 @@ class CudaTest : public testing::Test {
         use(Numerics::kW8A16);
     }
 
-    void use(Numerics numerics) {
+    void use(Numerics numerics, bool is_deterministic = false) {
         reference_ = *make_cpu_reference_backend({numerics, 8});
-        cuda_ = *make_cuda_backend({numerics, 1});
+        cuda_ = *make_cuda_backend({numerics, 1, is_deterministic});
     }
 
     std::uint64_t next_seed() { return ++seed_; }

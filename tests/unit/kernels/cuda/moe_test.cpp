@@ -9,11 +9,12 @@ struct MoeCase {
     std::int64_t rows, hidden, intermediate;
 };
 
-// R1's router, the embedded model's, one without groups, and odd sizes.
-const MoeCase kCases[] = {{{256, 8, 4, 8, true, 2.5F}, 3, 512, 256},
-                          {{16, 4, 2, 4, true, 2.5F}, 40, 256, 64},
-                          {{6, 1, 1, 2, false, 1.0F}, 5, 100, 70},
-                          {{256, 8, 4, 8, true, 2.5F}, 150, 256, 128}};
+// R1's router, the embedded model's, one without groups, odd sizes, and rows enough for the kernels
+// of prompts: odd shapes, and whole tiles.
+const MoeCase kCases[] = {
+    {{256, 8, 4, 8, true, 2.5F}, 3, 512, 256},  {{16, 4, 2, 4, true, 2.5F}, 40, 256, 64},
+    {{6, 1, 1, 2, false, 1.0F}, 5, 100, 70},    {{256, 8, 4, 8, true, 2.5F}, 150, 256, 128},
+    {{6, 1, 1, 2, false, 1.0F}, 400, 260, 200}, {{16, 4, 2, 4, true, 2.5F}, 777, 384, 256}};
 
 class CudaMoe : public CudaTest {
   protected:

@@ -1,0 +1,529 @@
+// See gemm.h. A block computes tiles of 128 rows by 256 rows of weights, one after the other: one
+// warp copies 128 channels of both at a time into a ring, two warpgroups multiply 128 rows of
+// weights each. Of a linear, two blocks of a cluster take tiles under each other and each copies
+// half of the weights for both.
+#include "config/base/check.h"
+#include "kernels/cuda/device/launch.cuh"
+#include "kernels/cuda/device/numbers.cuh"
+#include "kernels/cuda/device/ring.cuh"
+#include "kernels/cuda/device/tiles.cuh"
+#include "kernels/cuda/device/wgmma.cuh"
+#include "kernels/cuda/gemm.h"
+
+namespace turnpike::kernels::cuda {
+namespace {
+
+enum class Kind { kDense, kGateUp, kDown };
+
+constexpr int kWarpgroups = 2;  // that multiply
+constexpr int kThreads = (kWarpgroups + 1) * 128;
+constexpr int kTileRows = 128;                 // of x
+constexpr int kTileStrips = kTileRows / 8;     // of x
+constexpr int kGroupRows = 128;                // of weights, of a warpgroup
+constexpr int kWeightTiles = 2 * kWarpgroups;  // of 64 rows, of a block
+constexpr int kWeightTileBytes = 64 * 128;
+constexpr int kStripBytes = 8 * 128;
+constexpr int kRowBytes = kTileStrips * kStripBytes;
+constexpr int kWeightBytes = kWeightTiles * kWeightTileBytes;
+constexpr int kStageBytes = kRowBytes + kWeightBytes;
+constexpr int kScaleBytes = kTileRows * 4;
+constexpr int kStages = 4;
+constexpr int kMaxExperts = 512;
+constexpr int kBarrierBytes = 2 * kStages * 8;
+constexpr int kSharedBytes =
+    kStages * (kStageBytes + kScaleBytes) + kBarrierBytes + (kMaxExperts + 1) * 4 + 1024;
+
+struct Rows {
+    const std::uint8_t* codes;
+    const float* scales;
+    std::int64_t scale_stride;
+    int num_strips;
+    int num_units;  // of 128 channels
+    int num_rows;
+};
+
+struct Output {
+    float* data;
+    std::int64_t stride;
+    bool has_pairs;  // every even column of every row is 8-byte aligned
+};
+
+// Where one tile's operands and results are.
+struct Tile {
+    WeightView weights[2];  // the two matrices that the warpgroups' first and second 64 rows are of
+    int weight_tile;        // the first of the block's, in tiles of 64 rows
+    int first_row;          // of x, a multiple of 8
+    int last_row;
+};
+
+template <Kind kKind>
+__device__ inline WeightView weight_of(const Tile& tile, int i) {
+    if constexpr (kKind == Kind::kGateUp) return i % 2 == 0 ? tile.weights[0] : tile.weights[1];
+    return tile.weights[0];
+}
+
+// Tile i of the block's four lies at this tile of its matrix: gate and up by turns, or all in a
+// row.
+template <Kind kKind>
+__device__ inline int weight_place(const Tile& tile, int i) {
+    return tile.weight_tile + (kKind == Kind::kGateUp ? i / 2 : i);
+}
+
+template <Kind kKind>
+__device__ inline bool has_weights(const Tile& tile, int i) {
+    return weight_place<kKind>(tile, i) * kWeightTileRows < weight_of<kKind>(tile, i).rows;
+}
+
+// The shared memory of a block.
+struct Memory {
+    __device__ explicit Memory(unsigned char* shared) {
+        const std::uint32_t raw = shared_address(shared);
+        at = (raw + 1023) & ~1023U;
+        unsigned char* const data = shared + (at - raw);
+        scales = reinterpret_cast<float*>(data + kStages * kStageBytes);
+        full = at + kStages * (kStageBytes + kScaleBytes);
+        empty = full + kStages * 8;
+        starts =
+            reinterpret_cast<int*>(data + kStages * (kStageBytes + kScaleBytes) + kBarrierBytes);
+    }
+
+    __device__ std::uint32_t rows(int s) const {
+        return at + static_cast<std::uint32_t>(s * kStageBytes);
+    }
+
+    __device__ std::uint32_t weights(int s) const { return rows(s) + kRowBytes; }
+
+    __device__ std::uint32_t scales_at(int s) const {
+        return at + static_cast<std::uint32_t>(kStages * kStageBytes + s * kScaleBytes);
+    }
+
+    std::uint32_t at;
+    std::uint32_t full;
+    std::uint32_t empty;
+    float* scales;  // [kStages][kTileRows]
+    int* starts;    // of each expert's tiles, and their end
+};
+
+// Which tiles a block computes: rows of x change fastest, so that blocks at work share weights.
+template <Kind kKind, int kCluster>
+class Schedule {
+  public:
+    __device__ Schedule(const ExpertView* experts,
+                        const RoutingView& routing,
+                        const WeightView& dense,
+                        const Rows& x,
+                        const int* starts)
+        : experts_(experts), routing_(routing), dense_(dense), x_(x), starts_(starts) {
+        next_ = static_cast<int>(blockIdx.x) / kCluster;
+        if constexpr (kKind == Kind::kDense) {
+            rows_ = (x.num_rows + kCluster * kTileRows - 1) / (kCluster * kTileRows);
+            end_ = rows_ * columns(dense.rows);
+        } else {
+            end_ = starts[routing.num_experts];
+        }
+    }
+
+    // Tiles of weights beside each other.
+    __device__ static int columns(std::int64_t rows) {
+        constexpr int kBlockRows = kKind == Kind::kGateUp ? kGroupRows : kWarpgroups * kGroupRows;
+        return static_cast<int>((rows + kBlockRows - 1) / kBlockRows);
+    }
+
+    // Of one expert.
+    __device__ static int tiles(const RoutingView& routing, int expert, std::int64_t rows) {
+        const int count = routing.offsets[expert + 1] - routing.offsets[expert];
+        return (count + kTileRows - 1) / kTileRows * columns(rows);
+    }
+
+    __device__ bool next(Tile& tile) {
+        if (next_ >= end_) return false;
+        if constexpr (kKind == Kind::kDense) {
+            const int rank = static_cast<int>(blockIdx.x) % kCluster;
+            tile.weights[0] = dense_;
+            tile.weights[1] = dense_;
+            tile.weight_tile = next_ / rows_ * kWeightTiles;
+            tile.first_row = (next_ % rows_ * kCluster + rank) * kTileRows;
+            tile.last_row = min(tile.first_row + kTileRows, x_.num_rows);
+        } else {
+            while (next_ >= starts_[expert_ + 1]) ++expert_;
+            const ExpertView& view = experts_[expert_];
+            tile.weights[0] = kKind == Kind::kGateUp ? view.gate : view.down;
+            tile.weights[1] = kKind == Kind::kGateUp ? view.up : view.down;
+            const int count = routing_.offsets[expert_ + 1] - routing_.offsets[expert_];
+            const int rows = (count + kTileRows - 1) / kTileRows;
+            const int i = next_ - starts_[expert_];
+            tile.weight_tile = i / rows * (kKind == Kind::kGateUp ? kWarpgroups : kWeightTiles);
+            const int first = routing_.positions[expert_];
+            tile.first_row = first + i % rows * kTileRows;
+            tile.last_row = min(tile.first_row + kTileRows, first + count);
+        }
+        next_ += static_cast<int>(gridDim.x) / kCluster;
+        return true;
+    }
+
+  private:
+    const ExpertView* experts_;
+    const RoutingView& routing_;
+    const WeightView& dense_;
+    const Rows& x_;
+    const int* starts_;
+    int next_;
+    int end_;
+    int rows_ = 1;
+    int expert_ = 0;
+};
+
+// starts[e]: tiles of the experts before e. All threads of the block.
+template <Kind kKind>
+__device__ void find_starts(const RoutingView& routing, std::int64_t rows, int* starts) {
+    const int num_experts = static_cast<int>(routing.num_experts);
+    for (int e = static_cast<int>(threadIdx.x); e < num_experts; e += kThreads)
+        starts[e + 1] = Schedule<kKind, 1>::tiles(routing, e, rows);
+    __syncthreads();
+    if (threadIdx.x < 32) {
+        const int lane = static_cast<int>(threadIdx.x);
+        int before = 0;
+        for (int first = 0; first < num_experts; first += 32) {
+            int sum = first + lane < num_experts ? starts[first + lane + 1] : 0;
+            for (int step = 1; step < 32; step *= 2) {
+                const int lower = __shfl_up_sync(0xFFFFFFFFU, sum, step);
+                if (lane >= step) sum += lower;
+            }
+            if (first + lane < num_experts) starts[first + lane + 1] = before + sum;
+            before += __shfl_sync(0xFFFFFFFFU, sum, 31);
+        }
+        if (lane == 0) starts[0] = 0;
+    }
+    __syncthreads();
+}
+
+// One warp: copies unit `unit` of the tile to stage s.
+template <Kind kKind, int kCluster>
+__device__ void copy_unit(const Memory& memory, const Rows& x, const Tile& tile, int unit, int s) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const std::uint32_t full = memory.full + static_cast<std::uint32_t>(s * 8);
+    const int first_strip = tile.first_row / 8;
+    const int strips = max(0, min(kTileStrips, x.num_strips - first_strip));
+    if (lane == 0) {
+        int tiles = 0;
+        for (int i = 0; i < kWeightTiles; ++i) tiles += has_weights<kKind>(tile, i) ? 1 : 0;
+        barrier_expect(full, static_cast<std::uint32_t>(tiles * kWeightTileBytes +
+                                                        strips * (kStripBytes + 32)));
+    }
+    __syncwarp();
+    if (lane < strips) {
+        const std::int64_t strip =
+            static_cast<std::int64_t>(first_strip + lane) * x.num_units + unit;
+        bulk_copy(memory.rows(s) + static_cast<std::uint32_t>(lane * kStripBytes),
+                  x.codes + strip * kStripBytes, kStripBytes, full);
+    }
+    constexpr int kOwn = kWeightTiles / kCluster;
+    const int rank = kCluster == 1 ? 0 : static_cast<int>(blockIdx.x) % kCluster;
+    const int i = lane - 16 + rank * kOwn;
+    if (lane >= 16 && lane < 16 + kOwn && has_weights<kKind>(tile, i)) {
+        const WeightView weight = weight_of<kKind>(tile, i);
+        const auto* const from =
+            static_cast<const unsigned char*>(weight.data) +
+            (static_cast<std::int64_t>(weight_place<kKind>(tile, i)) * x.num_units + unit) *
+                kWeightTileBytes;
+        const std::uint32_t to =
+            memory.weights(s) + static_cast<std::uint32_t>(i * kWeightTileBytes);
+        if constexpr (kCluster == 1)
+            bulk_copy(to, from, kWeightTileBytes, full);
+        else
+            bulk_copy_to_cluster(to, from, kWeightTileBytes, full, (1 << kCluster) - 1);
+    }
+    if (lane == 31 && strips > 0) {
+        bulk_copy(memory.scales_at(s), x.scales + unit * x.scale_stride + tile.first_row,
+                  static_cast<std::uint32_t>(strips * 32), full);
+    }
+}
+
+template <Kind kKind, int kCluster>
+__device__ void run_copies(const Memory& memory,
+                           const Rows& x,
+                           Schedule<kKind, kCluster> schedule) {
+    Tile tile;
+    int i = 0;
+    while (schedule.next(tile)) {
+        for (int unit = 0; unit < x.num_units; ++unit, ++i) {
+            const int s = i % kStages;
+            if (i >= kStages) {
+                barrier_wait(memory.empty + static_cast<std::uint32_t>(s * 8),
+                             static_cast<std::uint32_t>(i / kStages - 1) & 1);
+            }
+            copy_unit<kKind, kCluster>(memory, x, tile, unit, s);
+        }
+    }
+}
+
+// sums[half] += the products of 64 rows, times both scales. The scales of gate and up differ.
+template <Kind kKind>
+__device__ void scale_and_add(const float (&products)[64],
+                              const float (&row_scales)[2],
+                              const float (&weight_scales)[2],
+                              float (&sums)[64]) {
+    float scales[2][2];
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+        scales[0][h] = row_scales[h] * weight_scales[0];
+        scales[1][h] = kKind == Kind::kGateUp ? row_scales[h] * weight_scales[1] : scales[0][h];
+    }
+#pragma unroll
+    for (int i = 0; i < 64; ++i) sums[i] += products[i] * scales[i / 32][i / 2 % 2];
+}
+
+// Scales of a warpgroup's weights, 32 units of K at a time, one a lane.
+template <Kind kKind>
+class WeightScales {
+  public:
+    __device__ WeightScales(const Tile& tile, int group, int num_units) : num_units_(num_units) {
+        for (int i = 0; i < kCount; ++i) {
+            const WeightView weight = weight_of<kKind>(tile, i);
+            const std::int64_t last = (weight.rows - 1) / kFp8Block;
+            const std::int64_t block =
+                weight_place<kKind>(tile, 2 * group + i) * kWeightTileRows / kFp8Block;
+            from_[i] = weight.scales + min(block, last) * num_units;
+        }
+    }
+
+    __device__ void get(int unit, float (&scales)[2]) {
+        const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+        for (int i = 0; i < kCount; ++i) {
+            if (unit % 32 == 0) own_[i] = unit + lane < num_units_ ? from_[i][unit + lane] : 0.0F;
+            scales[i] = __shfl_sync(0xFFFFFFFFU, own_[i], unit % 32);
+        }
+    }
+
+  private:
+    static constexpr int kCount = kKind == Kind::kGateUp ? 2 : 1;
+
+    const float* from_[kCount];
+    float own_[kCount];
+    int num_units_;
+};
+
+// Two neighbouring columns a thread, from two that are two apart.
+__device__ inline float2 neighbours(float first, float second) {
+    const bool is_low = threadIdx.x % 4 < 2;
+    const float other = __shfl_xor_sync(0xFFFFFFFFU, is_low ? second : first, 2);
+    return is_low ? make_float2(first, other) : make_float2(other, second);
+}
+
+__device__ inline void store_pair(
+    float* to, float2 pair, std::int64_t col, std::int64_t cols, bool is_aligned) {
+    if (is_aligned && col + 1 < cols) {
+        *reinterpret_cast<float2*>(to + col) = pair;
+        return;
+    }
+    if (col < cols) to[col] = pair.x;
+    if (col + 1 < cols) to[col + 1] = pair.y;
+}
+
+// Writes 64 rows of a warpgroup. A thread's rows and columns are lines of strips: packed_row().
+template <Kind kKind>
+__device__ void store(const Tile& tile,
+                      const RoutingView& routing,
+                      const Output& out,
+                      int group,
+                      int half,
+                      const float (&sums)[64]) {
+    const int warp = static_cast<int>(threadIdx.x) / 32 % 4;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const std::int64_t rows_of_weight = tile.weights[0].rows;
+    // Columns of thread t: 0 and 1, 4 and 5, 2 and 3, 6 and 7.
+    const int first_col = lane % 2 * 4 + lane % 4 / 2 * 2;
+    const std::int64_t base =
+        static_cast<std::int64_t>(weight_place<kKind>(tile, 2 * group)) * kWeightTileRows +
+        first_col;
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+        const int row =
+            tile.first_row + half * 64 + warp * 16 + h * 8 + static_cast<int>(packed_row(lane / 4));
+        const bool is_there = row < tile.last_row;
+        std::int64_t to_row = row;
+        if constexpr (kKind == Kind::kDown) to_row = is_there ? routing.slots[row] : 0;
+        float* const to = out.data + to_row * out.stride;
+        if constexpr (kKind == Kind::kGateUp) {
+#pragma unroll
+            for (int j = 0; j < 8; ++j) {
+                float values[2];
+                for (int c = 0; c < 2; ++c) {
+                    const float gate = sums[4 * j + 2 * h + c];
+                    values[c] = gate / (1.0F + expf(-gate)) * sums[32 + 4 * j + 2 * h + c];
+                }
+                const float2 pair = neighbours(values[0], values[1]);
+                if (is_there) store_pair(to, pair, base + j * 8, rows_of_weight, out.has_pairs);
+            }
+        } else {
+#pragma unroll
+            for (int j = 0; j < 16; ++j) {
+                const float2 pair = neighbours(sums[4 * j + 2 * h], sums[4 * j + 2 * h + 1]);
+                if (is_there) store_pair(to, pair, base + j * 8, rows_of_weight, out.has_pairs);
+            }
+        }
+    }
+}
+
+// One of the two warpgroups that multiply.
+template <Kind kKind, int kCluster>
+__device__ void run_products(const Memory& memory,
+                             const Rows& x,
+                             const RoutingView& routing,
+                             const Output& out,
+                             int group,
+                             Schedule<kKind, kCluster> schedule) {
+    const int warp = static_cast<int>(threadIdx.x) / 32 % 4;
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int scale_row = warp * 16 + static_cast<int>(packed_row(lane / 4));
+    Tile tile;
+    int i = 0;
+    while (schedule.next(tile)) {
+        float sums[2][64] = {};
+        WeightScales<kKind> all_scales(tile, group, x.num_units);
+        for (int unit = 0; unit < x.num_units; ++unit, ++i) {
+            const int s = i % kStages;
+            float weight_scales[2];
+            all_scales.get(unit, weight_scales);
+            barrier_wait(memory.full + static_cast<std::uint32_t>(s * 8),
+                         static_cast<std::uint32_t>(i / kStages) & 1);
+            const std::uint64_t b = strips_descriptor(
+                memory.weights(s) + static_cast<std::uint32_t>(group * 2 * kWeightTileBytes));
+#pragma unroll
+            for (int half = 0; half < 2; ++half) {
+                const std::uint64_t a = strips_descriptor(
+                    memory.rows(s) + static_cast<std::uint32_t>(half * 8 * kStripBytes));
+                const float* const scales = memory.scales + s * kTileRows + half * 64 + scale_row;
+                const float row_scales[2] = {scales[0], scales[8]};
+                float products[64];
+                keep_in_place(products);
+                wgmma_fence();
+                // 32 bytes of K further, in units of 16.
+                wgmma_fp8<false>(products, a, b);
+                wgmma_fp8<true>(products, a + 2, b + 2);
+                wgmma_fp8<true>(products, a + 4, b + 4);
+                wgmma_fp8<true>(products, a + 6, b + 6);
+                wgmma_commit();
+                wgmma_wait<0>();
+                keep_in_place(products);
+                // Each warp by itself: others may still read.
+                if (half == 1 && lane < kCluster) {
+                    arrive_in_cluster<kCluster>(memory.empty + static_cast<std::uint32_t>(s * 8),
+                                                static_cast<std::uint32_t>(lane));
+                }
+                scale_and_add<kKind>(products, row_scales, weight_scales, sums[half]);
+            }
+        }
+#pragma unroll
+        for (int half = 0; half < 2; ++half)
+            store<kKind>(tile, routing, out, group, half, sums[half]);
+    }
+}
+
+template <Kind kKind, int kCluster>
+__global__ void __launch_bounds__(kThreads, 1)
+    gemm_kernel(const __grid_constant__ Rows x,
+                const __grid_constant__ WeightView dense,
+                const ExpertView* experts,
+                const __grid_constant__ RoutingView routing,
+                const __grid_constant__ Output out) {
+    extern __shared__ unsigned char shared[];
+    let_next_begin();
+    const Memory memory(shared);
+    if (threadIdx.x == 0) {
+        for (int s = 0; s < kStages; ++s) {
+            barrier_init(memory.full + static_cast<std::uint32_t>(s * 8), 1);
+            barrier_init(memory.empty + static_cast<std::uint32_t>(s * 8),
+                         kWarpgroups * 4 * kCluster);
+        }
+        fence_barriers();
+    }
+    wait_for_inputs();
+    if constexpr (kKind != Kind::kDense) find_starts<kKind>(routing, dense.rows, memory.starts);
+    __syncthreads();
+    if constexpr (kCluster > 1) cluster_barrier();
+    const Schedule<kKind, kCluster> schedule(experts, routing, dense, x, memory.starts);
+    const int group = static_cast<int>(threadIdx.x) / 128 - 1;
+    if (group < 0) {
+        give_registers<40>();
+        if (threadIdx.x < 32) run_copies<kKind, kCluster>(memory, x, schedule);
+    } else {
+        take_registers<232>();
+        run_products<kKind, kCluster>(memory, x, routing, out, group, schedule);
+    }
+    // No block ends while another may still tell it what was read.
+    if constexpr (kCluster > 1) cluster_barrier();
+}
+
+Rows rows_of(const CodedRows& x) {
+    CHECK(x.stride % kFp8Block == 0 && x.scale_stride % 8 == 0);
+    return {x.codes,
+            x.scales,
+            x.scale_stride,
+            static_cast<int>((x.rows + 7) / 8),
+            static_cast<int>(x.stride / kFp8Block),
+            static_cast<int>(x.rows)};
+}
+
+Output output_of(MatrixView out) {
+    CHECK(out.dtype == DType::kF32);
+    auto* const data = static_cast<float*>(out.data);
+    return {data, out.stride,
+            reinterpret_cast<std::uintptr_t>(data) % 8 == 0 && out.stride % 2 == 0};
+}
+
+unsigned num_multiprocessors() {
+    int device = 0;
+    int count = 0;
+    CUDA_CHECK(cudaGetDevice(&device));
+    CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+    return static_cast<unsigned>(count);
+}
+
+template <Kind kKind, int kCluster>
+void run(const CodedRows& x,
+         const WeightView& weight,
+         const ExpertView* experts,
+         const RoutingView& routing,
+         MatrixView out,
+         cudaStream_t stream) {
+    CHECK(weight.dtype == DType::kF8E4M3 && x.cols == weight.cols && x.stride == weight.stride);
+    CHECK(kKind == Kind::kDense || routing.num_experts <= kMaxExperts);
+    if (x.rows == 0) return;
+    const unsigned blocks = num_multiprocessors() / kCluster * kCluster;
+    launch_clusters(gemm_kernel<kKind, kCluster>, {dim3(blocks), kThreads, kSharedBytes}, kCluster,
+                    stream, rows_of(x), weight, experts, routing, output_of(out));
+}
+
+}  // namespace
+
+void gemm(const CodedRows& x, const WeightView& weight, MatrixView out, cudaStream_t stream) {
+    CHECK(out.rows == x.rows && out.cols == weight.rows);
+    run<Kind::kDense, 2>(x, weight, nullptr, {}, out, stream);
+}
+
+void gemm_gate_up(const CodedRows& x,
+                  const RoutingView& routing,
+                  const ExpertView* experts,
+                  const ExpertView& shape,
+                  MatrixView out,
+                  cudaStream_t stream) {
+    CHECK(x.rows == routing.max_positions());
+    CHECK(out.rows == routing.max_positions() && out.cols == shape.gate.rows);
+    CHECK(shape.gate.rows == shape.up.rows && shape.gate.cols == shape.up.cols);
+    run<Kind::kGateUp, 1>(x, shape.gate, experts, routing, out, stream);
+}
+
+void gemm_down(const CodedRows& x,
+               const RoutingView& routing,
+               const ExpertView* experts,
+               const ExpertView& shape,
+               MatrixView out,
+               cudaStream_t stream) {
+    CHECK(x.rows == routing.max_positions());
+    CHECK(out.rows == routing.num_slots() && out.cols == shape.down.rows);
+    run<Kind::kDown, 1>(x, shape.down, experts, routing, out, stream);
+}
+
+}  // namespace turnpike::kernels::cuda
