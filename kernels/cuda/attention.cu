@@ -6,8 +6,8 @@
 #include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/device/numbers.cuh"
 #include "kernels/cuda/device/partials.cuh"
-#include "kernels/cuda/device/weight_tile.cuh"
 #include "kernels/cuda/error.h"
+#include "kernels/cuda/head_product.cuh"
 #include "kernels/cuda/latent_attend.cuh"
 
 namespace turnpike::kernels::cuda {
@@ -53,63 +53,6 @@ __global__ void write_kv_kernel(const float* x,
     const std::int64_t token = row.position % kCacheBlockTokens;
     for (std::int64_t c = threadIdx.x; c < cache.row_dim; c += blockDim.x)
         to[cache.offset(token, c)] = __float2bfloat16_rn(x[row.row * stride + c]);
-}
-
-// Per head, out[:, h * out_stride + n] = weight rows of head h times x[:, h * x_stride ...]. A warp
-// a tile of 16 rows.
-struct HeadProduct {
-    WeightView weight;  // BF16, rows_per_head a multiple of 16
-    std::int64_t rows_per_head;
-    std::int64_t used_rows;  // of rows_per_head
-    std::int64_t x_head_stride;
-    std::int64_t out_head_stride;
-};
-
-template <int NT>
-__global__ void head_product_kernel(HeadProduct call,
-                                    const float* x,
-                                    std::int64_t x_stride,
-                                    float* out,
-                                    std::int64_t out_stride,
-                                    int num_rows) {
-    constexpr int kAhead = 2;
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    const std::int64_t row0 =
-        (static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32) * kHeadRows;
-    let_next_begin();
-    if (row0 >= call.weight.rows) return;
-    const std::int64_t head = row0 / call.rows_per_head;
-    const int first = static_cast<int>(blockIdx.y) * NT * 8;
-    const PlainSource source{x + head * call.x_head_stride, x_stride, call.weight.cols};
-    const DenseColumns columns{first / 8, (num_rows - 1) / 8, num_rows - 1};
-    float sums[NT][4] = {};
-    const int num_units = static_cast<int>(call.weight.num_k_blocks()) * 2;
-    tile_product<DType::kBf16, NT, kAhead, true>(call.weight, row0, {0, num_units}, source, columns,
-                                                 sums);
-    for (int nt = 0; nt < NT; ++nt) {
-        for (int i = 0; i < 4; ++i) {
-            const std::int64_t m = first + nt * 8 + lane % 4 * 2 + i % 2;
-            const std::int64_t n = row0 % call.rows_per_head + lane / 4 + i / 2 * 8;
-            if (m < num_rows && n < call.used_rows)
-                out[m * out_stride + head * call.out_head_stride + n] = sums[nt][i];
-        }
-    }
-}
-
-void head_product(const HeadProduct& call, MatrixView x, MatrixView out, cudaStream_t stream) {
-    CHECK(call.weight.dtype == DType::kBf16 && call.rows_per_head % kHeadRows == 0);
-    const auto* from = static_cast<const float*>(x.data);
-    auto* to = static_cast<float*>(out.data);
-    const std::int64_t tiles = call.weight.rows / kHeadRows;
-    const auto blocks = static_cast<unsigned>((tiles + kWarps - 1) / kWarps);
-    const auto run = [&](auto kernel, std::int64_t columns) {
-        const dim3 grid(blocks, static_cast<unsigned>((x.rows + columns - 1) / columns));
-        launch(kernel, {grid, kThreads, 0}, stream, call, from, x.stride, to, out.stride,
-               static_cast<int>(x.rows));
-    };
-    if (x.rows <= 8) return run(head_product_kernel<1>, 8);
-    if (x.rows <= 32) return run(head_product_kernel<4>, 32);
-    run(head_product_kernel<8>, 64);
 }
 
 // The rotated part of each head's query, behind its latent part.
@@ -360,10 +303,11 @@ void attend(const AttentionCall& call, void* workspace, MatrixView out, cudaStre
     if (call.num_rows == 0) return;
     const Partials partials{static_cast<float*>(workspace), layout.num_heads, call.plan.num_splits,
                             layout.value_dim};
-    if (is_latent_layout(layout))
-        attend_latent(call, partials, stream);
-    else
+    if (is_latent_layout(layout)) {
+        if (!attend_latent(call, partials, out, stream)) return;
+    } else {
         attend_any(call, partials, stream);
+    }
     const dim3 heads(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(call.num_rows));
     const auto shared = static_cast<std::size_t>(call.plan.num_splits) * sizeof(float);
     launch(combine_kernel, {heads, kThreads, shared}, stream, partials, call.rows,

@@ -1,7 +1,6 @@
 // See gemm.h. A block computes tiles of 128 rows by 256 rows of weights, one after the other: one
 // warp copies 128 channels of both at a time into a ring, two warpgroups multiply 128 rows of
-// weights each. Of a linear, two blocks of a cluster take tiles under each other and each copies
-// half of the weights for both.
+// weights each.
 #include "config/base/check.h"
 #include "kernels/cuda/device/launch.cuh"
 #include "kernels/cuda/device/numbers.cuh"
@@ -9,6 +8,7 @@
 #include "kernels/cuda/device/tiles.cuh"
 #include "kernels/cuda/device/wgmma.cuh"
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/tensor_map.h"
 
 namespace turnpike::kernels::cuda {
 namespace {
@@ -29,12 +29,12 @@ constexpr int kStageBytes = kRowBytes + kWeightBytes;
 constexpr int kScaleBytes = kTileRows * 4;
 constexpr int kStages = 4;
 constexpr int kMaxExperts = 512;
+constexpr int kTurn = 1;  // the barriers whose turn it is to multiply: of the first, of the second
 constexpr int kBarrierBytes = 2 * kStages * 8;
 constexpr int kSharedBytes =
     kStages * (kStageBytes + kScaleBytes) + kBarrierBytes + (kMaxExperts + 1) * 4 + 1024;
 
 struct Rows {
-    const std::uint8_t* codes;
     const float* scales;
     std::int64_t scale_stride;
     int num_strips;
@@ -45,7 +45,7 @@ struct Rows {
 struct Output {
     float* data;
     std::int64_t stride;
-    bool has_pairs;  // every even column of every row is 8-byte aligned
+    bool is_aligned;  // every fourth column of every row, at 16 bytes
 };
 
 // Where one tile's operands and results are.
@@ -105,7 +105,7 @@ struct Memory {
 };
 
 // Which tiles a block computes: rows of x change fastest, so that blocks at work share weights.
-template <Kind kKind, int kCluster>
+template <Kind kKind>
 class Schedule {
   public:
     __device__ Schedule(const ExpertView* experts,
@@ -114,9 +114,9 @@ class Schedule {
                         const Rows& x,
                         const int* starts)
         : experts_(experts), routing_(routing), dense_(dense), x_(x), starts_(starts) {
-        next_ = static_cast<int>(blockIdx.x) / kCluster;
+        next_ = static_cast<int>(blockIdx.x);
         if constexpr (kKind == Kind::kDense) {
-            rows_ = (x.num_rows + kCluster * kTileRows - 1) / (kCluster * kTileRows);
+            rows_ = (x.num_rows + kTileRows - 1) / kTileRows;
             end_ = rows_ * columns(dense.rows);
         } else {
             end_ = starts[routing.num_experts];
@@ -138,11 +138,10 @@ class Schedule {
     __device__ bool next(Tile& tile) {
         if (next_ >= end_) return false;
         if constexpr (kKind == Kind::kDense) {
-            const int rank = static_cast<int>(blockIdx.x) % kCluster;
             tile.weights[0] = dense_;
             tile.weights[1] = dense_;
             tile.weight_tile = next_ / rows_ * kWeightTiles;
-            tile.first_row = (next_ % rows_ * kCluster + rank) * kTileRows;
+            tile.first_row = next_ % rows_ * kTileRows;
             tile.last_row = min(tile.first_row + kTileRows, x_.num_rows);
         } else {
             while (next_ >= starts_[expert_ + 1]) ++expert_;
@@ -157,7 +156,7 @@ class Schedule {
             tile.first_row = first + i % rows * kTileRows;
             tile.last_row = min(tile.first_row + kTileRows, first + count);
         }
-        next_ += static_cast<int>(gridDim.x) / kCluster;
+        next_ += static_cast<int>(gridDim.x);
         return true;
     }
 
@@ -178,7 +177,7 @@ template <Kind kKind>
 __device__ void find_starts(const RoutingView& routing, std::int64_t rows, int* starts) {
     const int num_experts = static_cast<int>(routing.num_experts);
     for (int e = static_cast<int>(threadIdx.x); e < num_experts; e += kThreads)
-        starts[e + 1] = Schedule<kKind, 1>::tiles(routing, e, rows);
+        starts[e + 1] = Schedule<kKind>::tiles(routing, e, rows);
     __syncthreads();
     if (threadIdx.x < 32) {
         const int lane = static_cast<int>(threadIdx.x);
@@ -197,52 +196,44 @@ __device__ void find_starts(const RoutingView& routing, std::int64_t rows, int* 
     __syncthreads();
 }
 
-// One warp: copies unit `unit` of the tile to stage s.
-template <Kind kKind, int kCluster>
-__device__ void copy_unit(const Memory& memory, const Rows& x, const Tile& tile, int unit, int s) {
+// One warp: copies unit `unit` of the tile to stage s. Rows that are not there come as zeros.
+template <Kind kKind>
+__device__ void copy_unit(const Memory& memory,
+                          const Rows& x,
+                          const CUtensorMap& codes,
+                          const Tile& tile,
+                          int unit,
+                          int s) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const std::uint32_t full = memory.full + static_cast<std::uint32_t>(s * 8);
     const int first_strip = tile.first_row / 8;
-    const int strips = max(0, min(kTileStrips, x.num_strips - first_strip));
+    const int strips = min(kTileStrips, x.num_strips - first_strip);
     if (lane == 0) {
         int tiles = 0;
         for (int i = 0; i < kWeightTiles; ++i) tiles += has_weights<kKind>(tile, i) ? 1 : 0;
-        barrier_expect(full, static_cast<std::uint32_t>(tiles * kWeightTileBytes +
-                                                        strips * (kStripBytes + 32)));
-    }
-    __syncwarp();
-    if (lane < strips) {
-        const std::int64_t strip =
-            static_cast<std::int64_t>(first_strip + lane) * x.num_units + unit;
-        bulk_copy(memory.rows(s) + static_cast<std::uint32_t>(lane * kStripBytes),
-                  x.codes + strip * kStripBytes, kStripBytes, full);
-    }
-    constexpr int kOwn = kWeightTiles / kCluster;
-    const int rank = kCluster == 1 ? 0 : static_cast<int>(blockIdx.x) % kCluster;
-    const int i = lane - 16 + rank * kOwn;
-    if (lane >= 16 && lane < 16 + kOwn && has_weights<kKind>(tile, i)) {
-        const WeightView weight = weight_of<kKind>(tile, i);
-        const auto* const from =
-            static_cast<const unsigned char*>(weight.data) +
-            (static_cast<std::int64_t>(weight_place<kKind>(tile, i)) * x.num_units + unit) *
-                kWeightTileBytes;
-        const std::uint32_t to =
-            memory.weights(s) + static_cast<std::uint32_t>(i * kWeightTileBytes);
-        if constexpr (kCluster == 1)
-            bulk_copy(to, from, kWeightTileBytes, full);
-        else
-            bulk_copy_to_cluster(to, from, kWeightTileBytes, full, (1 << kCluster) - 1);
-    }
-    if (lane == 31 && strips > 0) {
+        barrier_expect(
+            full, static_cast<std::uint32_t>(tiles * kWeightTileBytes + kRowBytes + strips * 32));
+        copy_strips(memory.rows(s), codes, unit, first_strip, full);
         bulk_copy(memory.scales_at(s), x.scales + unit * x.scale_stride + tile.first_row,
                   static_cast<std::uint32_t>(strips * 32), full);
     }
+    __syncwarp();
+    if (lane < kWeightTiles && has_weights<kKind>(tile, lane)) {
+        const WeightView weight = weight_of<kKind>(tile, lane);
+        const auto* const from =
+            static_cast<const unsigned char*>(weight.data) +
+            (static_cast<std::int64_t>(weight_place<kKind>(tile, lane)) * x.num_units + unit) *
+                kWeightTileBytes;
+        bulk_copy(memory.weights(s) + static_cast<std::uint32_t>(lane * kWeightTileBytes), from,
+                  kWeightTileBytes, full);
+    }
 }
 
-template <Kind kKind, int kCluster>
+template <Kind kKind>
 __device__ void run_copies(const Memory& memory,
                            const Rows& x,
-                           Schedule<kKind, kCluster> schedule) {
+                           const CUtensorMap& codes,
+                           Schedule<kKind> schedule) {
     Tile tile;
     int i = 0;
     while (schedule.next(tile)) {
@@ -252,7 +243,7 @@ __device__ void run_copies(const Memory& memory,
                 barrier_wait(memory.empty + static_cast<std::uint32_t>(s * 8),
                              static_cast<std::uint32_t>(i / kStages - 1) & 1);
             }
-            copy_unit<kKind, kCluster>(memory, x, tile, unit, s);
+            copy_unit<kKind>(memory, x, codes, tile, unit, s);
         }
     }
 }
@@ -304,21 +295,39 @@ class WeightScales {
     int num_units_;
 };
 
-// Two neighbouring columns a thread, from two that are two apart.
-__device__ inline float2 neighbours(float first, float second) {
+// Four neighbouring columns a thread, of two strips beside each other: a thread holds two columns
+// of each, two apart. Threads 0 and 1 of a quad get those of the first strip, 2 and 3 of the
+// second.
+__device__ inline float4 neighbours(float2 first, float2 second) {
     const bool is_low = threadIdx.x % 4 < 2;
-    const float other = __shfl_xor_sync(0xFFFFFFFFU, is_low ? second : first, 2);
-    return is_low ? make_float2(first, other) : make_float2(other, second);
+    const float2 given = is_low ? second : first;
+    const float x = __shfl_xor_sync(0xFFFFFFFFU, given.x, 2);
+    const float y = __shfl_xor_sync(0xFFFFFFFFU, given.y, 2);
+    return is_low ? make_float4(first.x, x, first.y, y) : make_float4(x, second.x, y, second.y);
 }
 
-__device__ inline void store_pair(
-    float* to, float2 pair, std::int64_t col, std::int64_t cols, bool is_aligned) {
-    if (is_aligned && col + 1 < cols) {
-        *reinterpret_cast<float2*>(to + col) = pair;
+__device__ inline void store_four(float* to, float4 four, std::int64_t left, bool is_aligned) {
+    if (is_aligned && left >= 4) {
+        __stcs(reinterpret_cast<float4*>(to), four);
         return;
     }
-    if (col < cols) to[col] = pair.x;
-    if (col + 1 < cols) to[col + 1] = pair.y;
+    const float values[4] = {four.x, four.y, four.z, four.w};
+    for (int i = 0; i < 4; ++i) {
+        if (i < left) to[i] = values[i];
+    }
+}
+
+// What thread holds at j of row h, times SwiGLU of the experts' gate and up.
+template <Kind kKind>
+__device__ inline float2 result(const float (&sums)[64], int j, int h) {
+    float values[2];
+#pragma unroll
+    for (int c = 0; c < 2; ++c) {
+        values[c] = sums[4 * j + 2 * h + c];
+        if constexpr (kKind == Kind::kGateUp)
+            values[c] = values[c] / (1.0F + expf(-values[c])) * sums[32 + 4 * j + 2 * h + c];
+    }
+    return make_float2(values[0], values[1]);
 }
 
 // Writes 64 rows of a warpgroup. A thread's rows and columns are lines of strips: packed_row().
@@ -329,14 +338,13 @@ __device__ void store(const Tile& tile,
                       int group,
                       int half,
                       const float (&sums)[64]) {
+    constexpr int kStrips = kKind == Kind::kGateUp ? 8 : 16;
     const int warp = static_cast<int>(threadIdx.x) / 32 % 4;
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    const std::int64_t rows_of_weight = tile.weights[0].rows;
-    // Columns of thread t: 0 and 1, 4 and 5, 2 and 3, 6 and 7.
-    const int first_col = lane % 2 * 4 + lane % 4 / 2 * 2;
-    const std::int64_t base =
+    const std::int64_t first_col =
         static_cast<std::int64_t>(weight_place<kKind>(tile, 2 * group)) * kWeightTileRows +
-        first_col;
+        lane % 2 * 4 + lane % 4 / 2 * 8;
+    const std::int64_t left = tile.weights[0].rows - first_col;
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
         const int row =
@@ -344,39 +352,28 @@ __device__ void store(const Tile& tile,
         const bool is_there = row < tile.last_row;
         std::int64_t to_row = row;
         if constexpr (kKind == Kind::kDown) to_row = is_there ? routing.slots[row] : 0;
-        float* const to = out.data + to_row * out.stride;
-        if constexpr (kKind == Kind::kGateUp) {
+        float* const to = out.data + to_row * out.stride + first_col;
 #pragma unroll
-            for (int j = 0; j < 8; ++j) {
-                float values[2];
-                for (int c = 0; c < 2; ++c) {
-                    const float gate = sums[4 * j + 2 * h + c];
-                    values[c] = gate / (1.0F + expf(-gate)) * sums[32 + 4 * j + 2 * h + c];
-                }
-                const float2 pair = neighbours(values[0], values[1]);
-                if (is_there) store_pair(to, pair, base + j * 8, rows_of_weight, out.has_pairs);
-            }
-        } else {
-#pragma unroll
-            for (int j = 0; j < 16; ++j) {
-                const float2 pair = neighbours(sums[4 * j + 2 * h], sums[4 * j + 2 * h + 1]);
-                if (is_there) store_pair(to, pair, base + j * 8, rows_of_weight, out.has_pairs);
-            }
+        for (int j = 0; j < kStrips; j += 2) {
+            const float4 four =
+                neighbours(result<kKind>(sums, j, h), result<kKind>(sums, j + 1, h));
+            if (is_there) store_four(to + j * 8, four, left - j * 8, out.is_aligned);
         }
     }
 }
 
 // One of the two warpgroups that multiply.
-template <Kind kKind, int kCluster>
+template <Kind kKind>
 __device__ void run_products(const Memory& memory,
                              const Rows& x,
                              const RoutingView& routing,
                              const Output& out,
                              int group,
-                             Schedule<kKind, kCluster> schedule) {
+                             Schedule<kKind> schedule) {
     const int warp = static_cast<int>(threadIdx.x) / 32 % 4;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int scale_row = warp * 16 + static_cast<int>(packed_row(lane / 4));
+    if (group == 1) pass_barrier(kTurn, kWarpgroups * 128);
     Tile tile;
     int i = 0;
     while (schedule.next(tile)) {
@@ -397,21 +394,24 @@ __device__ void run_products(const Memory& memory,
                 const float* const scales = memory.scales + s * kTileRows + half * 64 + scale_row;
                 const float row_scales[2] = {scales[0], scales[8]};
                 float products[64];
+                // In turn: one's scaling runs under the other's products.
+                named_barrier(kTurn + group, kWarpgroups * 128);
                 keep_in_place(products);
                 wgmma_fence();
                 // 32 bytes of K further, in units of 16.
                 wgmma_fp8<false>(products, a, b);
                 wgmma_fp8<true>(products, a + 2, b + 2);
                 wgmma_fp8<true>(products, a + 4, b + 4);
+                wgmma_commit();
                 wgmma_fp8<true>(products, a + 6, b + 6);
                 wgmma_commit();
+                wgmma_wait<1>();
+                pass_barrier(kTurn + (group ^ 1), kWarpgroups * 128);
                 wgmma_wait<0>();
                 keep_in_place(products);
                 // Each warp by itself: others may still read.
-                if (half == 1 && lane < kCluster) {
-                    arrive_in_cluster<kCluster>(memory.empty + static_cast<std::uint32_t>(s * 8),
-                                                static_cast<std::uint32_t>(lane));
-                }
+                if (half == 1 && lane == 0)
+                    barrier_arrive(memory.empty + static_cast<std::uint32_t>(s * 8));
                 scale_and_add<kKind>(products, row_scales, weight_scales, sums[half]);
             }
         }
@@ -419,11 +419,13 @@ __device__ void run_products(const Memory& memory,
         for (int half = 0; half < 2; ++half)
             store<kKind>(tile, routing, out, group, half, sums[half]);
     }
+    if (group == 0) named_barrier(kTurn, kWarpgroups * 128);
 }
 
-template <Kind kKind, int kCluster>
+template <Kind kKind>
 __global__ void __launch_bounds__(kThreads, 1)
-    gemm_kernel(const __grid_constant__ Rows x,
+    gemm_kernel(const __grid_constant__ CUtensorMap codes,
+                const __grid_constant__ Rows x,
                 const __grid_constant__ WeightView dense,
                 const ExpertView* experts,
                 const __grid_constant__ RoutingView routing,
@@ -434,43 +436,35 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (threadIdx.x == 0) {
         for (int s = 0; s < kStages; ++s) {
             barrier_init(memory.full + static_cast<std::uint32_t>(s * 8), 1);
-            barrier_init(memory.empty + static_cast<std::uint32_t>(s * 8),
-                         kWarpgroups * 4 * kCluster);
+            barrier_init(memory.empty + static_cast<std::uint32_t>(s * 8), kWarpgroups * 4);
         }
         fence_barriers();
     }
     wait_for_inputs();
     if constexpr (kKind != Kind::kDense) find_starts<kKind>(routing, dense.rows, memory.starts);
     __syncthreads();
-    if constexpr (kCluster > 1) cluster_barrier();
-    const Schedule<kKind, kCluster> schedule(experts, routing, dense, x, memory.starts);
+    const Schedule<kKind> schedule(experts, routing, dense, x, memory.starts);
     const int group = static_cast<int>(threadIdx.x) / 128 - 1;
     if (group < 0) {
         give_registers<40>();
-        if (threadIdx.x < 32) run_copies<kKind, kCluster>(memory, x, schedule);
+        if (threadIdx.x < 32) run_copies<kKind>(memory, x, codes, schedule);
     } else {
         take_registers<232>();
-        run_products<kKind, kCluster>(memory, x, routing, out, group, schedule);
+        run_products<kKind>(memory, x, routing, out, group, schedule);
     }
-    // No block ends while another may still tell it what was read.
-    if constexpr (kCluster > 1) cluster_barrier();
 }
 
 Rows rows_of(const CodedRows& x) {
     CHECK(x.stride % kFp8Block == 0 && x.scale_stride % 8 == 0);
-    return {x.codes,
-            x.scales,
-            x.scale_stride,
-            static_cast<int>((x.rows + 7) / 8),
-            static_cast<int>(x.stride / kFp8Block),
-            static_cast<int>(x.rows)};
+    return {x.scales, x.scale_stride, static_cast<int>((x.rows + 7) / 8),
+            static_cast<int>(x.stride / kFp8Block), static_cast<int>(x.rows)};
 }
 
 Output output_of(MatrixView out) {
     CHECK(out.dtype == DType::kF32);
     auto* const data = static_cast<float*>(out.data);
     return {data, out.stride,
-            reinterpret_cast<std::uintptr_t>(data) % 8 == 0 && out.stride % 2 == 0};
+            reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && out.stride % 4 == 0};
 }
 
 unsigned num_multiprocessors() {
@@ -481,7 +475,7 @@ unsigned num_multiprocessors() {
     return static_cast<unsigned>(count);
 }
 
-template <Kind kKind, int kCluster>
+template <Kind kKind>
 void run(const CodedRows& x,
          const WeightView& weight,
          const ExpertView* experts,
@@ -491,16 +485,19 @@ void run(const CodedRows& x,
     CHECK(weight.dtype == DType::kF8E4M3 && x.cols == weight.cols && x.stride == weight.stride);
     CHECK(kKind == Kind::kDense || routing.num_experts <= kMaxExperts);
     if (x.rows == 0) return;
-    const unsigned blocks = num_multiprocessors() / kCluster * kCluster;
-    launch_clusters(gemm_kernel<kKind, kCluster>, {dim3(blocks), kThreads, kSharedBytes}, kCluster,
-                    stream, rows_of(x), weight, experts, routing, output_of(out));
+    const Rows rows = rows_of(x);
+    const CUtensorMap codes = strips_map(x.codes, rows.num_units, rows.num_strips, kTileStrips);
+    CUDA_CHECK(cudaFuncSetAttribute(gemm_kernel<kKind>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    kSharedBytes));
+    launch(gemm_kernel<kKind>, {dim3(num_multiprocessors()), kThreads, kSharedBytes}, stream, codes,
+           rows, weight, experts, routing, output_of(out));
 }
 
 }  // namespace
 
 void gemm(const CodedRows& x, const WeightView& weight, MatrixView out, cudaStream_t stream) {
     CHECK(out.rows == x.rows && out.cols == weight.rows);
-    run<Kind::kDense, 2>(x, weight, nullptr, {}, out, stream);
+    run<Kind::kDense>(x, weight, nullptr, {}, out, stream);
 }
 
 void gemm_gate_up(const CodedRows& x,
@@ -512,7 +509,7 @@ void gemm_gate_up(const CodedRows& x,
     CHECK(x.rows == routing.max_positions());
     CHECK(out.rows == routing.max_positions() && out.cols == shape.gate.rows);
     CHECK(shape.gate.rows == shape.up.rows && shape.gate.cols == shape.up.cols);
-    run<Kind::kGateUp, 1>(x, shape.gate, experts, routing, out, stream);
+    run<Kind::kGateUp>(x, shape.gate, experts, routing, out, stream);
 }
 
 void gemm_down(const CodedRows& x,
@@ -523,7 +520,7 @@ void gemm_down(const CodedRows& x,
                cudaStream_t stream) {
     CHECK(x.rows == routing.max_positions());
     CHECK(out.rows == routing.num_slots() && out.cols == shape.down.rows);
-    run<Kind::kDown, 1>(x, shape.down, experts, routing, out, stream);
+    run<Kind::kDown>(x, shape.down, experts, routing, out, stream);
 }
 
 }  // namespace turnpike::kernels::cuda

@@ -271,16 +271,22 @@ std::int64_t latent_heads_per_block(const HeadLayout& layout) {
     return layout.num_heads <= 16 ? 16 : layout.num_heads <= 32 ? 32 : 64;
 }
 
-void attend_latent(const AttentionCall& call, const Partials& partials, cudaStream_t stream) {
+bool attend_latent(const AttentionCall& call,
+                   const Partials& partials,
+                   MatrixView out,
+                   cudaStream_t stream) {
     CHECK(is_latent_layout(call.layout) && call.cache.row_dim == kKeyDim);
     // Two blocks of 16 heads share a multiprocessor: one loads while the other computes.
     switch (latent_heads_per_block(call.layout)) {
         case 16:
-            return run<1, 1>(call, partials, stream);
+            run<1, 1>(call, partials, stream);
+            return true;
         case 32:
-            return run<2, 1>(call, partials, stream);
+            run<2, 1>(call, partials, stream);
+            return true;
         default:
-            return attend_wide(call, partials, stream);
+            attend_wide(call, partials, out, stream);
+            return call.plan.num_splits > 1;
     }
 }
 

@@ -14,7 +14,11 @@ bool is_latent_layout(const HeadLayout& layout);
 // Heads that one block takes: 16, 32 or 64.
 std::int64_t latent_heads_per_block(const HeadLayout& layout);
 
-// Fills the partial sums of every row, head and split.
-void attend_latent(const AttentionCall& call, const Partials& partials, cudaStream_t stream);
+// Fills the partial sums of every row, head and split, to be combined. False: out has the results
+// already.
+bool attend_latent(const AttentionCall& call,
+                   const Partials& partials,
+                   MatrixView out,
+                   cudaStream_t stream);
 
 }  // namespace turnpike::kernels::cuda

@@ -40,21 +40,12 @@ __device__ constexpr std::uint32_t size_of(int part) {
     return (part == kRotated ? 1 : kHalfParts) * kPartBytes;
 }
 
-constexpr int kStatBytes = 4 * kHeads * 4;
+constexpr int kStatBytes = 5 * kHeads * 4;
 constexpr int kSharedBytes =
     kQueryBytes + 2 * kTileBytes + 2 * kOddsBytes + kStatBytes + 4 * kNumParts * 8 + 1024;
 
 // Named barriers; 0 is __syncthreads'.
 enum Meeting { kMaxFound = 1, kOddsOfSecond, kOddsOfFirst, kEnd, kTail };
-
-__device__ inline void meet(int meeting, int num_threads) {
-    named_barrier(meeting, num_threads);
-}
-
-// Of those that do not wait.
-__device__ inline void pass_by(int meeting, int num_threads) {
-    asm volatile("bar.arrive %0, %1;" ::"r"(meeting), "r"(num_threads) : "memory");
-}
 
 struct Memory {
     __device__ explicit Memory(unsigned char* shared) {
@@ -139,9 +130,10 @@ __device__ void copy_tiles(const Memory& memory,
         for (const Part part : parts) {
             if (round > 0)
                 barrier_wait(memory.empty(which, part), static_cast<std::uint32_t>(round - 1) & 1);
-            barrier_expect(memory.full(which, part), size_of(part));
-            bulk_copy(memory.tile(which) + offset_of(part), from + offset_of(part), size_of(part),
-                      memory.full(which, part));
+            const std::uint32_t full = memory.full(which, part);
+            barrier_expect(full, size_of(part));
+            const std::uint32_t to = memory.tile(which) + offset_of(part);
+            bulk_copy(to, from + offset_of(part), size_of(part), full);
         }
     }
 }
@@ -165,8 +157,8 @@ __device__ void store_queries(
     }
 }
 
-// One of the two warpgroups that compute. Thread 32 w + 4 g + t has rows 16 w + g and 8 further, of
-// 64 heads.
+// One of the two warpgroups that compute. Thread 32 w + 4 g + t
+// has rows 16 w + g and 8 further, of 64 heads.
 class Computing {
   public:
     __device__ Computing(const Memory& memory, const Work& work, float scale)
@@ -308,9 +300,14 @@ class Computing {
         wgmma_commit();
     }
 
-    template <int kPending>
+    // For the products begun, or all but the last.
     __device__ void wait() {
-        wgmma_wait<kPending>();
+        wgmma_wait<0>();
+        keep_in_place(sums_);
+    }
+
+    __device__ void wait_but_one() {
+        wgmma_wait<1>();
         keep_in_place(sums_);
     }
 
@@ -327,11 +324,11 @@ class Computing {
         return quad_sum(total_[h]);
     }
 
-    __device__ void store_sums(float* to, int h, int first_col) const {
+    __device__ void store_sums(float* to, int h, int first_col, float factor) const {
 #pragma unroll
         for (int j = 0; j < 32; ++j) {
             *reinterpret_cast<float2*>(to + first_col + j * 8 + lane() % 4 * 2) =
-                make_float2(sums_[4 * j + 2 * h], sums_[4 * j + 2 * h + 1]);
+                make_float2(sums_[4 * j + 2 * h] * factor, sums_[4 * j + 2 * h + 1] * factor);
         }
     }
 
@@ -346,7 +343,7 @@ class Computing {
                 reinterpret_cast<uint4*>(tile)[i] = uint4{};
         }
         fence_copies();
-        meet(kTail + which, 128);
+        named_barrier(kTail + which, 128);
     }
 
     __device__ void hide_tail(int left) {
@@ -381,23 +378,23 @@ __device__ void run_first(const Memory& memory, const Work& work, Computing& own
         if (writes) {
             for (int h = 0; h < 2; ++h) memory.max_of_first()[Computing::head_of(h)] = largest[h];
         }
-        pass_by(kMaxFound, kBoth);
+        pass_barrier(kMaxFound, kBoth);
         own.take_odds(largest);
         own.add_own(0, kLeft);
         float correction[2] = {1.0F, 1.0F};
         if (has_second) {
-            meet(kOddsOfSecond, kBoth);
+            named_barrier(kOddsOfSecond, kBoth);
             for (int h = 0; h < 2; ++h) correction[h] = memory.correction()[Computing::head_of(h)];
         }
         own.store_odds(0, correction);
-        pass_by(kOddsOfFirst, kBoth);
-        own.wait<0>();
+        pass_barrier(kOddsOfFirst, kBoth);
+        own.wait();
         own.free(0, kLeft);
         if (!has_second) return;
         for (int h = 0; h < 2; ++h) largest[h] = memory.max_of_both()[Computing::head_of(h)];
         own.shrink_to(largest);
         own.add_other(0, 1, kLeft);
-        own.wait<0>();
+        own.wait();
         own.free(1, kLeft);
     }
 }
@@ -409,7 +406,7 @@ __device__ void run_second(const Memory& memory, const Work& work, Computing& ow
     for (int i = 0; i < num_tiles; i += 2) {
         const bool has_second = i + 1 < num_tiles;
         if (has_second) own.score(i + 1, 1, kRight, kLeft);
-        meet(kMaxFound, kBoth);
+        named_barrier(kMaxFound, kBoth);
         float largest[2];
         float before[2];
         for (int h = 0; h < 2; ++h) {
@@ -426,22 +423,23 @@ __device__ void run_second(const Memory& memory, const Work& work, Computing& ow
             }
             own.take_odds(largest);
             own.store_odds(1, {1.0F, 1.0F});
-            pass_by(kOddsOfSecond, kBoth);
+            pass_barrier(kOddsOfSecond, kBoth);
             own.add_own(1, kRight);
         } else {
             own.shrink_to(largest);
         }
-        meet(kOddsOfFirst, kBoth);
+        named_barrier(kOddsOfFirst, kBoth);
         own.add_other(1, 0, kRight);
         if (has_second) {
-            own.wait<1>();
+            own.wait_but_one();
             own.free(1, kRight);
         }
-        own.wait<0>();
+        own.wait();
         own.free(0, kRight);
     }
 }
 
+// direct: where the results go when there is one split, [rows, num_heads * 512]; or null.
 __global__ void __launch_bounds__(kThreads, 1) wide_kernel(const float* queries,
                                                            std::int64_t stride,
                                                            const AttentionRow* rows,
@@ -449,7 +447,9 @@ __global__ void __launch_bounds__(kThreads, 1) wide_kernel(const float* queries,
                                                            float softmax_scale,
                                                            CacheView cache,
                                                            std::int64_t tokens_per_split,
-                                                           Partials partials) {
+                                                           Partials partials,
+                                                           float* direct,
+                                                           std::int64_t direct_stride) {
     extern __shared__ unsigned char shared[];
     let_next_begin();
     const Memory memory(shared);
@@ -488,25 +488,32 @@ __global__ void __launch_bounds__(kThreads, 1) wide_kernel(const float* queries,
     take_registers<232>();
     store_queries(memory, work, scale, static_cast<int>(threadIdx.x) - 128, kBoth);
     fence_copies();
-    meet(kEnd, kBoth);
+    named_barrier(kEnd, kBoth);
     Computing own(memory, work, scale);
     if (group == 0)
         run_first(memory, work, own);
     else
         run_second(memory, work, own);
 
-    // The second's totals are of its own tiles, against the same largest scores.
+    // Each one's totals are of its own tiles, against the same largest scores.
     for (int h = 0; h < 2; ++h) {
         const float total = own.total(h);
-        if (group == 1 && Computing::lane() % 4 == 0) memory.total()[Computing::head_of(h)] = total;
+        if (Computing::lane() % 4 == 0)
+            memory.total()[group * kHeads + Computing::head_of(h)] = total;
     }
-    meet(kEnd, kBoth);
+    named_barrier(kEnd, kBoth);
     for (int h = 0; h < 2; ++h) {
         const int head = Computing::head_of(h);
-        const float total = own.total(h) + memory.total()[head];
+        const float total = memory.total()[head] + memory.total()[kHeads + head];
         if (head >= work.num_heads) continue;
+        if (direct != nullptr) {
+            float* const to = direct + row.row * direct_stride +
+                              static_cast<std::int64_t>(first_head + head) * kValueDim;
+            own.store_sums(to, h, group * kValueDim / 2, 1.0F / total);
+            continue;
+        }
         float* const out = partials.at(blockIdx.y, first_head + head, blockIdx.z);
-        own.store_sums(out, h, group * kValueDim / 2);
+        own.store_sums(out, h, group * kValueDim / 2, 1.0F);
         if (group == 0 && Computing::lane() % 4 == 0) {
             out[kValueDim] = own.max()[h] / kLog2E;
             out[kValueDim + 1] = total;
@@ -516,17 +523,22 @@ __global__ void __launch_bounds__(kThreads, 1) wide_kernel(const float* queries,
 
 }  // namespace
 
-void attend_wide(const AttentionCall& call, const Partials& partials, cudaStream_t stream) {
+void attend_wide(const AttentionCall& call,
+                 const Partials& partials,
+                 MatrixView out,
+                 cudaStream_t stream) {
     CHECK(call.cache.row_dim == kKeyDim && call.layout.value_dim == kValueDim);
-    CUDA_CHECK(cudaFuncSetAttribute(wide_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    kSharedBytes));
     const std::int64_t num_tiles = (call.layout.num_heads + kHeads - 1) / kHeads;
     const dim3 grid(static_cast<unsigned>(num_tiles), static_cast<unsigned>(call.num_rows),
                     static_cast<unsigned>(call.plan.num_splits));
+    auto* const direct =
+        call.plan.num_splits == 1 ? static_cast<float*>(out.data) : static_cast<float*>(nullptr);
+    CUDA_CHECK(cudaFuncSetAttribute(wide_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                    kSharedBytes));
     launch(wide_kernel, {grid, kThreads, kSharedBytes}, stream,
            static_cast<const float*>(call.queries.data), call.queries.stride, call.rows,
            static_cast<int>(call.layout.num_heads), call.layout.softmax_scale, call.cache,
-           call.plan.tokens_per_split, partials);
+           call.plan.tokens_per_split, partials, direct, out.stride);
 }
 
 }  // namespace turnpike::kernels::cuda

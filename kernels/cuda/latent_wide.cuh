@@ -8,7 +8,11 @@
 
 namespace turnpike::kernels::cuda {
 
-// Fills the partial sums of every row, head and split. The layout is is_latent_layout().
-void attend_wide(const AttentionCall& call, const Partials& partials, cudaStream_t stream);
+// Fills the partial sums of every row, head and split; of one split, writes the results to out
+// [rows, num_heads * 512]. The layout is is_latent_layout().
+void attend_wide(const AttentionCall& call,
+                 const Partials& partials,
+                 MatrixView out,
+                 cudaStream_t stream);
 
 }  // namespace turnpike::kernels::cuda

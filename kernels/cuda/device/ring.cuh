@@ -3,6 +3,8 @@
 // cp.async.bulk). Also the cluster's barrier and reads of another block's shared memory.
 #pragma once
 
+#include <cuda.h>
+
 #include <cstdint>
 
 namespace turnpike::kernels::cuda {
@@ -19,21 +21,6 @@ __device__ inline void fence_barriers() {
 
 __device__ inline void barrier_arrive(std::uint32_t barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
-}
-
-// Arrives at the barrier at this address in the block of that rank; without a cluster, in this one.
-template <int kCluster>
-__device__ inline void arrive_in_cluster(std::uint32_t barrier, std::uint32_t rank) {
-    if constexpr (kCluster == 1) {
-        barrier_arrive(barrier);
-    } else {
-        asm volatile(
-            "{\n\t.reg .b32 there;\n\t"
-            "mapa.shared::cluster.u32 there, %0, %1;\n\t"
-            "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n\t}" ::"r"(barrier),
-            "r"(rank)
-            : "memory");
-    }
 }
 
 // Arrives, and makes the barrier wait for `num_bytes` of copies besides.
@@ -69,17 +56,13 @@ __device__ inline void bulk_copy(std::uint32_t to,
         : "memory");
 }
 
-// The same to this address in each block of the cluster that `blocks` has a bit for, whose barrier
-// at this address hears of it.
-__device__ inline void bulk_copy_to_cluster(std::uint32_t to,
-                                            const void* from,
-                                            std::uint32_t num_bytes,
-                                            std::uint32_t barrier,
-                                            int blocks) {
+// A box of the matrix that strips_map() describes: of unit `unit`, strips from this one on.
+__device__ inline void copy_strips(
+    std::uint32_t to, const CUtensorMap& map, int unit, int first_strip, std::uint32_t barrier) {
     asm volatile(
-        "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0],"
-        " [%1], %2, [%3], %4;" ::"r"(to),
-        "l"(from), "r"(num_bytes), "r"(barrier), "h"(static_cast<std::uint16_t>(blocks))
+        "cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], "
+        "[%1, {%2, %3, %4}], [%5];" ::"r"(to),
+        "l"(&map), "r"(0), "r"(unit), "r"(first_strip), "r"(barrier)
         : "memory");
 }
 

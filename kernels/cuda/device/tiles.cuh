@@ -57,4 +57,9 @@ __device__ inline void named_barrier(int id, int num_threads) {
     asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(num_threads) : "memory");
 }
 
+// Of those of them that do not wait.
+__device__ inline void pass_barrier(int id, int num_threads) {
+    asm volatile("bar.arrive %0, %1;" ::"r"(id), "r"(num_threads) : "memory");
+}
+
 }  // namespace turnpike::kernels::cuda
