@@ -63,9 +63,10 @@ __global__ void copy_rotated_kernel(const float* queries,
                                     std::int64_t out_stride) {
     let_next_begin();
     wait_for_inputs();
-    const std::int64_t m = blockIdx.x;
+    const std::int64_t m = blockIdx.y;
     const std::int64_t width = shape.latent_dim + shape.rope_dim;
-    for (std::int64_t i = threadIdx.x; i < shape.num_heads * shape.rope_dim; i += blockDim.x) {
+    const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i < shape.num_heads * shape.rope_dim) {
         const std::int64_t head = i / shape.rope_dim;
         const std::int64_t c = i % shape.rope_dim;
         out[m * out_stride + head * width + shape.latent_dim + c] =
@@ -224,9 +225,11 @@ void absorb_queries(MatrixView queries,
     head_product({kv_up.keys, padded_head_rows(shape.latent_dim), shape.latent_dim,
                   shape.query_dim(), shape.cache_dim()},
                  queries, out, stream);
-    launch(copy_rotated_kernel, {dim3(static_cast<unsigned>(out.rows)), 256, 0}, stream,
-           static_cast<const float*>(queries.data), queries.stride, shape,
-           static_cast<float*>(out.data), out.stride);
+    const std::int64_t num_rotated = shape.num_heads * shape.rope_dim;
+    const dim3 rotated(static_cast<unsigned>((num_rotated + 255) / 256),
+                       static_cast<unsigned>(out.rows));
+    launch(copy_rotated_kernel, {rotated, 256, 0}, stream, static_cast<const float*>(queries.data),
+           queries.stride, shape, static_cast<float*>(out.data), out.stride);
 }
 
 void project_values(MatrixView attended,
@@ -278,7 +281,8 @@ AttentionPlan plan_attention(const HeadLayout& layout,
         const std::int64_t heads = is_latent ? latent_heads_per_block(layout) : 1;
         const std::int64_t at_once = num_multiprocessors * (heads == 64 ? 1 : heads == 1 ? 8 : 2);
         const std::int64_t blocks_per_split = num_rows * ((layout.num_heads + heads - 1) / heads);
-        plan.tokens_per_split = 2 * kCacheBlockTokens;
+        // Blocks of 64 heads take two tiles at a time, and must earn their start.
+        plan.tokens_per_split = (heads == 64 ? 4 : 2) * kCacheBlockTokens;
         while (plan.tokens_per_split < max_tokens &&
                splits_of(plan.tokens_per_split) * blocks_per_split > at_once)
             plan.tokens_per_split += kCacheBlockTokens;

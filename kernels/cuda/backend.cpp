@@ -128,9 +128,7 @@ class CudaBackend final : public Backend {
 
     void linear(MatrixView x, const PreparedWeight& weight, MatrixView out) override {
         const WeightView& view = view_of(weight);
-        if (is_coded(view) && is_prompt(x.rows, kGemmRows))
-            return gemm(coded(x), view, out, stream_);
-        if (is_coded(view)) return stream_linear(coded(x), view, out, stream_);
+        if (is_coded(view)) return coded_linear(coded(x), view, out, is_deterministic_, stream_);
         if (view.dtype == DType::kBf16) return stream_linear(split_rows(x), view, out, stream_);
         linear_small(x, view, out, stream_);
     }
@@ -242,7 +240,7 @@ class CudaBackend final : public Backend {
             gather_codes(coded(x), view, gathered, stream_);
             const MatrixView middle = scratch(kExpertHidden, positions, intermediate);
             const bool has_many =
-                is_prompt(view.num_slots() / view.num_experts, kGemmRowsPerExpert);
+                !is_deterministic_ && view.num_slots() / view.num_experts >= kGemmRowsPerExpert;
             const auto gate_up = has_many ? gemm_gate_up : stream_gate_up;
             const auto down = has_many ? gemm_down : stream_down;
             gate_up(gathered, view, table, shape, middle, stream_);
@@ -324,11 +322,6 @@ class CudaBackend final : public Backend {
 
     bool is_coded(const WeightView& weight) const {
         return numerics_ == Numerics::kW8A8Block && weight.dtype == DType::kF8E4M3;
-    }
-
-    // Rows enough for the kernels of prompts.
-    bool is_prompt(std::int64_t rows, std::int64_t fewest) const {
-        return !is_deterministic_ && rows >= fewest;
     }
 
     GrowingBuffer& buffer(Use use) { return buffers_[use]; }

@@ -8,6 +8,8 @@
 #include "kernels/cuda/device/tiles.cuh"
 #include "kernels/cuda/device/wgmma.cuh"
 #include "kernels/cuda/gemm.h"
+#include "kernels/cuda/linear_plan.h"
+#include "kernels/cuda/stream_linear.h"
 #include "kernels/cuda/tensor_map.h"
 
 namespace turnpike::kernels::cuda {
@@ -498,6 +500,17 @@ void run(const CodedRows& x,
 void gemm(const CodedRows& x, const WeightView& weight, MatrixView out, cudaStream_t stream) {
     CHECK(out.rows == x.rows && out.cols == weight.rows);
     run<Kind::kDense>(x, weight, nullptr, {}, out, stream);
+}
+
+void coded_linear(const CodedRows& x,
+                  const WeightView& weight,
+                  MatrixView out,
+                  bool is_deterministic,
+                  cudaStream_t stream) {
+    if (!is_deterministic &&
+        prefers_gemm(x.rows, weight.rows, weight.num_k_blocks(), num_multiprocessors()))
+        return gemm(x, weight, out, stream);
+    stream_linear(x, weight, out, stream);
 }
 
 void gemm_gate_up(const CodedRows& x,

@@ -12,13 +12,19 @@
 
 namespace turnpike::kernels::cuda {
 
-// From so many rows on gemm() is faster than stream_linear(), and so many an expert than
-// stream_gate_up().
-inline constexpr std::int64_t kGemmRows = 192;
-inline constexpr std::int64_t kGemmRowsPerExpert = 48;
+// From so many rows an expert on gemm_gate_up() is faster than stream_gate_up(). Of linears,
+// linear_plan.h says.
+inline constexpr std::int64_t kGemmRowsPerExpert = 24;
 
 // w8a8_block: FP8 weights. out: [x.rows, weight.rows] f32.
 void gemm(const CodedRows& x, const WeightView& weight, MatrixView out, cudaStream_t stream);
+
+// By gemm() or stream_linear(), whichever is faster; deterministic by stream_linear() alone.
+void coded_linear(const CodedRows& x,
+                  const WeightView& weight,
+                  MatrixView out,
+                  bool is_deterministic,
+                  cudaStream_t stream);
 
 // As stream_gate_up() and stream_down(): rows at the positions of the routing.
 void gemm_gate_up(const CodedRows& x,

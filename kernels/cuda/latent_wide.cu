@@ -142,14 +142,23 @@ __device__ void copy_tiles(const Memory& memory,
 __device__ void store_queries(
     const Memory& memory, const Work& work, float scale, int thread, int num_threads) {
     constexpr int kPieces = kValueDim / 8;
+    const bool is_aligned = reinterpret_cast<std::uintptr_t>(work.queries) % 16 == 0;
+#pragma unroll 4
     for (int i = thread; i < kHeads * kPieces; i += num_threads) {
         const int head = i / kPieces;
         const int piece = i % kPieces;
         std::uint32_t words[4] = {};
         if (head < work.num_heads) {
             const float* const from = work.queries + head * kKeyDim + piece * 8;
+            float values[8];
+            if (is_aligned) {
+                *reinterpret_cast<float4*>(values) = *reinterpret_cast<const float4*>(from);
+                *reinterpret_cast<float4*>(values + 4) = *reinterpret_cast<const float4*>(from + 4);
+            } else {
+                for (int c = 0; c < 8; ++c) values[c] = from[c];
+            }
             for (int w = 0; w < 4; ++w)
-                words[w] = pack_bf16(from[2 * w] * scale, from[2 * w + 1] * scale);
+                words[w] = pack_bf16(values[2 * w] * scale, values[2 * w + 1] * scale);
         }
         *reinterpret_cast<uint4*>(memory.data + piece / 8 * kPartBytes + head * 128 +
                                   (piece % 8 ^ head % 8) * 16) =

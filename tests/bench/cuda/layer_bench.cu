@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/cuda/attention.h"
+#include "kernels/cuda/gemm.h"
 #include "kernels/cuda/router.h"
 #include "kernels/cuda/sampler.h"
 #include "kernels/cuda/stream_experts.h"
@@ -147,10 +148,10 @@ struct Step {
 
     void attend_projections(const Layer& layer, cudaStream_t s) {
         rms_norm_quantise(hidden, layer.norm, 1e-6F, x_codes, s);
-        stream_linear(x_codes, layer.q_a, query_latent, s);
-        stream_linear(x_codes, layer.kv_a, kv, s);
+        coded_linear(x_codes, layer.q_a, query_latent, is_deterministic, s);
+        coded_linear(x_codes, layer.kv_a, kv, is_deterministic, s);
         rms_norm_quantise(query_latent, layer.norm, 1e-6F, latent_codes, s);
-        stream_linear(latent_codes, layer.q_b, queries, s);
+        coded_linear(latent_codes, layer.q_b, queries, is_deterministic, s);
         rope(queries, rope_queries, s);
         const MatrixView latent_part = kv.col_range(0, 512);
         rms_norm(latent_part, layer.norm, 1e-6F, latent_part, s);
@@ -172,7 +173,7 @@ struct Step {
 
     void output(const Layer& layer, cudaStream_t s) {
         quantise(values, value_codes, s);
-        stream_linear(value_codes, layer.o, projected, s);
+        coded_linear(value_codes, layer.o, projected, is_deterministic, s);
         add(projected, hidden, s);
     }
 
@@ -193,10 +194,10 @@ struct Step {
     }
 
     void run_shared(const Layer& layer, cudaStream_t s) {
-        stream_linear(x_codes, layer.shared.gate, gate, s);
-        stream_linear(x_codes, layer.shared.up, up, s);
+        coded_linear(x_codes, layer.shared.gate, gate, is_deterministic, s);
+        coded_linear(x_codes, layer.shared.up, up, is_deterministic, s);
         silu_mul_quantise(gate, up, shared_codes, s);
-        stream_linear(shared_codes, layer.shared.down, projected, s);
+        coded_linear(shared_codes, layer.shared.down, projected, is_deterministic, s);
         combine_experts(expert_out, routing, projected, hidden, s);
     }
 
@@ -219,6 +220,7 @@ struct Step {
             std::set<std::int32_t>(experts.begin(), experts.end()).size());
     }
 
+    bool is_deterministic = false;  // linears
     std::int64_t rows;
     MatrixView hidden, x, query_latent, queries, kv, latent, attended, values, projected, logits,
         random_logits, gate, up, expert_hidden, expert_out;
@@ -277,6 +279,7 @@ void bench_batch(const Layer& layer, std::int64_t batch, double bandwidth, cudaS
     run("shared expert, combine", 44.04e6, [&] { step.run_shared(layer, stream); });
     const double bytes = Layer::kFixedBytes + touched * Layer::kExpertBytes + keys;
     run("layer", bytes, [&] { step.whole(layer, step.plan, stream); });
+    step.is_deterministic = true;
     run("layer, deterministic", bytes, [&] { step.whole(layer, step.fixed_plan, stream); });
     const double flops = rows * 2.0 * 128.0 * static_cast<double>(kContext) * (576.0 + 512.0);
     const double attend_s = graph_seconds(stream, [&] { step.attend_core(step.plan, stream); });

@@ -53,6 +53,18 @@ TEST(PackedOrder, EightLanesReadEveryBankOnce) {
     }
 }
 
+// As wgmma reads it: lines of 128 bytes, a piece's place its number mixed with its line's.
+TEST(PackedOrder, StripsAreSwizzledLines) {
+    for (std::int64_t row = 0; row < 8; ++row) {
+        EXPECT_EQ(packed_row(packed_line(row)), row);
+        for (std::int64_t piece = 0; piece < 8; ++piece) {
+            const std::int64_t at = packed_offset(row, piece * 16, 128, kCodedTileRows);
+            EXPECT_EQ(at / 128, packed_line(row));
+            EXPECT_EQ(at % 128 / 16, piece ^ packed_line(row));
+        }
+    }
+}
+
 // Random choices of rows, some with all rows on the same experts.
 Routing random_routing(std::int64_t rows, std::int64_t num_experts, std::mt19937& random) {
     Routing routing{rows, 4, {}, {}};
