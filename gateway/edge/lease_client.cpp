@@ -99,10 +99,9 @@ void LeaseClient::post_leaving() {
         if (!request) break;
         const Posted posted = post(*request);
         may_be_known = may_be_known || posted != Posted::kNotSent;
-        if (posted != Posted::kAnswered) sleep(kRetry);
         // What this run spent can be settled in an epoch only.
-        else if (request->epoch != Epoch(0))
-            has_left = true;
+        has_left = posted == Posted::kAnswered && request->epoch != Epoch(0);
+        if (posted != Posted::kAnswered) sleep(kRetry);
     }
     if (may_leave && !may_be_known) {
         const Status kept = save_share(outbox_.dir(), share_ppm);

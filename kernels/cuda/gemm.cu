@@ -469,12 +469,16 @@ Output output_of(MatrixView out) {
             reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && out.stride % 4 == 0};
 }
 
+// Of this process's GPU.
 unsigned num_multiprocessors() {
-    int device = 0;
-    int count = 0;
-    CUDA_CHECK(cudaGetDevice(&device));
-    CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
-    return static_cast<unsigned>(count);
+    static const int found = [] {
+        int device = 0;
+        int count = 0;
+        CUDA_CHECK(cudaGetDevice(&device));
+        CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device));
+        return count;
+    }();
+    return static_cast<unsigned>(found);
 }
 
 template <Kind kKind>

@@ -25,8 +25,8 @@ constexpr int kScoreTiles = kHalfTokens / 8;
 constexpr int kValueTiles = kHalfValues / 8;
 constexpr float kLog2E = 1.44269504F;
 
-// kGroups: of 16 heads. kStages: tiles of keys in shared memory.
-template <int kGroups, int kStages>
+// kGroups: of 16 heads.
+template <int kGroups>
 struct Layout {
     static constexpr int kThreads = kGroups * 64;
     static constexpr int kHeads = kGroups * 16;
@@ -34,25 +34,10 @@ struct Layout {
     static constexpr int kTileBytes = kTokens * kKeyDim * 2;
     static constexpr int kOddsBytes = kHeads * kTokens * 2;
     static constexpr int kMaxBytes = kGroups * 2 * 16 * 4;
-    static constexpr int kBytes = kQueryBytes + kStages * kTileBytes + kOddsBytes + kMaxBytes;
+    static constexpr int kBytes = kQueryBytes + kTileBytes + kOddsBytes + kMaxBytes;
 };
 
-__device__ std::uint32_t pack_bf16(float low, float high) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<const std::uint32_t*>(&pair);
-}
-
-__device__ float quad_max(float value) {
-    value = fmaxf(value, __shfl_xor_sync(0xFFFFFFFFU, value, 1));
-    return fmaxf(value, __shfl_xor_sync(0xFFFFFFFFU, value, 2));
-}
-
-__device__ float quad_sum(float value) {
-    value += __shfl_xor_sync(0xFFFFFFFFU, value, 1);
-    return value + __shfl_xor_sync(0xFFFFFFFFU, value, 2);
-}
-
-template <int kGroups, int kStages>
+template <int kGroups>
 __global__ void __launch_bounds__(kGroups * 64) latent_kernel(const float* queries,
                                                               std::int64_t stride,
                                                               const AttentionRow* rows,
@@ -60,9 +45,9 @@ __global__ void __launch_bounds__(kGroups * 64) latent_kernel(const float* queri
                                                               CacheView cache,
                                                               std::int64_t tokens_per_split,
                                                               Partials partials) {
-    using Tiles = Layout<kGroups, kStages>;
+    using Tiles = Layout<kGroups>;
     extern __shared__ __align__(128) unsigned char shared[];
-    unsigned char* const odds_tile = shared + Tiles::kQueryBytes + kStages * Tiles::kTileBytes;
+    unsigned char* const odds_tile = shared + Tiles::kQueryBytes + Tiles::kTileBytes;
     auto* const maxima = reinterpret_cast<float*>(odds_tile + Tiles::kOddsBytes);
     const std::uint32_t query_at = shared_address(shared);
     const std::uint32_t keys_at = query_at + Tiles::kQueryBytes;
@@ -89,21 +74,21 @@ __global__ void __launch_bounds__(kGroups * 64) latent_kernel(const float* queri
     }
 
     // Loading a tile of keys.
-    const auto load_tile = [&](int start, int stage) {
+    const auto load_tile = [&](int start) {
         const std::int64_t block = cache.tables[row.table + start / kTokens];
         const auto* from =
             static_cast<const unsigned char*>(cache.data) + block * kTokens * kKeyDim * 2;
-        const std::uint32_t to = keys_at + static_cast<std::uint32_t>(stage * Tiles::kTileBytes);
         for (int i = static_cast<int>(threadIdx.x); i < kTokens * kKeyChunks;
              i += Tiles::kThreads) {
             const int token = i / kKeyChunks;
             const int chunk = i % kKeyChunks;
             const std::int64_t at = packed_offset(token, chunk * 16, kKeyDim * 2, kTokens);
-            copy_async(to + chunk_offset<kKeyChunks>(token, chunk), from + at, start + token < end);
+            copy_async(keys_at + chunk_offset<kKeyChunks>(token, chunk), from + at,
+                       start + token < end);
         }
         commit_copies();
     };
-    load_tile(begin, 0);
+    load_tile(begin);
 
     // The queries, scaled for exp2, as BF16.
     const float scale = layout.softmax_scale * kLog2E;
@@ -125,21 +110,13 @@ __global__ void __launch_bounds__(kGroups * 64) latent_kernel(const float* queri
     float sums[kValueTiles][4] = {};
     float max[2] = {-INFINITY, -INFINITY};  // of rows g and g + 8
     float total[2] = {};                    // of this half's tokens
-    int stage = 0;
     for (int start = begin; start < end; start += kTokens) {
-        if constexpr (kStages == 1) {
-            if (start > begin) {
-                __syncthreads();
-                load_tile(start, 0);
-            }
+        if (start > begin) {
+            __syncthreads();
+            load_tile(start);
         }
         wait_copies<0>();
         __syncthreads();
-        if constexpr (kStages == 2) {
-            if (start + kTokens < end) load_tile(start + kTokens, stage ^ 1);
-        }
-        const std::uint32_t tile_at =
-            keys_at + static_cast<std::uint32_t>(stage * Tiles::kTileBytes);
 
         // Scores of 16 heads and 32 tokens.
         float scores[kScoreTiles][4] = {};
@@ -153,7 +130,7 @@ __global__ void __launch_bounds__(kGroups * 64) latent_kernel(const float* queri
                 std::uint32_t b[4];
                 const int token = half * kHalfTokens + n * 8 + lane / 16 * 8 + lane % 8;
                 load_matrices(b,
-                              tile_at + chunk_offset<kKeyChunks>(token, step * 2 + lane / 8 % 2));
+                              keys_at + chunk_offset<kKeyChunks>(token, step * 2 + lane / 8 % 2));
                 mma_bf16(scores[n], a[0], a[1], a[2], a[3], b[0], b[1]);
                 mma_bf16(scores[n + 1], a[0], a[1], a[2], a[3], b[2], b[3]);
             }
@@ -215,13 +192,12 @@ __global__ void __launch_bounds__(kGroups * 64) latent_kernel(const float* queri
             for (int n = 0; n < kValueTiles; n += 2) {
                 std::uint32_t b[4];
                 const int token = step * 16 + lane % 16;
-                load_transposed(b, tile_at + chunk_offset<kKeyChunks>(
+                load_transposed(b, keys_at + chunk_offset<kKeyChunks>(
                                                  token, half * (kHalfValues / 8) + n + lane / 16));
                 mma_bf16(sums[n], a[0], a[1], a[2], a[3], b[0], b[1]);
                 mma_bf16(sums[n + 1], a[0], a[1], a[2], a[3], b[2], b[3]);
             }
         }
-        if constexpr (kStages == 2) stage ^= 1;
     }
 
     // Both halves' totals, then the partial sums.
@@ -246,10 +222,10 @@ __global__ void __launch_bounds__(kGroups * 64) latent_kernel(const float* queri
     }
 }
 
-template <int kGroups, int kStages>
+template <int kGroups>
 void run(const AttentionCall& call, const Partials& partials, cudaStream_t stream) {
-    using Tiles = Layout<kGroups, kStages>;
-    const auto kernel = latent_kernel<kGroups, kStages>;
+    using Tiles = Layout<kGroups>;
+    const auto kernel = latent_kernel<kGroups>;
     CUDA_CHECK(
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Tiles::kBytes));
     const std::int64_t num_tiles = (call.layout.num_heads + Tiles::kHeads - 1) / Tiles::kHeads;
@@ -279,10 +255,10 @@ bool attend_latent(const AttentionCall& call,
     // Two blocks of 16 heads share a multiprocessor: one loads while the other computes.
     switch (latent_heads_per_block(call.layout)) {
         case 16:
-            run<1, 1>(call, partials, stream);
+            run<1>(call, partials, stream);
             return true;
         case 32:
-            run<2, 1>(call, partials, stream);
+            run<2>(call, partials, stream);
             return true;
         default:
             attend_wide(call, partials, out, stream);

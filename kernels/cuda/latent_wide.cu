@@ -91,21 +91,6 @@ struct Memory {
     float* stats;
 };
 
-__device__ std::uint32_t pack_bf16(float low, float high) {
-    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-    return *reinterpret_cast<const std::uint32_t*>(&pair);
-}
-
-__device__ float quad_max(float value) {
-    value = fmaxf(value, __shfl_xor_sync(0xFFFFFFFFU, value, 1));
-    return fmaxf(value, __shfl_xor_sync(0xFFFFFFFFU, value, 2));
-}
-
-__device__ float quad_sum(float value) {
-    value += __shfl_xor_sync(0xFFFFFFFFU, value, 1);
-    return value + __shfl_xor_sync(0xFFFFFFFFU, value, 2);
-}
-
 // What a block works on.
 struct Work {
     const float* queries;  // of its first head

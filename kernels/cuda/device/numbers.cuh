@@ -55,6 +55,23 @@ __device__ inline float warp_max(float value) {
     return value;
 }
 
+// Two values rounded to BF16, the first in the lower half.
+__device__ inline std::uint32_t pack_bf16(float low, float high) {
+    const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
+    return *reinterpret_cast<const std::uint32_t*>(&pair);
+}
+
+// Over the four lanes of a quad, which hold a row of a product together.
+__device__ inline float quad_max(float value) {
+    value = fmaxf(value, __shfl_xor_sync(0xFFFFFFFFU, value, 1));
+    return fmaxf(value, __shfl_xor_sync(0xFFFFFFFFU, value, 2));
+}
+
+__device__ inline float quad_sum(float value) {
+    value += __shfl_xor_sync(0xFFFFFFFFU, value, 1);
+    return value + __shfl_xor_sync(0xFFFFFFFFU, value, 2);
+}
+
 // The sum over a block of at most 1,024 threads, in every thread. shared: 32 floats; free again
 // after the next barrier.
 __device__ inline float block_sum(float value, float* shared) {
