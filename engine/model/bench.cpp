@@ -5,9 +5,9 @@
 #include <numeric>
 #include <utility>
 
+#include "engine/model/make_backend.h"
 #include "engine/model/model_runner.h"
 #include "engine/model/opened_model.h"
-#include "kernels/api/cpu_probe.h"
 
 namespace turnpike::engine {
 namespace {
@@ -27,7 +27,7 @@ Status check_options(const BenchOptions& options) {
 
 class Bench {
   public:
-    Bench(OpenedModel opened, kernels::CpuProbe& probe, const Clock& clock)
+    Bench(OpenedModel opened, kernels::Probe& probe, const Clock& clock)
         : opened_(std::move(opened)),
           probe_(probe),
           clock_(clock),
@@ -100,7 +100,7 @@ class Bench {
 
   private:
     OpenedModel opened_;
-    kernels::CpuProbe& probe_;
+    kernels::Probe& probe_;
     const Clock& clock_;
     std::vector<BlockId> blocks_;
 };
@@ -109,8 +109,6 @@ class Bench {
 
 Result<BenchResult> run_bench(const BenchOptions& options, const Clock& clock) {
     RETURN_IF_ERROR(check_options(options));
-    const auto isa = kernels::choose_cpu_isa(options.runner.isa);
-    if (!isa) return isa.error();
     RunnerOptions runner = options.runner;
     runner.kv_tokens =
         std::max({options.num_prompt, options.depth + options.num_generated, std::int64_t{1}});
@@ -119,8 +117,9 @@ Result<BenchResult> run_bench(const BenchOptions& options, const Clock& clock) {
     if (!opened) return opened.error();
     BenchResult result;
     result.backend = opened->backend->name();
-    const auto probe = kernels::make_cpu_probe(*isa, runner.num_threads);
-    Bench bench(std::move(*opened), *probe, clock);
+    const auto probe = make_probe(options.runner.isa, runner.num_threads);
+    if (!probe) return probe.error();
+    Bench bench(std::move(*opened), **probe, clock);
     bench.decode(0, 1);
     result.seconds_to_first_token =
         std::chrono::duration<double>(clock.steady_now() - start).count();

@@ -110,6 +110,11 @@ void DeepseekModel::attend(const Attention& weights,
 
 // hidden += experts(x) + shared expert(x).
 void DeepseekModel::run_moe(const Layer& layer, MatrixView x, MatrixView hidden) {
+    const kernels::MlpWeights shared_views{layer.mlp.gate.get(), layer.mlp.up.get(),
+                                           layer.mlp.down.whole.get()};
+    const kernels::MoeBlock block{layer.router.get(), layer.router_bias.get(), config_.router,
+                                  layer.expert_views, shared_views};
+    if (ranks_.partition().size() == 1 && backend_.run_moe(block, x, hidden)) return;
     const MatrixView logits = scratch_.take(kRouterLogits, x.rows, config_.router.num_experts);
     backend_.linear(x, *layer.router, logits);
     const kernels::Routing routing = backend_.route(logits, *layer.router_bias, config_.router);
@@ -143,8 +148,7 @@ void DeepseekModel::finish_layer(const Layer& layer,
     const MatrixView projected = scratch_.take(kProjected, hidden.rows, hidden.cols);
     attend(layer.attention, rows, rope, index, cache, rows.of(normed), rows.of(projected));
     ranks_.gather_rows(rows, projected);
-    backend_.add(projected, hidden);
-    backend_.rms_norm(hidden, *layer.post_norm, config_.rms_epsilon, normed);
+    backend_.add_norm(projected, hidden, *layer.post_norm, config_.rms_epsilon, normed);
     if (layer.is_moe()) return run_moe(layer, normed, hidden);
     ranks_.run_mlp(layer.mlp, normed, projected);
     backend_.add(projected, hidden);

@@ -22,21 +22,46 @@ bool has_cuda_device() {
 
 #endif
 
+namespace {
+
+#ifndef TURNPIKE_HAS_CUDA
+Error built_without_cuda() {
+    return Error{ErrorCode::kUnavailable,
+                 "this turnpike-engine was built without CUDA: configure with "
+                 "-D TURNPIKE_CUDA=ON, or use a CPU instruction set",
+                 "isa"};
+}
+#endif
+
+}  // namespace
+
 Result<std::unique_ptr<kernels::Backend>> make_backend(const std::string& isa,
                                                        const kernels::BackendOptions& options) {
     if (isa == kCudaName) {
 #ifdef TURNPIKE_HAS_CUDA
         return kernels::make_cuda_backend(options);
 #else
-        return Error{ErrorCode::kUnavailable,
-                     "this turnpike-engine was built without CUDA: configure with "
-                     "-D TURNPIKE_CUDA=ON, or use a CPU instruction set",
-                     "isa"};
+        return built_without_cuda();
 #endif
     }
     const auto set = kernels::choose_cpu_isa(isa);
     if (!set) return set.error();
     return kernels::make_cpu_backend(options, *set);
+}
+
+Result<std::unique_ptr<kernels::Probe>> make_probe(const std::string& isa, int num_threads) {
+    if (isa == kCudaName) {
+#ifdef TURNPIKE_HAS_CUDA
+        const auto device = kernels::find_cuda_device();
+        if (!device) return device.error();
+        return kernels::make_cuda_probe();
+#else
+        return built_without_cuda();
+#endif
+    }
+    const auto set = kernels::choose_cpu_isa(isa);
+    if (!set) return set.error();
+    return kernels::make_cpu_probe(*set, num_threads);
 }
 
 }  // namespace turnpike::engine

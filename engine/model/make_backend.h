@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/api/backend.h"
+#include "kernels/api/probe.h"
 
 namespace turnpike::engine {
 
@@ -16,6 +17,9 @@ inline constexpr char kCudaName[] = "cuda";
 // without it.
 Result<std::unique_ptr<kernels::Backend>> make_backend(const std::string& isa,
                                                        const kernels::BackendOptions& options);
+
+// What that backend is measured beside. Errors as make_backend().
+Result<std::unique_ptr<kernels::Probe>> make_probe(const std::string& isa, int num_threads);
 
 // Whether make_backend("cuda") would find a device.
 bool has_cuda_device();

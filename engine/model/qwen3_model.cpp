@@ -100,10 +100,7 @@ void Qwen3Model::norm_and_rotate(MatrixView x,
                                  const Weight& norm,
                                  const kernels::RopeRows& rope) {
     const std::int64_t width = config_.attention.head_dim;
-    for (std::int64_t head = 0; head < num_heads; ++head) {
-        const MatrixView columns = x.col_range(head * width, width);
-        backend_.rms_norm(columns, *norm, config_.rms_epsilon, columns);
-    }
+    backend_.rms_norm_heads(x, num_heads, *norm, config_.rms_epsilon);
     backend_.rope(x, {num_heads, width, 0, kernels::Backend::RopePairs::kHalves}, rope);
 }
 
@@ -117,15 +114,15 @@ void Qwen3Model::attend(const Layer& layer,
     const kernels::GqaShape& shape = attention_;
     if (x.rows == 0) return;
     const MatrixView queries = scratch_.take(kQueries, x.rows, shape.query_width());
-    backend_.linear(x, *layer.q, queries);
-    norm_and_rotate(queries, shape.num_heads, layer.q_norm, rope);
-
     // A cache row: the keys after their norm and rotation, then the values as projected.
     const MatrixView kv = scratch_.take(kKvRows, x.rows, shape.cache_dim());
     const MatrixView keys = kv.col_range(0, shape.kv_width());
-    backend_.linear(x, *layer.k, keys);
+    const MatrixView values = kv.col_range(shape.kv_width(), shape.kv_width());
+    const kernels::Backend::Product products[] = {
+        {layer.q.get(), queries}, {layer.k.get(), keys}, {layer.v.get(), values}};
+    backend_.linears(x, products);
+    norm_and_rotate(queries, shape.num_heads, layer.q_norm, rope);
     norm_and_rotate(keys, shape.num_kv_heads, layer.k_norm, rope);
-    backend_.linear(x, *layer.v, kv.col_range(shape.kv_width(), shape.kv_width()));
 
     const MatrixView attended = scratch_.take(kAttended, x.rows, shape.query_width());
     for (const auto* slices : {&rows.prompt_slices, &rows.generated_slices}) {
@@ -147,16 +144,19 @@ MatrixView Qwen3Model::forward(const ForwardRows& rows, kernels::KvCache& cache)
     const MatrixView normed = scratch_.take(kNormed, num_rows, config_.hidden_size);
     const MatrixView projected = scratch_.take(kProjected, num_rows, config_.hidden_size);
     ranks_.embed(rows.tokens, *embedding_, hidden);
+    const float epsilon = config_.rms_epsilon;
+    backend_.rms_norm(hidden, *layers_.front().input_norm, epsilon, normed);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const Layer& layer = layers_[i];
-        backend_.rms_norm(hidden, *layer.input_norm, config_.rms_epsilon, normed);
         attend(layer, own, rope, static_cast<std::int64_t>(i), cache, own.of(normed),
                own.of(projected));
         ranks_.gather_rows(own, projected);
-        backend_.add(projected, hidden);
-        backend_.rms_norm(hidden, *layer.post_norm, config_.rms_epsilon, normed);
+        backend_.add_norm(projected, hidden, *layer.post_norm, epsilon, normed);
         ranks_.run_mlp(layer.mlp, normed, projected);
-        backend_.add(projected, hidden);
+        if (i + 1 < layers_.size())
+            backend_.add_norm(projected, hidden, *layers_[i + 1].input_norm, epsilon, normed);
+        else
+            backend_.add(projected, hidden);
     }
     const auto num_wanted = static_cast<std::int64_t>(rows.logit_rows.size());
     const MatrixView last = scratch_.take(kLastHidden, num_wanted, config_.hidden_size);

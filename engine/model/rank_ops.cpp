@@ -112,8 +112,9 @@ void RankOps::run_mlp(const SplitMlp& weights, MatrixView x, MatrixView out) {
     const MatrixView gate = scratch_.take(kGate, x.rows, width);
     if (width > 0) {
         const MatrixView up = scratch_.take(kUp, x.rows, width);
-        backend_->linear(x, *weights.gate, gate);
-        backend_->linear(x, *weights.up, up);
+        const kernels::Backend::Product products[] = {{weights.gate.get(), gate},
+                                                      {weights.up.get(), up}};
+        backend_->linears(x, products);
         backend_->silu_mul(gate, up, gate);
     }
     linear_split_k(gate, weights.down, out);

@@ -27,7 +27,7 @@ CLI::App* add_logits(CLI::App& app, LogitsRequest& request) {
         ->add_option("--prompt-rows", request.prompt_rows,
                      "compute later positions as generated ones (default: none)")
         ->check(CLI::NonNegativeNumber);
-    logits->add_option("--isa", request.isa, "scalar, avx2, avx512, avx512-bf16 or auto")
+    logits->add_option("--isa", request.isa, "scalar, avx2, avx512, avx512-bf16, auto or cuda")
         ->capture_default_str();
     return logits;
 }
@@ -87,7 +87,7 @@ CLI::App* add_bench(CLI::App& app, BenchRequest& request) {
     request.num_threads = static_cast<int>(std::max(1U, std::thread::hardware_concurrency()));
     bench->add_option("-t,--threads", request.num_threads, "threads")->capture_default_str();
     bench->add_option("-r,--repeats", request.repeats, "repetitions")->capture_default_str();
-    bench->add_option("--isa", request.isa, "scalar, avx2, avx512, avx512-bf16 or auto")
+    bench->add_option("--isa", request.isa, "scalar, avx2, avx512, avx512-bf16, auto or cuda")
         ->capture_default_str();
     return bench;
 }

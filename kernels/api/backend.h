@@ -4,7 +4,7 @@
 // Every op gives a row the same bits whatever other rows the call holds. Matrices are views of this
 // backend's memory; spans and Routing are host memory. Wrong shapes are bugs and fail a CHECK.
 // Methods are called by one thread at a time; a device may run them later, in order, until
-// download, route or sample.
+// download, route or sample. Until then, or until the backend is gone, what they were given stays.
 #pragma once
 
 #include <cstddef>
@@ -75,11 +75,47 @@ class Backend {
                           const PreparedWeight& weight,
                           float epsilon,
                           MatrixView out) = 0;
+
+    // rms_norm() of each of num_heads runs of weight.cols() columns, in place. x is
+    // [rows, num_heads * weight.cols()].
+    virtual void rms_norm_heads(MatrixView x,
+                                std::int64_t num_heads,
+                                const PreparedWeight& weight,
+                                float epsilon) {
+        const std::int64_t width = weight.cols();
+        for (std::int64_t head = 0; head < num_heads; ++head) {
+            const MatrixView columns = x.col_range(head * width, width);
+            rms_norm(columns, weight, epsilon, columns);
+        }
+    }
+
     // out[m, n] = sum over k of x[m, k] * w[n, k]. In w8a8_block numerics a linear whose weight is
     // stored as FP8 (here, split over K, in experts, and kv_b_proj of the naive form) takes x as
     // FP8 codes with one scale per row and 128 channels (fp8.h, activation_scale): the products of
     // each 128 channels are summed, times both scales, and those sums are added in ascending order.
     virtual void linear(MatrixView x, const PreparedWeight& weight, MatrixView out) = 0;
+
+    // accumulator += x, then out = rms_norm() of it.
+    virtual void add_norm(MatrixView x,
+                          MatrixView accumulator,
+                          const PreparedWeight& weight,
+                          float epsilon,
+                          MatrixView out) {
+        add(x, accumulator);
+        rms_norm(accumulator, weight, epsilon, out);
+    }
+
+    // What a product with one x gives.
+    struct Product {
+        const PreparedWeight* weight = nullptr;
+        MatrixView out;
+    };
+
+    // linear() of each, in order; x is quantised once where it is.
+    virtual void linears(MatrixView x, std::span<const Product> products) {
+        for (const Product& product : products) linear(x, *product.weight, product.out);
+    }
+
     // The same, summed per segment of segments.h, the segments added in ascending order.
     virtual void linear_split_k(MatrixView x, const PreparedWeight& weight, MatrixView out) = 0;
     // out = silu(gate) * up, silu(a) = a / (1 + exp(-a)). gate may be out.
@@ -155,6 +191,14 @@ class Backend {
                                  const Routing& routing,
                                  MatrixView shared,
                                  MatrixView accumulator) = 0;
+
+    // A whole layer of experts: what linear() with the router, route(), run_experts(), the shared
+    // expert and combine_experts() do one after the other. False where the backend does not have it
+    // as one; then nothing was done.
+    virtual bool run_moe(const MoeBlock& block, MatrixView x, MatrixView accumulator) {
+        (void)block, (void)x, (void)accumulator;
+        return false;
+    }
 
     // logits [rows, vocab]; one SampleParams per row. Columns from num_tokens on are padding: never
     // chosen, and no part of a logprob. At least one logit of each row must be finite.

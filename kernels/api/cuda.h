@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/api/backend.h"
+#include "kernels/api/probe.h"
 
 namespace turnpike::kernels {
 
@@ -24,5 +25,8 @@ Result<CudaDevice> find_cuda_device(int index = 0);
 // result of attention go through BF16. options.num_threads is not used. A row's bits do not depend
 // on the other rows of a call. An error of the device ends the process. Errors as find_cuda_device.
 Result<std::unique_ptr<Backend>> make_cuda_backend(const BackendOptions& options, int device = 0);
+
+// Its read loop and its FP8 tensor cores, of the device that find_cuda_device() chose. Holds 2 GiB.
+std::unique_ptr<Probe> make_cuda_probe();
 
 }  // namespace turnpike::kernels

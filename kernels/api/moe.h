@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "kernels/api/tensor.h"
@@ -31,6 +32,14 @@ struct MlpWeights {
     const PreparedWeight* gate = nullptr;  // [intermediate, hidden]
     const PreparedWeight* up = nullptr;    // [intermediate, hidden]
     const PreparedWeight* down = nullptr;  // [hidden, intermediate]
+};
+
+struct MoeBlock {
+    const PreparedWeight* router = nullptr;  // [num_experts, hidden]
+    const PreparedWeight* bias = nullptr;    // [1, num_experts]
+    RouterShape shape;
+    std::span<const MlpWeights> experts;
+    MlpWeights shared;
 };
 
 }  // namespace turnpike::kernels

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / 32;
+constexpr std::int64_t kMostCombined = 512;  // columns at a time, a thread each
 
 __global__ void rope_kernel(float* x, std::int64_t stride, RopeView view) {
     let_next_begin();
@@ -22,7 +23,8 @@ __global__ void rope_kernel(float* x, std::int64_t stride, RopeView view) {
     const std::int64_t m = blockIdx.x;
     const float* cosines = view.cosines + m * view.num_pairs;
     const float* sines = view.sines + m * view.num_pairs;
-    for (std::int64_t i = threadIdx.x; i < view.num_heads * view.num_pairs; i += blockDim.x) {
+    const std::int64_t i = static_cast<std::int64_t>(blockIdx.y) * blockDim.x + threadIdx.x;
+    if (i < view.num_heads * view.num_pairs) {
         const std::int64_t j = i % view.num_pairs;
         float* head = x + m * stride + i / view.num_pairs * view.head_stride + view.offset;
         float* first = view.is_interleaved ? head + 2 * j : head + j;
@@ -173,7 +175,7 @@ __global__ void combine_kernel(Partials partials,
     __syncthreads();
     for (std::int64_t c = threadIdx.x; c < dim; c += blockDim.x) {
         float sum = 0.0F;
-#pragma unroll 4
+#pragma unroll 16
         for (int s = 0; s < num_splits; ++s) {
             // A split without keys left its sums unwritten.
             if (weights[s] > 0.0F) sum += part(s)[c] * weights[s];
@@ -199,7 +201,10 @@ void attend_any(const AttentionCall& call, const Partials& partials, cudaStream_
 void rope(MatrixView x, const RopeView& view, cudaStream_t stream) {
     CHECK((view.num_heads - 1) * view.head_stride + view.offset + 2 * view.num_pairs <= x.cols);
     if (x.rows == 0) return;
-    launch(rope_kernel, {dim3(static_cast<unsigned>(x.rows)), 256, 0}, stream,
+    constexpr unsigned kPairs = 256;  // of a block
+    const auto pairs = static_cast<unsigned>(view.num_heads * view.num_pairs);
+    launch(rope_kernel,
+           {dim3(static_cast<unsigned>(x.rows), (pairs + kPairs - 1) / kPairs), kPairs, 0}, stream,
            static_cast<float*>(x.data), x.stride, view);
 }
 
@@ -281,8 +286,10 @@ AttentionPlan plan_attention(const HeadLayout& layout,
         const std::int64_t heads = is_latent ? latent_heads_per_block(layout) : 1;
         const std::int64_t at_once = num_multiprocessors * (heads == 64 ? 1 : heads == 1 ? 8 : 2);
         const std::int64_t blocks_per_split = num_rows * ((layout.num_heads + heads - 1) / heads);
-        // Blocks of 64 heads take two tiles at a time, and must earn their start.
-        plan.tokens_per_split = (heads == 64 ? 4 : 2) * kCacheBlockTokens;
+        plan.tokens_per_split = 2 * kCacheBlockTokens;
+        // Blocks of 64 heads take two tiles at a time, and must earn their start where all run.
+        if (heads == 64 && 2 * splits_of(plan.tokens_per_split) * blocks_per_split > at_once)
+            plan.tokens_per_split *= 2;
         while (plan.tokens_per_split < max_tokens &&
                splits_of(plan.tokens_per_split) * blocks_per_split > at_once)
             plan.tokens_per_split += kCacheBlockTokens;
@@ -314,7 +321,9 @@ void attend(const AttentionCall& call, void* workspace, MatrixView out, cudaStre
     }
     const dim3 heads(static_cast<unsigned>(layout.num_heads), static_cast<unsigned>(call.num_rows));
     const auto shared = static_cast<std::size_t>(call.plan.num_splits) * sizeof(float);
-    launch(combine_kernel, {heads, kThreads, shared}, stream, partials, call.rows,
+    const auto threads = static_cast<unsigned>(
+        std::clamp<std::int64_t>((layout.value_dim + 31) / 32 * 32, 32, kMostCombined));
+    launch(combine_kernel, {heads, threads, shared}, stream, partials, call.rows,
            static_cast<float*>(out.data), out.stride);
 }
 

@@ -1,8 +1,8 @@
 // CudaBackend: ties the launchers of this folder to the Backend interface. Ops run in order on one
-// stream; download, route and sample wait for it.
+// stream, held back until download, route or sample waits for them.
 #include <algorithm>
+#include <map>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -14,55 +14,46 @@
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/kv_cache.h"
 #include "kernels/cuda/linear_small.h"
-#include "kernels/cuda/memory.h"
-#include "kernels/cuda/pack.h"
 #include "kernels/cuda/router.h"
 #include "kernels/cuda/sample_input.h"
 #include "kernels/cuda/sampler.h"
-#include "kernels/cuda/sorted_slots.h"
 #include "kernels/cuda/stream_experts.h"
 #include "kernels/cuda/stream_linear.h"
 #include "kernels/cuda/vector.h"
 #include "kernels/cuda/weights.h"
+#include "kernels/cuda/workspace.h"
 
 namespace turnpike::kernels {
 namespace cuda {
 namespace {
 
-constexpr std::size_t kUploadBytes = std::size_t{32} << 20;
+// Of the overloads, those of BF16 weights and of what has the shared expert among the others.
+constexpr void (*kStreamBf16)(const SplitRows&,
+                              const WeightView&,
+                              MatrixView,
+                              cudaStream_t) = stream_linear;
+constexpr void (*kStreamBf16Group)(const SplitRows&,
+                                   const StreamGroup&,
+                                   cudaStream_t) = stream_linears;
+constexpr void (*kStreamCodedGroup)(const CodedRows&,
+                                    const StreamGroup&,
+                                    cudaStream_t) = stream_linears;
+constexpr void (*kCombineAll)(MatrixView,
+                              const RoutingView&,
+                              MatrixView,
+                              cudaStream_t) = cuda::combine_experts;
+constexpr void (*kCombineWithShared)(
+    MatrixView, const RoutingView&, MatrixView, MatrixView, cudaStream_t) = cuda::combine_experts;
 
-class Stream {
-  public:
-    Stream() { CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
-
-    ~Stream() { (void)cudaStreamDestroy(stream_); }
-
-    Stream(const Stream&) = delete;
-    Stream& operator=(const Stream&) = delete;
-
-    operator cudaStream_t() const { return stream_; }
-
-  private:
-    cudaStream_t stream_ = nullptr;
-};
-
-// What one call attends with, on the device.
-struct UploadedSlices {
-    const AttentionRow* rows = nullptr;
-    std::int64_t num_rows = 0;
-    const std::int32_t* tables = nullptr;
-    std::int64_t max_tokens = 0;
-};
-
-class CudaBackend final : public Backend {
+class CudaBackend final : public Backend, private Workspace {
   public:
     CudaBackend(const BackendOptions& options, const CudaDevice& device)
         : numerics_(options.numerics),
           is_deterministic_(options.is_deterministic),
-          device_(device),
-          uploads_(kUploadBytes, stream_) {}
+          device_(device) {}
 
-    // What was launched last may still read buffers that go with this object.
+    // What was launched last may still read buffers that go with this object. What was held back
+    // nobody waits for, and the memory of its caller may be gone.
     ~CudaBackend() override { (void)cudaStreamSynchronize(stream_); }
 
     CudaBackend(const CudaBackend&) = delete;
@@ -72,13 +63,19 @@ class CudaBackend final : public Backend {
 
     DType activation_dtype() const override { return DType::kF32; }
 
+    // The host does not know which experts a step touches: as many as it has slots, at most all.
+    OpCounts counts() const override { return counts_; }
+
     std::unique_ptr<Buffer> allocate(std::size_t num_bytes) override {
+        // What it takes the place of may be freed behind this.
+        flush();
         return std::make_unique<DeviceBuffer>(num_bytes);
     }
 
     void download(MatrixView matrix, std::span<float> out) override {
         CHECK(static_cast<std::int64_t>(out.size()) == matrix.rows * matrix.cols);
         if (out.empty()) return;
+        flush();
         const auto row_bytes = static_cast<std::size_t>(matrix.cols) * sizeof(float);
         CUDA_CHECK(cudaMemcpy2DAsync(out.data(), row_bytes, matrix.data,
                                      static_cast<std::size_t>(matrix.stride) * sizeof(float),
@@ -109,13 +106,15 @@ class CudaBackend final : public Backend {
                MatrixView out) override {
         CHECK(static_cast<std::int64_t>(tokens.size()) == out.rows);
         for (const std::int32_t token : tokens) CHECK(token >= 0 && token < table.rows());
-        cuda::embed(uploads_.put(tokens), view_of(table), out, stream_);
+        make_room(tokens.size_bytes());
+        queue_.put(cuda::embed, uploads_.put(tokens), view_of(table), out);
     }
 
     void gather_rows(MatrixView x, std::span<const std::int64_t> rows, MatrixView out) override {
         CHECK(static_cast<std::int64_t>(rows.size()) == out.rows);
         for (const std::int64_t row : rows) CHECK(row >= 0 && row < x.rows);
-        cuda::gather_rows(x, uploads_.put(rows), out, stream_);
+        make_room(rows.size_bytes());
+        queue_.put(cuda::gather_rows, x, uploads_.put(rows), out);
     }
 
     void rms_norm(MatrixView x,
@@ -123,14 +122,55 @@ class CudaBackend final : public Backend {
                   float epsilon,
                   MatrixView out) override {
         CHECK(weight.rows() == 1 && weight.cols() == x.cols);
-        cuda::rms_norm(x, own<const DeviceWeight>(weight).vector(), epsilon, out, stream_);
+        queue_.put(cuda::rms_norm, x, own<const DeviceWeight>(weight).vector(), epsilon, out);
+    }
+
+    void add_norm(MatrixView x,
+                  MatrixView accumulator,
+                  const PreparedWeight& weight,
+                  float epsilon,
+                  MatrixView out) override {
+        CHECK(weight.rows() == 1 && weight.cols() == x.cols);
+        queue_.put(cuda::add_norm, x, accumulator, own<const DeviceWeight>(weight).vector(),
+                   epsilon, out);
+    }
+
+    void rms_norm_heads(MatrixView x,
+                        std::int64_t num_heads,
+                        const PreparedWeight& weight,
+                        float epsilon) override {
+        CHECK(weight.rows() == 1);
+        queue_.put(cuda::rms_norm_heads, x, num_heads, weight.cols(),
+                   own<const DeviceWeight>(weight).vector(), epsilon);
     }
 
     void linear(MatrixView x, const PreparedWeight& weight, MatrixView out) override {
         const WeightView& view = view_of(weight);
-        if (is_coded(view)) return coded_linear(coded(x), view, out, is_deterministic_, stream_);
-        if (view.dtype == DType::kBf16) return stream_linear(split_rows(x), view, out, stream_);
-        linear_small(x, view, out, stream_);
+        count(weight, x.rows);
+        if (is_coded(view)) return queue_.put(coded_linear, coded(x), view, out, is_deterministic_);
+        if (view.dtype == DType::kBf16) return queue_.put(kStreamBf16, split_rows(x), view, out);
+        queue_.put(linear_small, x, view, out);
+    }
+
+    void linears(MatrixView x, std::span<const Product> products) override {
+        // Of more rows each fills the GPU by itself.
+        constexpr std::int64_t kFewRows = 64;
+        const DType dtype = view_of(*products.front().weight).dtype;
+        const bool is_one = std::all_of(products.begin(), products.end(), [&](const auto& product) {
+            return view_of(*product.weight).dtype == dtype;
+        });
+        const bool is_coded_all = is_coded(view_of(*products.front().weight));
+        const bool is_grouped = is_one && products.size() <= kMaxProducts &&
+                                (is_coded_all || dtype == DType::kBf16) &&
+                                (is_deterministic_ || x.rows <= kFewRows);
+        if (!is_grouped) return Backend::linears(x, products);
+        StreamGroup group;
+        for (const Product& product : products) {
+            count(*product.weight, x.rows);
+            group.products[group.count++] = {view_of(*product.weight), product.out};
+        }
+        if (is_coded_all) return queue_.put(kStreamCodedGroup, coded(x), group);
+        queue_.put(kStreamBf16Group, split_rows(x), group);
     }
 
     void linear_split_k(MatrixView x, const PreparedWeight& weight, MatrixView out) override {
@@ -138,10 +178,12 @@ class CudaBackend final : public Backend {
     }
 
     void silu_mul(MatrixView gate, MatrixView up, MatrixView out) override {
-        cuda::silu_mul(gate, up, out, stream_);
+        queue_.put(cuda::silu_mul, gate, up, out);
     }
 
-    void add(MatrixView x, MatrixView accumulator) override { cuda::add(x, accumulator, stream_); }
+    void add(MatrixView x, MatrixView accumulator) override {
+        queue_.put(cuda::add, x, accumulator);
+    }
 
     void rope(MatrixView x, const RopeColumns& columns, const RopeRows& rows) override {
         CHECK(static_cast<std::int64_t>(rows.cosines.size()) == x.rows * rows.num_pairs);
@@ -151,9 +193,10 @@ class CudaBackend final : public Backend {
         view.offset = columns.offset;
         view.is_interleaved = columns.pairs == RopePairs::kInterleaved;
         view.num_pairs = rows.num_pairs;
+        make_room(2 * rows.cosines.size() * sizeof(float));
         view.cosines = uploads_.put(std::span<const float>(rows.cosines));
         view.sines = uploads_.put(std::span<const float>(rows.sines));
-        cuda::rope(x, view, stream_);
+        queue_.put(cuda::rope, x, view);
     }
 
     void write_kv(MatrixView rows,
@@ -161,8 +204,8 @@ class CudaBackend final : public Backend {
                   std::int64_t layer,
                   KvCache& cache) override {
         const UploadedSlices uploaded = upload(slices, rows.rows);
-        cuda::write_kv(rows, uploaded.rows, uploaded.num_rows,
-                       cache_view(cache, layer, uploaded.tables), stream_);
+        queue_.put(cuda::write_kv, rows, uploaded.rows, uploaded.num_rows,
+                   cache_view(cache, layer, uploaded.tables));
     }
 
     void attend_naive(MatrixView queries,
@@ -212,11 +255,12 @@ class CudaBackend final : public Backend {
         CHECK(bias.rows() == 1 && bias.cols() == shape.num_experts);
         Routing routing{logits.rows, shape.num_chosen, {}, {}};
         if (logits.rows == 0) return routing;
-        const auto num_slots = static_cast<std::size_t>(logits.rows * shape.num_chosen);
+        const RoutingView view = routing_view(logits.rows, shape.num_chosen, shape.num_experts);
+        queue_.put(cuda::route, logits, own<const DeviceWeight>(bias).vector(), shape, view);
+        flush();
+        const auto num_slots = static_cast<std::size_t>(view.num_slots());
         routing.experts.resize(num_slots);
         routing.weights.resize(num_slots);
-        const RoutingView view = routing_view(logits.rows, shape.num_chosen, shape.num_experts);
-        cuda::route(logits, own<const DeviceWeight>(bias).vector(), shape, view, stream_);
         copy_down(view.experts, routing.experts);
         copy_down(view.weights, routing.weights);
         wait();
@@ -230,27 +274,33 @@ class CudaBackend final : public Backend {
         CHECK(routing.rows == x.rows && out.rows == x.rows * routing.num_chosen);
         CHECK(out.cols == x.cols);
         if (out.rows == 0) return;
-        const ExpertView shape = view_of(experts.front());
         const RoutingView view = upload(routing, static_cast<std::int64_t>(experts.size()));
-        const ExpertView* const table = table_of(experts);
-        const std::int64_t intermediate = shape.gate.rows;
-        if (is_coded(shape.gate)) {
-            const std::int64_t positions = view.max_positions();
-            const CodedRows gathered = codes(kGatheredCodes, kGatheredScales, positions, x.cols);
-            gather_codes(coded(x), view, gathered, stream_);
-            const MatrixView middle = scratch(kExpertHidden, positions, intermediate);
-            const bool has_many =
-                !is_deterministic_ && view.num_slots() / view.num_experts >= kGemmRowsPerExpert;
-            const auto gate_up = has_many ? gemm_gate_up : stream_gate_up;
-            const auto down = has_many ? gemm_down : stream_down;
-            gate_up(gathered, view, table, shape, middle, stream_);
-            const CodedRows middle_codes = codes(kCodes, kScales, positions, intermediate);
-            quantise_positions(middle, view, middle_codes, stream_);
-            return down(middle_codes, view, table, shape, out, stream_);
+        run(x, view, table_of(experts, {}), view_of(experts.front()), out);
+    }
+
+    // The shared expert is one more, which every row chooses with a weight of 1, where that is
+    // fast.
+    bool run_moe(const MoeBlock& block, MatrixView x, MatrixView accumulator) override {
+        const RouterShape& shape = block.shape;
+        if (!can_share(block)) return false;
+        if (x.rows == 0) return true;
+        const MatrixView logits = scratch(kRouterLogits, x.rows, shape.num_experts);
+        linear(x, *block.router, logits);
+        const bool is_among = shares(x.rows, block.shape);
+        const std::int64_t num_shared = is_among ? 1 : 0;
+        const RoutingView view =
+            routing_view(x.rows, shape.num_chosen + num_shared, shape.num_experts + num_shared);
+        queue_.put(cuda::route, logits, own<const DeviceWeight>(*block.bias).vector(), shape, view);
+        const MatrixView out = scratch(kExpertOut, view.num_slots(), x.cols);
+        run(x, view, table_of(block.experts, block.shared), view_of(block.shared), out);
+        if (!is_among) {
+            const MatrixView shared = scratch(kSharedOut, x.rows, x.cols);
+            run_mlp(x, block.shared, shared);
+            queue_.put(kCombineWithShared, out, view, shared, accumulator);
+            return true;
         }
-        const MatrixView hidden = scratch(kExpertHidden, out.rows, intermediate);
-        experts_gate_up(x, view, table, shape, hidden, stream_);
-        experts_down(hidden, view, table, shape, out, stream_);
+        queue_.put(kCombineAll, out, view, accumulator);
+        return true;
     }
 
     void combine_experts(MatrixView expert_out,
@@ -260,8 +310,9 @@ class CudaBackend final : public Backend {
         RoutingView view;
         view.rows = routing.rows;
         view.num_chosen = routing.num_chosen;
+        make_room(routing.weights.size() * sizeof(float));
         view.weights = const_cast<float*>(uploads_.put(std::span<const float>(routing.weights)));
-        cuda::combine_experts(expert_out, view, shared, accumulator, stream_);
+        queue_.put(kCombineWithShared, expert_out, view, shared, accumulator);
     }
 
     void sample(MatrixView logits,
@@ -273,15 +324,16 @@ class CudaBackend final : public Backend {
         if (params.empty()) return;
         SampleInput input;
         for (const SampleParams& row : params) input.take(row);
+        make_room(input.num_bytes());
         const SampleLists lists{uploads_.put(std::span<const SeenToken>(input.seen)),
                                 uploads_.put(std::span<const TokenBias>(input.bias)),
                                 uploads_.put(std::span<const std::uint32_t>(input.allowed))};
-        auto* const results = static_cast<SampleResult*>(
-            buffer(kSampleResults).at_least(params.size() * sizeof(SampleResult)));
-        cuda::sample(logits, num_tokens, uploads_.put(std::span<const SampleRow>(input.rows)),
-                     lists,
-                     buffer(kSampleWork).at_least(sample_workspace_bytes(logits.rows, num_tokens)),
-                     results, stream_);
+        auto* const results =
+            static_cast<SampleResult*>(room(kSampleResults, params.size() * sizeof(SampleResult)));
+        queue_.put(cuda::sample, logits, num_tokens,
+                   uploads_.put(std::span<const SampleRow>(input.rows)), lists,
+                   room(kSampleWork, sample_workspace_bytes(logits.rows, num_tokens)), results);
+        flush();
         std::vector<SampleResult> found(params.size());
         copy_down(results, found);
         wait();
@@ -294,24 +346,6 @@ class CudaBackend final : public Backend {
     }
 
   private:
-    enum Use : std::size_t {
-        kCodes,
-        kScales,
-        kGatheredCodes,
-        kGatheredScales,
-        kHighParts,
-        kLowParts,
-        kExpertHidden,
-        kLatentQueries,
-        kAttended,
-        kPartials,
-        kRouting,
-        kSlots,
-        kSampleWork,
-        kSampleResults,
-        kNumUses,
-    };
-
     static const WeightView& view_of(const PreparedWeight& weight) {
         return own<const DeviceWeight>(weight).view();
     }
@@ -324,82 +358,13 @@ class CudaBackend final : public Backend {
         return numerics_ == Numerics::kW8A8Block && weight.dtype == DType::kF8E4M3;
     }
 
-    GrowingBuffer& buffer(Use use) { return buffers_[use]; }
-
-    MatrixView scratch(Use use, std::int64_t rows, std::int64_t cols) {
-        void* const data =
-            buffer(use).at_least(static_cast<std::size_t>(rows * cols) * sizeof(float));
-        return {data, DType::kF32, rows, cols, cols};
+    static std::int64_t bytes_of(const WeightView& view) {
+        return view.rows * view.cols * static_cast<std::int64_t>(dtype_bytes(view.dtype));
     }
 
-    void wait() {
-        CUDA_CHECK(cudaStreamSynchronize(stream_));
-        uploads_.reset();
-    }
-
-    template <class T>
-    void copy_down(const T* from, std::vector<T>& to) {
-        CUDA_CHECK(cudaMemcpyAsync(to.data(), from, to.size() * sizeof(T), cudaMemcpyDeviceToHost,
-                                   stream_));
-    }
-
-    // Room for codes of rows, until the uses are taken again.
-    CodedRows codes(Use codes_use, Use scales_use, std::int64_t rows, std::int64_t cols) {
-        constexpr std::int64_t kBlock = 128;
-        CodedRows coded;
-        coded.rows = rows;
-        coded.cols = cols;
-        coded.stride = (cols + kBlock - 1) / kBlock * kBlock;
-        coded.scale_stride = (rows + kCodedTileRows - 1) / kCodedTileRows * kCodedTileRows;
-        coded.codes = static_cast<std::uint8_t*>(
-            buffer(codes_use).at_least(packed_bytes(rows, coded.stride, kCodedTileRows)));
-        coded.scales = static_cast<float*>(
-            buffer(scales_use)
-                .at_least(static_cast<std::size_t>(coded.scale_stride * coded.stride / kBlock) *
-                          sizeof(float)));
-        return coded;
-    }
-
-    // x quantised, until the next call.
-    CodedRows coded(MatrixView x) {
-        const CodedRows rows = codes(kCodes, kScales, x.rows, x.cols);
-        quantise(x, rows, stream_);
-        return rows;
-    }
-
-    // x in two BF16 parts, until the next call.
-    SplitRows split_rows(MatrixView x) {
-        constexpr std::int64_t kBlock = 128;
-        SplitRows rows;
-        rows.rows = x.rows;
-        rows.cols = x.cols;
-        rows.stride = (x.cols + kBlock - 1) / kBlock * kBlock;
-        const std::size_t bytes = packed_bytes(x.rows, rows.stride * 2, kCodedTileRows);
-        rows.high = static_cast<std::uint16_t*>(buffer(kHighParts).at_least(bytes));
-        rows.low = static_cast<std::uint16_t*>(buffer(kLowParts).at_least(bytes));
-        split(x, rows, stream_);
-        return rows;
-    }
-
-    UploadedSlices upload(std::span<const AttentionSlice> slices, std::int64_t num_rows) {
-        check_slices(slices, num_rows);
-        std::vector<AttentionRow> rows;
-        std::vector<std::int32_t> tables;
-        UploadedSlices uploaded;
-        for (const AttentionSlice& slice : slices) {
-            const auto table = static_cast<std::int32_t>(tables.size());
-            tables.insert(tables.end(), slice.block_table.begin(), slice.block_table.end());
-            for (std::int64_t r = 0; r < slice.num_rows; ++r) {
-                rows.push_back({static_cast<std::int32_t>(slice.first_row + r),
-                                static_cast<std::int32_t>(slice.first_position + r), table});
-            }
-            uploaded.max_tokens =
-                std::max(uploaded.max_tokens, slice.first_position + slice.num_rows);
-        }
-        uploaded.rows = uploads_.put(std::span<const AttentionRow>(rows));
-        uploaded.num_rows = static_cast<std::int64_t>(rows.size());
-        uploaded.tables = uploads_.put(std::span<const std::int32_t>(tables));
-        return uploaded;
+    void count(const PreparedWeight& weight, std::int64_t rows) {
+        counts_.weight_bytes += bytes_of(view_of(weight));
+        counts_.flops += 2 * rows * weight.rows() * weight.cols();
     }
 
     static CacheView cache_view(const KvCache& cache,
@@ -423,9 +388,9 @@ class CudaBackend final : public Backend {
         call.cache = cache_view(cache, layer, uploaded.tables);
         call.plan = plan_attention(layout, uploaded.num_rows, uploaded.max_tokens,
                                    device_.num_multiprocessors, is_deterministic_);
-        void* const workspace = buffer(kPartials).at_least(
-            attention_workspace_bytes(layout, uploaded.num_rows, call.plan));
-        cuda::attend(call, workspace, out, stream_);
+        void* const workspace =
+            room(kPartials, attention_workspace_bytes(layout, uploaded.num_rows, call.plan));
+        queue_.put(cuda::attend, call, workspace, out);
     }
 
     void attend_latent(MatrixView queries,
@@ -436,59 +401,89 @@ class CudaBackend final : public Backend {
                        const KvCache& cache,
                        MatrixView out) {
         const KvUpView& view = own<const DeviceKvUp>(kv_up).view();
+        counts_.weight_bytes += bytes_of(view.keys) + bytes_of(view.values);
+        counts_.flops += 2 * queries.rows *
+                         (view.keys.rows * view.keys.cols + view.values.rows * view.values.cols);
         const MatrixView latent =
             scratch(kLatentQueries, queries.rows, shape.num_heads * shape.cache_dim());
-        absorb_queries(queries, view, shape, latent, stream_);
+        queue_.put(absorb_queries, queries, view, shape, latent);
         const MatrixView attended =
             scratch(kAttended, queries.rows, shape.num_heads * shape.latent_dim);
         attend(latent, slices, layout_of(shape), layer, cache, attended);
-        project_values(attended, view, shape, out, stream_);
+        queue_.put(project_values, attended, view, shape, out);
     }
 
-    // Room for the routing of a call, until the next.
-    RoutingView routing_view(std::int64_t rows, std::int64_t num_chosen, std::int64_t num_experts) {
-        const std::int64_t num_slots = rows * num_chosen;
-        auto* const words = static_cast<std::int32_t*>(buffer(kRouting).at_least(
-            static_cast<std::size_t>(3 * num_slots + 3 * num_experts + 1) * sizeof(std::int32_t)));
-        RoutingView view;
-        view.rows = rows;
-        view.num_chosen = num_chosen;
-        view.num_experts = num_experts;
-        view.experts = words;
-        view.weights = reinterpret_cast<float*>(words + num_slots);
-        view.order = words + 2 * num_slots;
-        view.offsets = words + 3 * num_slots;
-        view.active = view.offsets + num_experts + 1;
-        view.positions = view.active + num_experts;
-        view.slots = static_cast<std::int32_t*>(buffer(kSlots).at_least(
-            static_cast<std::size_t>(view.max_positions()) * sizeof(std::int32_t)));
-        return view;
+    // Whether the shared expert can stand in one table with the others.
+    static bool can_share(const MoeBlock& block) {
+        RouterShape wider = block.shape;
+        wider.num_experts += 1;
+        wider.num_chosen += 1;
+        if (block.shared.gate == nullptr || !can_route(wider)) return false;
+        const ExpertView one = view_of(block.experts.front());
+        const ExpertView shared = view_of(block.shared);
+        return one.gate.rows == shared.gate.rows && one.gate.dtype == shared.gate.dtype &&
+               one.down.dtype == shared.down.dtype;
     }
 
-    std::int32_t* upload_words(const std::vector<std::int32_t>& words) {
-        return const_cast<std::int32_t*>(uploads_.put(std::span<const std::int32_t>(words)));
+    // Of some dozens of rows the shared expert would have most, in kernels for a few rows each.
+    bool shares(std::int64_t rows, const RouterShape& shape) const {
+        constexpr std::int64_t kFewRows = 32;
+        return is_deterministic_ || rows <= kFewRows ||
+               has_many(rows * shape.num_chosen, shape.num_experts);
     }
 
-    RoutingView upload(const Routing& routing, std::int64_t num_experts) {
-        const SortedSlots sorted(routing, num_experts);
-        RoutingView view;
-        view.rows = routing.rows;
-        view.num_chosen = routing.num_chosen;
-        view.num_experts = num_experts;
-        view.active = upload_words(sorted.active);
-        view.order = upload_words(sorted.order);
-        view.offsets = upload_words(sorted.offsets);
-        view.positions = upload_words(sorted.positions);
-        view.slots = upload_words(sorted.slots);
-        return view;
+    // Rows enough for the kernels of prompts.
+    bool has_many(std::int64_t num_slots, std::int64_t num_experts) const {
+        return !is_deterministic_ && num_slots / num_experts >= kGemmRowsPerExpert;
     }
 
-    // The experts' weights as the kernels read them: one table a layer, made at its first use.
-    const ExpertView* table_of(std::span<const MlpWeights> experts) {
-        auto& table = tables_[experts.front().gate];
+    void run_mlp(MatrixView x, const MlpWeights& weights, MatrixView out) {
+        const std::int64_t width = weights.gate->rows();
+        const MatrixView gate = scratch(kSharedGate, x.rows, width);
+        const MatrixView up = scratch(kSharedUp, x.rows, width);
+        const Product products[] = {{weights.gate, gate}, {weights.up, up}};
+        linears(x, products);
+        silu_mul(gate, up, gate);
+        linear(gate, *weights.down, out);
+    }
+
+    // out: [view.num_slots(), x.cols], what each slot's expert makes of its row.
+    void run(MatrixView x,
+             const RoutingView& view,
+             const ExpertView* table,
+             const ExpertView& shape,
+             MatrixView out) {
+        for (const WeightView* weight : {&shape.gate, &shape.up, &shape.down}) {
+            counts_.weight_bytes += view.max_active() * bytes_of(*weight);
+            counts_.flops += 2 * out.rows * weight->rows * weight->cols;
+        }
+        const std::int64_t intermediate = shape.gate.rows;
+        if (is_coded(shape.gate)) {
+            const std::int64_t positions = view.max_positions();
+            const CodedRows gathered = codes(kGatheredCodes, kGatheredScales, positions, x.cols);
+            queue_.put(gather_codes, coded(x), view, gathered);
+            const MatrixView middle = scratch(kExpertHidden, positions, intermediate);
+            const bool by_gemm = has_many(view.num_slots(), view.num_experts);
+            const auto gate_up = by_gemm ? gemm_gate_up : stream_gate_up;
+            const auto down = by_gemm ? gemm_down : stream_down;
+            queue_.put(gate_up, gathered, view, table, shape, middle);
+            const CodedRows middle_codes = codes(kCodes, kScales, positions, intermediate);
+            queue_.put(quantise_positions, middle, view, middle_codes);
+            return queue_.put(down, middle_codes, view, table, shape, out);
+        }
+        const MatrixView hidden = scratch(kExpertHidden, out.rows, intermediate);
+        queue_.put(experts_gate_up, x, view, table, shape, hidden);
+        queue_.put(experts_down, hidden, view, table, shape, out);
+    }
+
+    // The experts' weights as the kernels read them, the shared one last where there is one: one
+    // table a layer, made at its first use.
+    const ExpertView* table_of(std::span<const MlpWeights> experts, const MlpWeights& shared) {
+        auto& table = tables_[{experts.front().gate, shared.gate}];
         if (table == nullptr) {
             std::vector<ExpertView> views;
             for (const MlpWeights& weights : experts) views.push_back(view_of(weights));
+            if (shared.gate != nullptr) views.push_back(view_of(shared));
             table = std::make_unique<DeviceBuffer>(views.size() * sizeof(ExpertView));
             CUDA_CHECK(cudaMemcpy(table->data(), views.data(), views.size() * sizeof(ExpertView),
                                   cudaMemcpyHostToDevice));
@@ -499,10 +494,10 @@ class CudaBackend final : public Backend {
     const Numerics numerics_;
     const bool is_deterministic_;
     const CudaDevice device_;
-    Stream stream_;
-    UploadRing uploads_;
-    GrowingBuffer buffers_[kNumUses];
-    std::unordered_map<const PreparedWeight*, std::unique_ptr<DeviceBuffer>> tables_;
+    OpCounts counts_;
+    // By the first expert's weight and the shared expert's.
+    std::map<std::pair<const PreparedWeight*, const PreparedWeight*>, std::unique_ptr<DeviceBuffer>>
+        tables_;
 };
 
 Error no_device(const std::string& reason) {

@@ -1,5 +1,5 @@
-// Memory of the CUDA backend: device buffers, buffers that grow, and a ring of pinned memory
-// through which a step's small inputs go up without waiting.
+// Memory of the CUDA backend: device buffers, buffers that grow, and pinned memory through which a
+// step's small inputs go up without waiting.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -9,6 +9,8 @@
 #include <cstring>
 #include <memory>
 #include <span>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "kernels/api/tensor.h"
@@ -38,6 +40,10 @@ class DeviceBuffer final : public Buffer {
 // largest step was seen.
 class GrowingBuffer {
   public:
+    bool has(std::size_t num_bytes) const {
+        return buffer_ != nullptr && buffer_->num_bytes() >= num_bytes;
+    }
+
     // The contents are lost when it grows. Waits for the device then.
     void* at_least(std::size_t num_bytes);
 
@@ -45,8 +51,9 @@ class GrowingBuffer {
     std::unique_ptr<DeviceBuffer> buffer_;
 };
 
-// Pinned memory beside device memory of the same size. What is put is on the device before what is
-// launched after it on the same stream.
+// Pinned memory beside device memory of the same size. What is put is on the device behind send().
+// What is held already is not put again: the layers of a step take the same positions and block
+// tables.
 class UploadRing {
   public:
     UploadRing(std::size_t num_bytes, cudaStream_t stream);
@@ -54,8 +61,12 @@ class UploadRing {
     UploadRing(const UploadRing&) = delete;
     UploadRing& operator=(const UploadRing&) = delete;
 
-    // The device's copy, good until num_bytes more were put. Waits for the stream when the ring is
-    // full; larger than the ring is a bug.
+    // Whether num_bytes fit, in a few pieces.
+    bool has_room(std::size_t num_bytes) const;
+    // Makes it hold so much. It is empty, and nothing reads from it any more.
+    void at_least(std::size_t num_bytes);
+
+    // The device's copy, good until reset(). There is room for it.
     template <class T>
     const T* put(std::span<const T> values) {
         return static_cast<const T*>(put_bytes(values.data(), values.size_bytes()));
@@ -63,14 +74,19 @@ class UploadRing {
 
     const void* put_bytes(const void* data, std::size_t num_bytes);
 
-    // Call when the stream has been waited for: all of the ring is free.
-    void reset() { used_ = 0; }
+    // Copies what was put since the last time, on the stream.
+    void send();
+
+    // Call when the stream has been waited for: all of it is free.
+    void reset();
 
   private:
     cudaStream_t stream_;
     std::byte* host_ = nullptr;
-    DeviceBuffer device_;
+    std::unique_ptr<DeviceBuffer> device_;
     std::size_t used_ = 0;
+    std::size_t sent_ = 0;
+    std::unordered_set<std::string_view> held_;  // views into host_
 };
 
 }  // namespace turnpike::kernels::cuda

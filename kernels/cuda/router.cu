@@ -11,6 +11,8 @@ namespace {
 constexpr int kRowsPerBlock = 4;  // a warp a row
 constexpr int kPerLane = static_cast<int>(kMaxExperts) / 32;
 constexpr int kSortThreads = 1024;
+constexpr int kFewSlots = 1536;
+constexpr int kCombinedColumns = 256;  // of a block
 
 __device__ float excluded() {
     return __int_as_float(0xFF800000);  // -infinity
@@ -23,13 +25,14 @@ struct Best {
 
 // The largest value, the lowest index on ties, in every lane.
 __device__ Best warp_best(Best best) {
-    for (int lane = 16; lane > 0; lane /= 2) {
-        const float value = __shfl_xor_sync(0xFFFFFFFFU, best.value, lane);
-        const int index = __shfl_xor_sync(0xFFFFFFFFU, best.index, lane);
-        if (value > best.value || (value == best.value && index < best.index))
-            best = {value, index};
-    }
-    return best;
+    // Larger values have larger bits; zeros are alike.
+    const auto bits = static_cast<std::uint32_t>(__float_as_int(best.value + 0.0F));
+    const std::uint32_t ordered = (bits & 0x80000000U) != 0 ? ~bits : bits | 0x80000000U;
+    const std::uint32_t top = __reduce_max_sync(0xFFFFFFFFU, ordered);
+    const int index =
+        __reduce_min_sync(0xFFFFFFFFU, ordered == top ? best.index : static_cast<int>(kMaxExperts));
+    const std::uint32_t value = (top & 0x80000000U) != 0 ? top & 0x7FFFFFFFU : ~top;
+    return {__int_as_float(static_cast<int>(value)), index};
 }
 
 // The sum of the two best of values[first .. first + size), in every lane.
@@ -117,10 +120,11 @@ __global__ void route_kernel(const float* logits,
     }
     // 1e-20: as the published inference code guards the division.
     const float divisor = shape.is_normalised ? sum + 1e-20F : 1.0F;
-    if (lane < shape.num_chosen) {
-        const std::int64_t slot = row * shape.num_chosen + lane;
-        out.experts[slot] = mine;
-        out.weights[slot] = scores[mine] / divisor * shape.scale;
+    if (lane < out.num_chosen) {
+        const bool is_shared = lane == shape.num_chosen;
+        const std::int64_t slot = row * out.num_chosen + lane;
+        out.experts[slot] = is_shared ? static_cast<int>(shape.num_experts) : mine;
+        out.weights[slot] = is_shared ? 1.0F : scores[mine] / divisor * shape.scale;
     }
 }
 
@@ -145,13 +149,13 @@ __device__ int sum_before(int value, int* shared, int& all) {
     return before + inclusive - value;
 }
 
-// A counting sort in one block: each expert's slots in ascending order. Up to a thread a slot, each
-// slot counts those of its expert before it; beyond, a warp an expert looks through all slots.
+// A counting sort in one block: each expert's slots in ascending order. Of few slots, each counts
+// those of its expert before it; of many, a warp an expert looks through all.
 __global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing) {
     __shared__ int starts[kMaxExperts];
     __shared__ int places[kMaxExperts];
     __shared__ int counts[kMaxExperts];
-    __shared__ int chosen[kSortThreads];
+    __shared__ int chosen[kFewSlots];
     __shared__ int sums[kSortThreads / 32];
     let_next_begin();
     wait_for_inputs();
@@ -159,7 +163,8 @@ __global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing)
     const int num_experts = static_cast<int>(routing.num_experts);
     const int thread = static_cast<int>(threadIdx.x);
     if (thread < num_experts) counts[thread] = 0;
-    if (thread < num_slots) chosen[thread] = routing.experts[thread];
+    for (int s = thread; s < num_slots && s < kFewSlots; s += kSortThreads)
+        chosen[s] = routing.experts[s];
     __syncthreads();
     for (int s = thread; s < num_slots; s += kSortThreads)
         atomicAdd(&counts[routing.experts[s]], 1);
@@ -183,13 +188,14 @@ __global__ void __launch_bounds__(kSortThreads) sort_kernel(RoutingView routing)
     }
     if (thread == 0) routing.offsets[num_experts] = all;
     __syncthreads();
-    if (num_slots <= kSortThreads) {
-        if (thread >= num_slots) return;
-        const int mine = chosen[thread];
-        int before = 0;
-        for (int s = 0; s < thread; ++s) before += chosen[s] == mine ? 1 : 0;
-        routing.order[starts[mine] + before] = thread;
-        routing.slots[places[mine] + before] = thread;
+    if (num_slots <= kFewSlots) {
+        for (int s = thread; s < num_slots; s += kSortThreads) {
+            const int mine = chosen[s];
+            int before = 0;
+            for (int other = 0; other < s; ++other) before += chosen[other] == mine ? 1 : 0;
+            routing.order[starts[mine] + before] = s;
+            routing.slots[places[mine] + before] = s;
+        }
         return;
     }
     const int lane = thread % 32;
@@ -223,11 +229,14 @@ __global__ void combine_kernel(const float* expert_out,
     const std::int64_t m = blockIdx.x;
     const float* weights = routing.weights + m * routing.num_chosen;
     const float* rows = expert_out + m * routing.num_chosen * expert_stride;
-    for (std::int64_t c = threadIdx.x; c < cols; c += blockDim.x) {
+    const std::int64_t c = static_cast<std::int64_t>(blockIdx.y) * kCombinedColumns + threadIdx.x;
+    if (c < cols) {
         float sum = 0.0F;
+#pragma unroll 9
         for (std::int64_t i = 0; i < routing.num_chosen; ++i)
             sum += weights[i] * rows[i * expert_stride + c];
-        accumulator[m * stride + c] += sum + shared[m * shared_stride + c];
+        if (shared != nullptr) sum += shared[m * shared_stride + c];
+        accumulator[m * stride + c] += sum;
     }
 }
 
@@ -247,8 +256,10 @@ void route(MatrixView logits,
     CHECK(logits.cols == shape.num_experts && shape.num_experts % shape.num_groups == 0);
     CHECK(shape.num_experts / shape.num_groups >= 2 && shape.num_kept_groups <= shape.num_groups);
     CHECK(shape.num_chosen <= shape.num_kept_groups * (shape.num_experts / shape.num_groups));
-    CHECK(out.rows == logits.rows && out.num_chosen == shape.num_chosen);
-    CHECK(out.num_experts == shape.num_experts);
+    const std::int64_t num_shared = out.num_chosen - shape.num_chosen;
+    CHECK(num_shared == 0 || num_shared == 1);
+    CHECK(out.rows == logits.rows && out.num_experts == shape.num_experts + num_shared);
+    CHECK(out.num_experts <= kMaxExperts && out.num_chosen <= kMaxChosen);
     if (out.rows == 0) return;
     const auto blocks = static_cast<unsigned>((out.rows + kRowsPerBlock - 1) / kRowsPerBlock);
     launch(route_kernel, {dim3(blocks), kRowsPerBlock * 32, 0}, stream,
@@ -262,13 +273,24 @@ void combine_experts(MatrixView expert_out,
                      MatrixView accumulator,
                      cudaStream_t stream) {
     CHECK(expert_out.rows == routing.rows * routing.num_chosen);
-    CHECK(shared.rows == routing.rows && accumulator.rows == routing.rows);
-    CHECK(expert_out.cols == shared.cols && accumulator.cols == shared.cols);
+    CHECK(accumulator.rows == routing.rows && expert_out.cols == accumulator.cols);
+    if (shared.data != nullptr)
+        CHECK(shared.rows == routing.rows && shared.cols == accumulator.cols);
     if (routing.rows == 0) return;
-    launch(combine_kernel, {dim3(static_cast<unsigned>(routing.rows)), 512, 0}, stream,
+    const dim3 grid(
+        static_cast<unsigned>(routing.rows),
+        static_cast<unsigned>((accumulator.cols + kCombinedColumns - 1) / kCombinedColumns));
+    launch(combine_kernel, {grid, kCombinedColumns, 0}, stream,
            static_cast<const float*>(expert_out.data), expert_out.stride, routing,
            static_cast<const float*>(shared.data), shared.stride,
-           static_cast<float*>(accumulator.data), accumulator.stride, shared.cols);
+           static_cast<float*>(accumulator.data), accumulator.stride, accumulator.cols);
+}
+
+void combine_experts(MatrixView expert_out,
+                     const RoutingView& routing,
+                     MatrixView accumulator,
+                     cudaStream_t stream) {
+    combine_experts(expert_out, routing, MatrixView{}, accumulator, stream);
 }
 
 }  // namespace turnpike::kernels::cuda

@@ -39,6 +39,11 @@ struct SampleInput {
         rows.push_back(row);
     }
 
+    std::size_t num_bytes() const {
+        return rows.size() * sizeof(SampleRow) + seen.size() * sizeof(SeenToken) +
+               bias.size() * sizeof(TokenBias) + allowed.size() * sizeof(std::uint32_t);
+    }
+
     template <class T>
     static std::int32_t append(std::vector<T>& all, std::span<const T> more) {
         const auto first = static_cast<std::int32_t>(all.size());

@@ -14,6 +14,7 @@
 namespace turnpike::kernels::cuda {
 
 inline constexpr std::int32_t kMaxAlternatives = 32;
+inline constexpr std::int64_t kMaxTokens = 1 << 20;
 
 // SampleParams of one row in device memory; lists lie in arrays that all rows share.
 struct SampleRow {
@@ -48,11 +49,11 @@ struct SampleResult {
     TokenLogprob alternatives[kMaxAlternatives];
 };
 
-// Scratch of sample(): edited logits and odds of every row.
+// Scratch of sample(): the edited logits of every row.
 std::size_t sample_workspace_bytes(std::int64_t num_rows, std::int64_t num_tokens);
 
 // logits: [rows, >= num_tokens] f32; rows, lists and results: device memory, one result a row.
-// num_tokens is below 2^20. Launches on `stream`, does not wait.
+// num_tokens is below kMaxTokens. Launches on `stream`, does not wait.
 void sample(MatrixView logits,
             std::int64_t num_tokens,
             const SampleRow* rows,

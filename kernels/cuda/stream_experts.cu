@@ -10,9 +10,15 @@ namespace {
 
 enum class Kind { kGateUp, kDown };
 
-// gridDim.y: at least the experts that have slots. Passes of NT * 8 positions.
+// Three: of one row's nine experts, the shared one among them, all blocks run at once so.
+template <int NT>
+using ExpertRing = Ring<DType::kF8E4M3, NT, NT == 1 ? 3 : 2>;
+
+// gridDim.y: at least the experts that have slots. Passes of NT * 8 positions. It begins when the
+// kernel ahead of it has its inputs, so what came before that, the routing among it, is there, and
+// the weights are asked for before the rows are.
 template <Kind kKind, int NT>
-__global__ void __launch_bounds__(kStreamThreads, Ring<DType::kF8E4M3, NT>::kBlocks)
+__global__ void __launch_bounds__(kStreamThreads, ExpertRing<NT>::kBlocks)
     experts_kernel(const ExpertView* experts,
                    RoutingView routing,
                    StreamedRows x,
@@ -20,16 +26,16 @@ __global__ void __launch_bounds__(kStreamThreads, Ring<DType::kF8E4M3, NT>::kBlo
                    float* out,
                    std::int64_t out_stride) {
     extern __shared__ __align__(128) unsigned char shared[];
-    constexpr DType kDType = DType::kF8E4M3;
     let_next_begin();
-    wait_for_inputs();
-    const int expert = routing.active[blockIdx.y];
-    if (expert < 0) return;
-    const Stages<kDType, NT> stages(shared);
+    // The last first: the shared expert, which has the most rows, is the last.
+    const int expert = __ldcg(routing.active + gridDim.y - 1 - blockIdx.y);
+    if (expert < 0) return wait_for_inputs();
+    const Stages<ExpertRing<NT>> stages(shared);
     const ExpertView& view = experts[expert];
     const int tile = static_cast<int>(blockIdx.x);
-    const int first = routing.positions[expert];
-    const int last = first + routing.offsets[expert + 1] - routing.offsets[expert];
+    const int first = __ldcg(routing.positions + expert);
+    const int last =
+        first + __ldcg(routing.offsets + expert + 1) - __ldcg(routing.offsets + expert);
     Work work;
     if constexpr (kKind == Kind::kGateUp)
         work.pair = {{view.gate, view.up}, {tile, tile}};
@@ -38,14 +44,15 @@ __global__ void __launch_bounds__(kStreamThreads, Ring<DType::kF8E4M3, NT>::kBlo
     work.num_units = num_units;
     work.begin = 0;
     work.end = num_units;
-    if (threadIdx.x == 0) stages.init();
+    work.first_tile = first / 8;
+    work.num_tiles = (last - first + 7) / 8;
+    if (threadIdx.x == kStreamWarps * 32) stages.begin(work);
     load_weight_scales(stages, work);
     __syncthreads();
-    int base = 0;
-    for (int position = first; position < last; position += NT * 8, base += num_units) {
+    const auto pass = [&](auto is_first, int position, int base) {
         work.first_tile = position / 8;
         work.num_tiles = (last - position + 7) / 8;
-        run_pass<kDType, NT, false>(
+        run_pass<decltype(is_first)::value>(
             stages, work, x, base, 1, [&](int row, int column, float low, float high) {
                 const int p = position + column;
                 if (p >= last) return;
@@ -62,12 +69,17 @@ __global__ void __launch_bounds__(kStreamThreads, Ring<DType::kF8E4M3, NT>::kBlo
                         to[kBlockRows / 2] = high;
                 }
             });
-    }
+    };
+    pass(std::true_type(), first, 0);
+    int base = num_units;
+    for (int position = first + NT * 8; position < last; position += NT * 8, base += num_units)
+        pass(std::false_type(), position, base);
 }
 
+// These two let the next kernel begin when they have their inputs themselves: see experts_kernel.
 __global__ void gather_codes_kernel(CodedRows x, RoutingView routing, CodedRows coded) {
-    let_next_begin();
     wait_for_inputs();
+    let_next_begin();
     const int p = static_cast<int>(blockIdx.x);
     const int slot = routing.slots[p];
     if (slot < 0) return;
@@ -85,8 +97,8 @@ __global__ void quantise_positions_kernel(const float* x,
                                           std::int64_t x_stride,
                                           RoutingView routing,
                                           CodedRows coded) {
-    let_next_begin();
     wait_for_inputs();
+    let_next_begin();
     const int p = static_cast<int>(blockIdx.x);
     if (routing.slots[p] < 0) return;
     const float* row = x + p * x_stride;
@@ -120,13 +132,12 @@ void experts(const CodedRows& x,
     const auto run = [&](auto nt) {
         constexpr int kTiles = decltype(nt)::value;
         launch_clusters(experts_kernel<kKind, kTiles>,
-                        {grid, kStreamThreads, Ring<DType::kF8E4M3, kTiles>::kBytes}, 1, stream,
-                        table, routing, streamed(x), num_units, static_cast<float*>(out.data),
-                        out.stride);
+                        {grid, kStreamThreads, ExpertRing<kTiles>::kBytes}, 1, stream, table,
+                        routing, streamed(x), num_units, static_cast<float*>(out.data), out.stride);
     };
     // By the slots of an average expert.
     const std::int64_t average = routing.num_slots() / routing.num_experts;
-    if (average <= 4) return run(std::integral_constant<int, 1>());
+    if (average <= 5) return run(std::integral_constant<int, 1>());
     if (average <= 8) return run(std::integral_constant<int, 2>());
     run(std::integral_constant<int, 8>());
 }

@@ -23,6 +23,23 @@ struct SplitRows {
 // x in two parts: their sum has 16 bits of mantissa.
 void split(MatrixView x, const SplitRows& rows, cudaStream_t stream);
 
+struct StreamProduct {
+    WeightView weight;
+    MatrixView out;  // [x.rows, weight.rows] f32
+};
+
+// Some with one x and one dtype, in one launch: each wants too few blocks to fill the
+// GPU. K is cut as the weights together say.
+inline constexpr int kMaxProducts = 3;
+
+struct StreamGroup {
+    StreamProduct products[kMaxProducts];
+    int count = 0;
+};
+
+void stream_linears(const CodedRows& x, const StreamGroup& group, cudaStream_t stream);
+void stream_linears(const SplitRows& x, const StreamGroup& group, cudaStream_t stream);
+
 // w8a8_block: FP8 weights. out: [x.rows, weight.rows] f32.
 void stream_linear(const CodedRows& x,
                    const WeightView& weight,

@@ -1,5 +1,5 @@
 // Row-wise ops of the CUDA backend: embedding, gather, RMSNorm, SwiGLU, sums, and FP8 quantisation,
-// alone or fused behind a norm or SwiGLU. One block a row; a row's bits depend on that row alone.
+// alone or fused behind a norm or SwiGLU. A row's bits depend on that row alone.
 // The definition is kernels/cpu/reference/linear.h. Views are f32 in device memory. Each launches
 // on `stream` and neither allocates nor waits.
 #pragma once
@@ -22,6 +22,20 @@ void gather_rows(MatrixView x, const std::int64_t* rows, MatrixView out, cudaStr
 // x may be out. weight: [x.cols] f32.
 void rms_norm(
     MatrixView x, const float* weight, float epsilon, MatrixView out, cudaStream_t stream);
+// accumulator += x, then out = rms_norm() of it.
+void add_norm(MatrixView x,
+              MatrixView accumulator,
+              const float* weight,
+              float epsilon,
+              MatrixView out,
+              cudaStream_t stream);
+// Each of num_heads runs of `width` columns by itself, in place. weight: [width] f32.
+void rms_norm_heads(MatrixView x,
+                    std::int64_t num_heads,
+                    std::int64_t width,
+                    const float* weight,
+                    float epsilon,
+                    cudaStream_t stream);
 // silu(a) = a / (1 + exp(-a)); out may be gate.
 void silu_mul(MatrixView gate, MatrixView up, MatrixView out, cudaStream_t stream);
 void add(MatrixView x, MatrixView accumulator, cudaStream_t stream);

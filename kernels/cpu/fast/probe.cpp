@@ -1,9 +1,10 @@
-// See kernels/api/cpu_probe.h.
+// See kernels/api/probe.h.
+#include "kernels/api/probe.h"
+
 #include <algorithm>
 #include <atomic>
 #include <bit>
 
-#include "kernels/api/cpu_probe.h"
 #include "kernels/cpu/fast/kernel_table.h"
 #include "kernels/cpu/fast/memory.h"
 #include "kernels/cpu/thread_pool.h"
@@ -15,7 +16,7 @@ namespace {
 constexpr std::int64_t kReadBytes = std::int64_t{512} << 20;
 constexpr std::int64_t kRounds = 20000;
 
-class TableProbe final : public CpuProbe {
+class TableProbe final : public Probe {
   public:
     TableProbe(const KernelTable& table, const KernelTable& widest, int num_threads)
         : table_(table),
@@ -54,7 +55,7 @@ class TableProbe final : public CpuProbe {
 }  // namespace
 }  // namespace fast
 
-std::unique_ptr<CpuProbe> make_cpu_probe(CpuIsa isa, int num_threads) {
+std::unique_ptr<Probe> make_cpu_probe(CpuIsa isa, int num_threads) {
     const CpuIsa used = isa == CpuIsa::kScalar ? detect_cpu_isa() : isa;
     return std::make_unique<fast::TableProbe>(fast::table_of(used),
                                               fast::table_of(detect_cpu_isa()),

@@ -85,16 +85,17 @@ __device__ inline float block_sum(float value, float* shared) {
     return total;
 }
 
-// Quantises one row block by block, a warp a block: value(c) gives column c.
+// Quantises blocks [first_block, end_block) of one row, a warp a block: value(c) gives column c.
 template <class Value>
-__device__ void quantise_row(std::int64_t m,
-                             std::int64_t cols,
-                             const CodedRows& coded,
-                             Value value) {
+__device__ void quantise_blocks(std::int64_t m,
+                                std::int64_t cols,
+                                const CodedRows& coded,
+                                std::int64_t first_block,
+                                std::int64_t end_block,
+                                Value value) {
     constexpr int kPerLane = kFp8Block / 32;
     const int lane = static_cast<int>(threadIdx.x) % 32;
-    const std::int64_t num_blocks = coded.stride / kFp8Block;
-    for (std::int64_t b = threadIdx.x / 32; b < num_blocks; b += blockDim.x / 32) {
+    for (std::int64_t b = first_block + threadIdx.x / 32; b < end_block; b += blockDim.x / 32) {
         float values[kPerLane];
         float largest = 0.0F;
         const std::int64_t first = b * kFp8Block + lane * kPerLane;
@@ -110,6 +111,15 @@ __device__ void quantise_row(std::int64_t m,
             coded.codes + packed_offset(m, first, coded.stride, kCodedTileRows)) = word;
         if (lane == 0) coded.scales[b * coded.scale_stride + m] = scale;
     }
+}
+
+// The whole row.
+template <class Value>
+__device__ void quantise_row(std::int64_t m,
+                             std::int64_t cols,
+                             const CodedRows& coded,
+                             Value value) {
+    quantise_blocks(m, cols, coded, 0, coded.stride / kFp8Block, value);
 }
 
 }  // namespace turnpike::kernels::cuda

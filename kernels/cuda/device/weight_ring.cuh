@@ -35,21 +35,24 @@ struct StreamedRows {
     int num_rows;
 };
 
-template <DType kDType, int NT>
+// kBlocksAtOnce: blocks that share a multiprocessor, and with it the memory for what is under way.
+template <DType kWeights, int NT, int kBlocksAtOnce>
 struct Ring {
+    static constexpr DType kDType = kWeights;
+    static constexpr int kColumnTiles = NT;
     static constexpr bool kIsFp8 = kDType == DType::kF8E4M3;
     static constexpr int kParts = kIsFp8 ? 1 : 2;
     static constexpr int kScaleBytes = kIsFp8 ? NT * 8 * 4 : 0;
     static constexpr int kRowBytes = NT * kStripBytes * kParts;
     static constexpr int kStageBytes = 2 * kTileBytes + kRowBytes + kScaleBytes;
-    static constexpr int kMost = NT <= 8 ? 104 * 1024 : 200 * 1024;
+    static constexpr int kBlocks = kBlocksAtOnce;
+    static constexpr int kMost = (kBlocks == 3 ? 70 : kBlocks == 2 ? 104 : 200) * 1024;
     static constexpr int kStages = std::min(8, kMost / kStageBytes);
     // The sums of the block lie where the ring was.
     static constexpr int kSumBytes = kBlockRows * NT * 8 * 4;
     static constexpr int kRingBytes = std::max(kStages * kStageBytes, kSumBytes);
     static constexpr int kWeightScaleBytes = kIsFp8 ? 2 * kMaxUnits * 4 : 0;
     static constexpr int kBytes = kRingBytes + kWeightScaleBytes + 2 * kStages * 8 + 128;
-    static constexpr int kBlocks = NT <= 8 ? 2 : 1;
     static_assert(kStages >= 3);
 };
 
@@ -111,9 +114,9 @@ __device__ void multiply_codes(const unsigned char* stage,
                                float w_scale,
                                float (&sums)[NT][4]) {
     const unsigned char* const rows = stage + 2 * kTileBytes;
-    const auto* const scales = reinterpret_cast<const float*>(stage + 2 * kTileBytes +
-                                                              Ring<DType::kF8E4M3, NT>::kRowBytes) +
-                               threadIdx.x % 4 * 2;
+    const auto* const scales =
+        reinterpret_cast<const float*>(stage + 2 * kTileBytes + (NT * kStripBytes)) +
+        threadIdx.x % 4 * 2;
 #pragma unroll
     for (int c = 0; c < 2; ++c) {
         const int offset = lane_offset(c);
@@ -170,10 +173,10 @@ __device__ void multiply(const unsigned char* stage,
 }
 
 // The ring, its barriers and how far it has come.
-template <DType kDType, int NT>
+template <class Ring>
 class Stages {
   public:
-    using Tiles = Ring<kDType, NT>;
+    using Tiles = Ring;
 
     __device__ explicit Stages(unsigned char* shared)
         : data_(shared),
@@ -187,6 +190,14 @@ class Stages {
             barrier_init(empty_ + s * 8, kStreamWarps);
         }
         fence_barriers();
+    }
+
+    // By the thread that copies, before anybody waits: begins with the weights, which do not depend
+    // on the kernels ahead.
+    __device__ void begin(const Work& work) const {
+        init();
+        const int ahead = min(work.end - work.begin, Tiles::kStages);
+        for (int i = 0; i < ahead; ++i) copy_weights(i, work, work.begin + i);
     }
 
     // Copies of iteration i, once its stage was read.
@@ -217,8 +228,8 @@ class Stages {
             bulk_copy(to + static_cast<std::uint32_t>(n * kStripBytes), x.codes + strip,
                       kStripBytes, full_ + s * 8);
             if constexpr (!Tiles::kIsFp8)
-                bulk_copy(to + static_cast<std::uint32_t>((NT + n) * kStripBytes), x.low + strip,
-                          kStripBytes, full_ + s * 8);
+                bulk_copy(to + static_cast<std::uint32_t>((Tiles::kColumnTiles + n) * kStripBytes),
+                          x.low + strip, kStripBytes, full_ + s * 8);
         }
         if constexpr (Tiles::kIsFp8) {
             bulk_copy(
@@ -243,7 +254,9 @@ class Stages {
     __device__ float* sums() const { return reinterpret_cast<float*>(data_); }
 
     // Column tiles of one pass.
-    __device__ static int columns(const Work& work, int) { return min(NT, work.num_tiles); }
+    __device__ static int columns(const Work& work, int) {
+        return min(Tiles::kColumnTiles, work.num_tiles);
+    }
 
   private:
     __device__ std::uint32_t stage(int s) const {
@@ -258,9 +271,9 @@ class Stages {
 
 // The block's 128 rows times up to NT * 8 columns, over its share of K: added over the cluster, the
 // sums of row r and column c are given to finish(r, c, sum) once, by the block whose rows they are.
-// `base`: iterations of the ring before this pass.
-template <DType kDType, int NT, bool kIsFirst, class Finish>
-__device__ void run_pass(const Stages<kDType, NT>& stages,
+// `base`: iterations of the ring before this pass. The first pass is behind begin().
+template <bool kIsFirst, class Ring, class Finish>
+__device__ void run_pass(const Stages<Ring>& stages,
                          const Work& work,
                          const StreamedRows& x,
                          int base,
@@ -269,13 +282,12 @@ __device__ void run_pass(const Stages<kDType, NT>& stages,
     const int warp = static_cast<int>(threadIdx.x) / 32;
     const int lane = static_cast<int>(threadIdx.x) % 32;
     const int count = work.end - work.begin;
+    constexpr DType kDType = Ring::kDType;
+    constexpr int NT = Ring::kColumnTiles;
     float sums[NT][4] = {};
     if (warp == kStreamWarps) {
         if (lane == 0) {
-            constexpr int kStages = Ring<kDType, NT>::kStages;
-            const int ahead = kIsFirst ? min(count, kStages) : 0;
-            // Weights do not depend on the kernels ahead.
-            for (int i = 0; i < ahead; ++i) stages.copy_weights(i, work, work.begin + i);
+            const int ahead = kIsFirst ? min(count, Ring::kStages) : 0;
             if (kIsFirst) wait_for_inputs();
             for (int i = 0; i < ahead; ++i) stages.copy_rows(i, work, x, work.begin + i);
             for (int i = ahead; i < count; ++i) {
@@ -330,9 +342,9 @@ __device__ void run_pass(const Stages<kDType, NT>& stages,
     cluster_barrier();
 }
 
-template <DType kDType, int NT>
-__device__ void load_weight_scales(const Stages<kDType, NT>& stages, const Work& work) {
-    if constexpr (kDType == DType::kF8E4M3) {
+template <class Ring>
+__device__ void load_weight_scales(const Stages<Ring>& stages, const Work& work) {
+    if constexpr (Ring::kIsFp8) {
         for (int p = 0; p < 2; ++p) {
             if (!work.pair.has(p)) continue;
             for (int i = static_cast<int>(threadIdx.x); i < work.end - work.begin;

@@ -5,12 +5,14 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <memory>
 #include <vector>
 
+#include "kernels/api/cuda.h"
 #include "kernels/cuda/error.h"
 #include "kernels/cuda/memory.h"
 #include "kernels/cuda/pack.h"
@@ -49,22 +51,6 @@ __global__ void fill_bf16(std::uint16_t* values, std::size_t count, std::uint64_
         const float value = static_cast<float>(scrambled(seed + i) >> 8) * 0x1p-23F - 1.0F;
         values[i] = static_cast<std::uint16_t>(__float_as_uint(value) >> 16);
     }
-}
-
-// Reads everything, 16 bytes a thread, and keeps nothing.
-__global__ void read_all(const uint4* data, std::size_t count, std::uint32_t* sink) {
-    std::uint32_t sum = 0;
-    const std::size_t step = static_cast<std::size_t>(gridDim.x) * blockDim.x;
-    std::size_t i = blockIdx.x * static_cast<std::size_t>(blockDim.x) + threadIdx.x;
-    for (; i + 3 * step < count; i += 4 * step) {
-        const uint4 a = __ldcs(data + i);
-        const uint4 b = __ldcs(data + i + step);
-        const uint4 c = __ldcs(data + i + 2 * step);
-        const uint4 d = __ldcs(data + i + 3 * step);
-        sum += a.x ^ a.y ^ a.z ^ a.w ^ b.x ^ b.y ^ b.z ^ b.w ^ c.x ^ c.y ^ c.z ^ c.w ^ d.x ^ d.y ^
-               d.z ^ d.w;
-    }
-    if (sum == 0x12345678U) *sink = sum;
 }
 
 class Arena {
@@ -174,21 +160,30 @@ inline double seconds_of(cudaStream_t stream,
     return times[times.size() / 2];
 }
 
-// Bytes per second that the read loop gets.
-inline double read_bandwidth(cudaStream_t stream) {
-    constexpr std::size_t kBytes = std::size_t{4} << 30;
-    const DeviceBuffer data(kBytes);
-    DeviceBuffer sink(256);
-    const auto* from = static_cast<const uint4*>(data.data());
+// What the device does at best, per second: the best of some rounds of what the probe counts.
+template <class Work>
+double best_rate(Work work) {
+    constexpr int kRounds = 5;
     double best = 0.0;
-    for (const int blocks : {132 * 8, 132 * 16, 132 * 32}) {
-        const double seconds = seconds_of(stream, 5, 2, [&] {
-            read_all<<<blocks, 512, 0, stream>>>(from, kBytes / 16,
-                                                 static_cast<std::uint32_t*>(sink.data()));
-        });
-        best = std::max(best, static_cast<double>(kBytes) / seconds);
+    for (int i = 0; i < kRounds; ++i) {
+        const auto begin = std::chrono::steady_clock::now();
+        const auto amount = static_cast<double>(work());
+        const std::chrono::duration<double> time = std::chrono::steady_clock::now() - begin;
+        best = std::max(best, amount / time.count());
     }
     return best;
+}
+
+// Bytes per second of the read loop.
+inline double read_bandwidth() {
+    const auto probe = make_cuda_probe();
+    return best_rate([&] { return probe->read(); });
+}
+
+// FLOP/s of the FP8 tensor cores alone.
+inline double multiply_rate() {
+    const auto probe = make_cuda_probe();
+    return best_rate([&] { return probe->multiply(); });
 }
 
 }  // namespace turnpike::kernels::cuda

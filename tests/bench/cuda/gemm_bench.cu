@@ -4,9 +4,6 @@
 #include <random>
 #include <string>
 
-#include "kernels/cuda/device/ring.cuh"
-#include "kernels/cuda/device/tiles.cuh"
-#include "kernels/cuda/device/wgmma.cuh"
 #include "kernels/cuda/gemm.h"
 #include "kernels/cuda/sorted_slots.h"
 #include "kernels/cuda/stream_experts.h"
@@ -15,48 +12,6 @@
 
 namespace turnpike::kernels::cuda {
 namespace {
-
-// Two warpgroups multiply the same 128 x 128 operands again and again.
-__global__ void __launch_bounds__(256, 1) peak_kernel(int rounds, const float* seed, float* sink) {
-    extern __shared__ __align__(1024) unsigned char shared[];
-    for (int i = static_cast<int>(threadIdx.x); i < 32 * 1024; i += 256)
-        shared[i] = static_cast<unsigned char>(scrambled(static_cast<std::uint64_t>(i)) & 0xBFU);
-    fence_copies();
-    __syncthreads();
-    const std::uint32_t at = shared_address(shared);
-    const std::uint64_t a = strips_descriptor(at + threadIdx.x / 128 * 8192);
-    const std::uint64_t b = strips_descriptor(at + 16384);
-    float sums[64];
-    for (float& sum : sums) sum = seed[threadIdx.x];
-    for (int r = 0; r < rounds; ++r) {
-        keep_in_place(sums);
-        wgmma_fence();
-#pragma unroll
-        for (int k = 0; k < 4; ++k)
-            wgmma_fp8<true>(sums, a + static_cast<unsigned>(2 * k),
-                            b + static_cast<unsigned>(2 * k));
-        wgmma_commit();
-        wgmma_wait<0>();
-    }
-    keep_in_place(sums);
-    float total = 0.0F;
-    for (const float sum : sums) total += sum;
-    sink[blockIdx.x * 256 + threadIdx.x] = total;
-}
-
-// FLOP/s of the tensor cores alone.
-double peak(cudaStream_t stream, int num_multiprocessors) {
-    constexpr int kRounds = 20'000;
-    constexpr int kShared = 33 * 1024;
-    Arena arena;
-    const auto* const seed = arena.floats<const float>(256, 0.0F, 1.0F);
-    auto* const sink =
-        static_cast<float*>(arena.raw(static_cast<std::size_t>(num_multiprocessors) * 1024));
-    const double seconds = seconds_of(stream, 3, 1, [&] {
-        peak_kernel<<<num_multiprocessors, 256, kShared, stream>>>(kRounds, seed, sink);
-    });
-    return 2.0 * 128 * 128 * 128 * kRounds * num_multiprocessors / seconds;
-}
 
 void line(const std::string& name, double flops, double seconds, double limit) {
     std::printf("  %-40s %9.1f us %7.0f TFLOP/s %5.1f %%\n", name.c_str(), seconds * 1e6,
@@ -194,7 +149,7 @@ int main() {
     CUDA_CHECK(cudaStreamCreate(&stream));
     cudaDeviceProp device{};
     CUDA_CHECK(cudaGetDeviceProperties(&device, 0));
-    const double limit = peak(stream, device.multiProcessorCount);
+    const double limit = multiply_rate();
     std::printf("%s, FP8 tensor cores alone %.0f TFLOP/s\n", device.name, limit * 1e-12);
     bench_dense(limit, stream);
     Experts experts;

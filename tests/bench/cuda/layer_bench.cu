@@ -46,6 +46,7 @@ struct Layer {
             views.push_back({arena.fp8(kIntermediate, kHidden), arena.fp8(kIntermediate, kHidden),
                              arena.fp8(kHidden, kIntermediate)});
         }
+        views.push_back(shared);
         expert = views.front();
         auto* const table = arena.raw(views.size() * sizeof(ExpertView));
         CUDA_CHECK(
@@ -59,7 +60,7 @@ struct Layer {
     ExpertView shared, expert;
     MlaShape shape;
     KvUpView kv_up;
-    const ExpertView* experts;
+    const ExpertView* experts;  // the shared one last
     const float* norm;
     const float* bias;
 
@@ -70,29 +71,13 @@ struct Layer {
     static constexpr double kKeyBytes = 1152.0;
 };
 
-// The buffers of one batch.
-struct Step {
-    Step(Arena& arena, const Layer& layer, std::int64_t batch)
-        : rows(batch),
-          hidden(arena.matrix(batch, kHidden)),
-          x(arena.matrix(batch, kHidden)),
-          query_latent(arena.matrix(batch, 1536)),
-          queries(arena.matrix(batch, 24576)),
-          kv(arena.matrix(batch, 576)),
-          latent(arena.matrix(batch, 128 * 576)),
-          attended(arena.matrix(batch, 128 * 512)),
-          values(arena.matrix(batch, 16384)),
-          projected(arena.matrix(batch, kHidden)),
-          logits(arena.matrix(batch, kExperts)),
-          random_logits(arena.matrix(batch, kExperts)),
-          gate(arena.matrix(batch, kIntermediate)),
-          up(arena.matrix(batch, kIntermediate)),
-          expert_out(arena.matrix(batch * kChosen, kHidden)),
-          x_codes(arena.coded(batch, kHidden)),
-          latent_codes(arena.coded(batch, 1536)),
-          value_codes(arena.coded(batch, 16384)),
-          shared_codes(arena.coded(batch, kIntermediate)),
-          x_parts(arena.split_rows(batch, kHidden)) {
+// Attention of `batch` rows, each with a context of its own.
+struct Attended {
+    Attended(Arena& arena, const MlaShape& shape, std::int64_t batch)
+        : latent(arena.matrix(batch, shape.num_heads * 576)),
+          out(arena.matrix(batch, shape.num_heads * 512)),
+          rows(batch),
+          heads(layout_of(shape)) {
         const std::int64_t blocks = kContext / kCacheBlockTokens;
         std::vector<AttentionRow> attention;
         std::vector<std::int32_t> tables;
@@ -110,6 +95,50 @@ struct Step {
         CUDA_CHECK(cudaMemcpy(table, tables.data(), tables.size() * 4, cudaMemcpyDefault));
         cache = {arena.bf16_values(static_cast<std::size_t>(batch * kContext * 576)), 576,
                  static_cast<const std::int32_t*>(table)};
+        cudaDeviceProp device{};
+        CUDA_CHECK(cudaGetDeviceProperties(&device, 0));
+        plan = plan_attention(heads, batch, kContext, device.multiProcessorCount, false);
+        fixed_plan = plan_attention(heads, batch, kContext, device.multiProcessorCount, true);
+        workspace = arena.raw(std::max(attention_workspace_bytes(heads, batch, plan),
+                                       attention_workspace_bytes(heads, batch, fixed_plan)));
+    }
+
+    void run(const AttentionPlan& used, cudaStream_t s) const {
+        attend({latent, places, rows, heads, cache, used}, workspace, out, s);
+    }
+
+    MatrixView latent, out;
+    std::int64_t rows;
+    HeadLayout heads;
+    AttentionRow* places;
+    CacheView cache;
+    AttentionPlan plan, fixed_plan;
+    void* workspace;
+};
+
+// The buffers of one batch.
+struct Step {
+    Step(Arena& arena, const Layer& layer, std::int64_t batch)
+        : rows(batch),
+          is_among(batch <= 32),
+          hidden(arena.matrix(batch, kHidden)),
+          x(arena.matrix(batch, kHidden)),
+          query_latent(arena.matrix(batch, 1536)),
+          queries(arena.matrix(batch, 24576)),
+          kv(arena.matrix(batch, 576)),
+          attended(arena, layer.shape, batch),
+          values(arena.matrix(batch, 16384)),
+          projected(arena.matrix(batch, kHidden)),
+          logits(arena.matrix(batch, kExperts)),
+          random_logits(arena.matrix(batch, kExperts)),
+          gate(arena.matrix(batch, kIntermediate)),
+          up(arena.matrix(batch, kIntermediate)),
+          expert_out(arena.matrix(batch * (kChosen + 1), kHidden)),
+          x_codes(arena.coded(batch, kHidden)),
+          latent_codes(arena.coded(batch, 1536)),
+          value_codes(arena.coded(batch, 16384)),
+          shared_codes(arena.coded(batch, kIntermediate)),
+          x_parts(arena.split_rows(batch, kHidden)) {
         rope_queries = {128,
                         192,
                         128,
@@ -121,23 +150,16 @@ struct Step {
         rope_keys.num_heads = 1;
         rope_keys.head_stride = 576;
         rope_keys.offset = 512;
-        cudaDeviceProp device{};
-        CUDA_CHECK(cudaGetDeviceProperties(&device, 0));
-        heads = layout_of(layer.shape);
-        plan = plan_attention(heads, batch, kContext, device.multiProcessorCount, false);
-        fixed_plan = plan_attention(heads, batch, kContext, device.multiProcessorCount, true);
-        workspace = arena.raw(std::max(attention_workspace_bytes(heads, batch, plan),
-                                       attention_workspace_bytes(heads, batch, fixed_plan)));
         routing.rows = batch;
-        routing.num_chosen = kChosen;
-        routing.num_experts = kExperts;
-        const auto slots = static_cast<std::size_t>(batch * kChosen);
+        routing.num_chosen = kChosen + (is_among ? 1 : 0);
+        routing.num_experts = kExperts + (is_among ? 1 : 0);
+        const auto slots = static_cast<std::size_t>(batch * routing.num_chosen);
         routing.experts = static_cast<std::int32_t*>(arena.raw(slots * 4));
         routing.weights = static_cast<float*>(arena.raw(slots * 4));
         routing.order = static_cast<std::int32_t*>(arena.raw(slots * 4));
-        routing.offsets = static_cast<std::int32_t*>(arena.raw((kExperts + 1) * 4));
-        routing.active = static_cast<std::int32_t*>(arena.raw(kExperts * 4));
-        routing.positions = static_cast<std::int32_t*>(arena.raw(kExperts * 4));
+        routing.offsets = static_cast<std::int32_t*>(arena.raw((kExperts + 2) * 4));
+        routing.active = static_cast<std::int32_t*>(arena.raw((kExperts + 1) * 4));
+        routing.positions = static_cast<std::int32_t*>(arena.raw((kExperts + 1) * 4));
         const std::int64_t positions = routing.max_positions();
         routing.slots =
             static_cast<std::int32_t*>(arena.raw(static_cast<std::size_t>(positions) * 4));
@@ -156,29 +178,24 @@ struct Step {
         const MatrixView latent_part = kv.col_range(0, 512);
         rms_norm(latent_part, layer.norm, 1e-6F, latent_part, s);
         rope(kv, rope_keys, s);
-        write_kv(kv, places, rows, cache, s);
+        write_kv(kv, attended.places, rows, attended.cache, s);
     }
 
     void absorb(const Layer& layer, cudaStream_t s) {
-        absorb_queries(queries, layer.kv_up, layer.shape, latent, s);
-    }
-
-    void attend_core(const AttentionPlan& used, cudaStream_t s) {
-        attend({latent, places, rows, heads, cache, used}, workspace, attended, s);
+        absorb_queries(queries, layer.kv_up, layer.shape, attended.latent, s);
     }
 
     void project(const Layer& layer, cudaStream_t s) {
-        project_values(attended, layer.kv_up, layer.shape, values, s);
+        project_values(attended.out, layer.kv_up, layer.shape, values, s);
     }
 
     void output(const Layer& layer, cudaStream_t s) {
         quantise(values, value_codes, s);
         coded_linear(value_codes, layer.o, projected, is_deterministic, s);
-        add(projected, hidden, s);
     }
 
     void choose(const Layer& layer, cudaStream_t s) {
-        rms_norm(hidden, layer.norm, 1e-6F, x, s);
+        add_norm(projected, hidden, layer.norm, 1e-6F, x, s);
         quantise(x, x_codes, s);
         split(x, x_parts, s);
         stream_linear(x_parts, layer.router, logits, s);
@@ -190,48 +207,46 @@ struct Step {
         gather_codes(x_codes, routing, gathered, s);
         stream_gate_up(gathered, routing, layer.experts, layer.expert, expert_hidden, s);
         quantise_positions(expert_hidden, routing, expert_codes, s);
-        stream_down(expert_codes, routing, layer.experts, layer.expert, expert_out, s);
-    }
-
-    void run_shared(const Layer& layer, cudaStream_t s) {
+        MatrixView out = expert_out;
+        out.rows = rows * routing.num_chosen;
+        stream_down(expert_codes, routing, layer.experts, layer.expert, out, s);
+        if (is_among) return combine_experts(out, routing, hidden, s);
         coded_linear(x_codes, layer.shared.gate, gate, is_deterministic, s);
         coded_linear(x_codes, layer.shared.up, up, is_deterministic, s);
         silu_mul_quantise(gate, up, shared_codes, s);
         coded_linear(shared_codes, layer.shared.down, projected, is_deterministic, s);
-        combine_experts(expert_out, routing, projected, hidden, s);
+        combine_experts(out, routing, projected, hidden, s);
     }
 
     void whole(const Layer& layer, const AttentionPlan& used, cudaStream_t s) {
         attend_projections(layer, s);
         absorb(layer, s);
-        attend_core(used, s);
+        attended.run(used, s);
         project(layer, s);
         output(layer, s);
         choose(layer, s);
         run_experts(layer, s);
-        run_shared(layer, s);
     }
 
+    // Experts that the rows chose, without the shared one.
     std::int64_t touched() const {
-        std::vector<std::int32_t> experts(static_cast<std::size_t>(rows * kChosen));
+        std::vector<std::int32_t> experts(static_cast<std::size_t>(rows * routing.num_chosen));
         CUDA_CHECK(
             cudaMemcpy(experts.data(), routing.experts, experts.size() * 4, cudaMemcpyDefault));
         return static_cast<std::int64_t>(
-            std::set<std::int32_t>(experts.begin(), experts.end()).size());
+                   std::set<std::int32_t>(experts.begin(), experts.end()).size()) -
+               (is_among ? 1 : 0);
     }
 
     bool is_deterministic = false;  // linears
     std::int64_t rows;
-    MatrixView hidden, x, query_latent, queries, kv, latent, attended, values, projected, logits,
-        random_logits, gate, up, expert_hidden, expert_out;
+    bool is_among;  // the shared expert, the others
+    MatrixView hidden, x, query_latent, queries, kv, values, projected, logits, random_logits, gate,
+        up, expert_hidden, expert_out;
     CodedRows x_codes, latent_codes, value_codes, shared_codes, gathered, expert_codes;
     SplitRows x_parts;
-    AttentionRow* places;
-    CacheView cache;
+    Attended attended;
     RopeView rope_queries, rope_keys;
-    HeadLayout heads;
-    AttentionPlan plan, fixed_plan;
-    void* workspace;
     RoutingView routing;
 };
 
@@ -259,7 +274,7 @@ void line(const char* name, double seconds, double bytes, double bandwidth) {
 void bench_batch(const Layer& layer, std::int64_t batch, double bandwidth, cudaStream_t stream) {
     Arena arena;
     Step step(arena, layer, batch);
-    step.whole(layer, step.plan, stream);
+    step.whole(layer, step.attended.plan, stream);
     CUDA_CHECK(cudaStreamSynchronize(stream));
     const auto touched = static_cast<double>(step.touched());
     const auto rows = static_cast<double>(batch);
@@ -268,25 +283,63 @@ void bench_batch(const Layer& layer, std::int64_t batch, double bandwidth, cudaS
         line(name, graph_seconds(stream, body), bytes, bandwidth);
     };
     std::printf("batch %ld, context %ld, %.0f experts touched, attention in %ld splits of %ld\n",
-                batch, kContext, touched, step.plan.num_splits, step.plan.tokens_per_split);
+                batch, kContext, touched, step.attended.plan.num_splits,
+                step.attended.plan.tokens_per_split);
     run("q_a, kv_a, q_b, rope, write", 52.9e6, [&] { step.attend_projections(layer, stream); });
     run("absorb", 16.8e6, [&] { step.absorb(layer, stream); });
-    run("attend", keys, [&] { step.attend_core(step.plan, stream); });
+    run("attend", keys, [&] { step.attended.run(step.attended.plan, stream); });
     run("project values", 16.8e6, [&] { step.project(layer, stream); });
     run("o", 117.44e6, [&] { step.output(layer, stream); });
     run("router", 3.67e6, [&] { step.choose(layer, stream); });
-    run("experts", touched * Layer::kExpertBytes, [&] { step.run_experts(layer, stream); });
-    run("shared expert, combine", 44.04e6, [&] { step.run_shared(layer, stream); });
+    run("experts, shared one, combine", (touched + 1) * Layer::kExpertBytes,
+        [&] { step.run_experts(layer, stream); });
     const double bytes = Layer::kFixedBytes + touched * Layer::kExpertBytes + keys;
-    run("layer", bytes, [&] { step.whole(layer, step.plan, stream); });
+    run("layer", bytes, [&] { step.whole(layer, step.attended.plan, stream); });
     step.is_deterministic = true;
-    run("layer, deterministic", bytes, [&] { step.whole(layer, step.fixed_plan, stream); });
+    run("layer, deterministic", bytes,
+        [&] { step.whole(layer, step.attended.fixed_plan, stream); });
     const double flops = rows * 2.0 * 128.0 * static_cast<double>(kContext) * (576.0 + 512.0);
-    const double attend_s = graph_seconds(stream, [&] { step.attend_core(step.plan, stream); });
+    const double attend_s =
+        graph_seconds(stream, [&] { step.attended.run(step.attended.plan, stream); });
     std::printf("  attend: %.0f TFLOP/s\n", flops / attend_s * 1e-12);
 }
 
-void bench_vector(const Layer& layer, double bandwidth, cudaStream_t stream) {
+// MLA decode of 16 heads a rank: what eight-way tensor parallelism leaves, bound by the keys.
+void bench_few_heads(double bandwidth, cudaStream_t stream) {
+    std::printf("attention of 16 heads, context %ld\n", kContext);
+    for (const std::int64_t batch : {1, 8, 32, 128}) {
+        Arena arena;
+        MlaShape shape;
+        shape.num_heads = 16;
+        shape.nope_dim = 128;
+        shape.rope_dim = 64;
+        shape.v_dim = 128;
+        shape.latent_dim = 512;
+        shape.softmax_scale = 0.1F;
+        const Attended call(arena, shape, batch);
+        const std::string name = std::to_string(batch) + " rows";
+        const double keys = static_cast<double>(batch * kContext) * Layer::kKeyBytes;
+        line(name.c_str(), graph_seconds(stream, [&] { call.run(call.plan, stream); }), keys,
+             bandwidth);
+    }
+}
+
+// Layers of their own weights one behind the other, as a model has them.
+void bench_stack(const std::vector<std::unique_ptr<Layer>>& layers, cudaStream_t stream) {
+    for (const std::int64_t batch : {1, 128}) {
+        Arena arena;
+        Step step(arena, *layers.front(), batch);
+        const double seconds = graph_seconds(stream, [&] {
+            for (const auto& layer : layers) step.whole(*layer, step.attended.plan, stream);
+        });
+        const auto count = static_cast<double>(layers.size());
+        std::printf("%zu layers, batch %ld: %.0f us, %.0f tokens/s; a layer %.0f us\n",
+                    layers.size(), batch, seconds * 1e6, static_cast<double>(batch) / seconds,
+                    seconds / count * 1e6);
+    }
+}
+
+void bench_vector(double bandwidth, cudaStream_t stream) {
     std::printf("linears by themselves, every one of 32 copies' weights read in turn\n");
 
     struct Case {
@@ -312,7 +365,6 @@ void bench_vector(const Layer& layer, double bandwidth, cudaStream_t stream) {
             line(name.c_str(), seconds / copies, static_cast<double>(shape.n * shape.k), bandwidth);
         }
     }
-    (void)layer;
 }
 
 void bench_sampler(cudaStream_t stream) {
@@ -347,15 +399,31 @@ int main(int argc, char** argv) {
     CUDA_CHECK(cudaStreamCreate(&stream));
     cudaDeviceProp device{};
     CUDA_CHECK(cudaGetDeviceProperties(&device, 0));
-    const double bandwidth = read_bandwidth(stream);
+    const double bandwidth = read_bandwidth();
     std::printf("%s, %d multiprocessors, read loop %.0f GB/s\n", device.name,
                 device.multiProcessorCount, bandwidth * 1e-9);
-    Arena arena;
-    const Layer layer(arena);
+    std::vector<std::unique_ptr<Arena>> arenas;
+    std::vector<std::unique_ptr<Layer>> layers;
+    const auto add_layer = [&] {
+        arenas.push_back(std::make_unique<Arena>());
+        layers.push_back(std::make_unique<Layer>(*arenas.back()));
+    };
+    add_layer();
     std::vector<std::int64_t> batches;
     for (int i = 1; i < argc; ++i) batches.push_back(std::atol(argv[i]));
     if (batches.empty()) batches = {1, 8, 32, 128};
-    for (const std::int64_t batch : batches) bench_batch(layer, batch, bandwidth, stream);
-    bench_vector(layer, bandwidth, stream);
+    for (const std::int64_t batch : batches) bench_batch(*layers.front(), batch, bandwidth, stream);
+    bench_few_heads(bandwidth, stream);
+    bench_vector(bandwidth, stream);
     bench_sampler(stream);
+    // A layer takes 11.5 GB.
+    constexpr std::size_t kLayerBytes = std::size_t{12} << 30;
+    std::size_t free = 0;
+    std::size_t total = 0;
+    CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    while (layers.size() < 8 && free > kLayerBytes) {
+        add_layer();
+        CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    }
+    bench_stack(layers, stream);
 }

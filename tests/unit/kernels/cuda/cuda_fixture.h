@@ -28,7 +28,8 @@ class DeviceMatrix {
     }
 
     DeviceMatrix(Backend& backend, std::int64_t rows, std::int64_t cols)
-        : rows_(rows),
+        : backend_(backend),
+          rows_(rows),
           cols_(cols),
           buffer_(backend.allocate((static_cast<std::size_t>(rows * cols) + 2 * kGuard) * 4)) {
         std::vector<float> poison(static_cast<std::size_t>(rows * cols) + 2 * kGuard,
@@ -50,7 +51,8 @@ class DeviceMatrix {
 
     // Waits for what was launched; fails when a guard was written to.
     std::vector<float> read() {
-        EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+        std::vector<float> values(static_cast<std::size_t>(rows_ * cols_));
+        backend_.download(view(), values);
         std::vector<float> all(static_cast<std::size_t>(rows_ * cols_) + 2 * kGuard);
         EXPECT_EQ(cudaMemcpy(all.data(), buffer_->data(), all.size() * 4, cudaMemcpyDefault),
                   cudaSuccess);
@@ -58,13 +60,14 @@ class DeviceMatrix {
             EXPECT_EQ(all[i], kGuardValue);
             EXPECT_EQ(all[all.size() - 1 - i], kGuardValue);
         }
-        return {all.begin() + kGuard, all.end() - kGuard};
+        return values;
     }
 
   private:
     static constexpr std::size_t kGuard = 64;
     static constexpr float kGuardValue = 12345.0F;
 
+    Backend& backend_;
     std::int64_t rows_;
     std::int64_t cols_;
     std::unique_ptr<Buffer> buffer_;

@@ -7,7 +7,7 @@ namespace {
 using CudaVector = CudaTest;
 
 constexpr std::pair<std::int64_t, std::int64_t> kShapes[] = {
-    {1, 7168}, {3, 100}, {65, 1536}, {2, 1}};
+    {1, 7168}, {2, 9001}, {3, 100}, {65, 1536}, {2, 1}};
 
 TEST_F(CudaVector, NormsSumsAndSwiGluMatch) {
     for (const auto& [rows, cols] : kShapes) {
@@ -29,6 +29,27 @@ TEST_F(CudaVector, NormsSumsAndSwiGluMatch) {
         reference_->add(x.view(), expected.view());
         cuda_->add(on_device.view(), out.view());
         EXPECT_LT(relative_error(out.read(), expected.values), kF32Order) << note();
+        Matrix normed(rows, cols);
+        DeviceMatrix normed_device(*cuda_, rows, cols);
+        reference_->add_norm(x.view(), expected.view(), *w, 1e-6F, normed.view());
+        cuda_->add_norm(on_device.view(), out.view(), *w_cuda, 1e-6F, normed_device.view());
+        EXPECT_LT(relative_error(out.read(), expected.values), kF32Order) << note();
+        EXPECT_LT(relative_error(normed_device.read(), normed.values), kF32Order) << note();
+    }
+}
+
+TEST_F(CudaVector, HeadsHaveTheirNormEachByItself) {
+    for (const auto& [num_heads, width] : {std::pair{32, 128}, {5, 16}, {9, 100}}) {
+        // Of rows that are wider than their heads.
+        Matrix x(7, num_heads * width + 40, next_seed());
+        Matrix weight(1, width, next_seed());
+        const auto w = *reference_->prepare(f32_source(weight));
+        const auto w_cuda = *cuda_->prepare(f32_source(weight));
+        DeviceMatrix on_device(*cuda_, x);
+        reference_->rms_norm_heads(x.view().col_range(0, num_heads * width), num_heads, *w, 1e-6F);
+        cuda_->rms_norm_heads(on_device.view().col_range(0, num_heads * width), num_heads, *w_cuda,
+                              1e-6F);
+        EXPECT_LT(relative_error(on_device.read(), x.values), kF32Order) << note();
     }
 }
 
