@@ -37,11 +37,15 @@ struct Endpoint {
     EndpointState state = EndpointState::kPending;
     std::string reason;  // of kError
     Autoscaling autoscaling;
-    std::int64_t inactive_timeout_minutes = 0;  // 0 = never
+    int target_replicas = 0;  // what the autoscaler wants; the bounds count first
+    // Without a request for so long it is stopped; from one replica to none, where min_replicas is
+    // 0. 0 = never, or the settings' time.
+    std::int64_t inactive_timeout_minutes = 0;
     // Its replicas start without drafts, whatever the settings say of the model.
     bool disable_speculative_decoding = false;
     std::int64_t generation = 1;
     WallTime created_at;
+    WallTime last_active_at;  // when a request was last in hand, within a minute
     bool is_deleted = false;
 };
 

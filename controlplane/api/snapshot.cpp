@@ -57,7 +57,9 @@ json to_json(const EndpointRow& row) {
                                 {"address", replica.address},
                                 {"epoch", replica.epoch.value()}});
     }
-    return json{{"id", row.id.value()}, {"replicas", std::move(replicas)}};
+    json object{{"id", row.id.value()}, {"replicas", std::move(replicas)}};
+    if (row.wakes) object["wakes"] = true;
+    return object;
 }
 
 json to_json(const LimitsRow& row) {
@@ -164,6 +166,7 @@ Result<EndpointRow> read(const json& object, const EndpointRow&) {
         RETURN_IF_ERROR(replica_fields.finish());
         row.replicas.push_back(std::move(replica));
     }
+    if (object.contains("wakes")) row.wakes = fields.boolean("wakes");
     RETURN_IF_ERROR(fields.finish());
     return row;
 }

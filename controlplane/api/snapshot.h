@@ -67,6 +67,7 @@ struct ReplicaRow {
 struct EndpointRow {
     EndpointId id;
     std::vector<ReplicaRow> replicas;
+    bool wakes = false;  // a request that waits gets it a replica
 };
 
 template <class Row>

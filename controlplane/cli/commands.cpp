@@ -126,6 +126,20 @@ void Commands::endpoints() {
     with_id(verb(noun_app, "get", "show one", [](auto& admin, const Options& o) {
         return get_endpoint(admin, o.id, o.output);
     }));
+    auto* update =
+        with_id(verb(noun_app, "update", "change one", [](auto& admin, const Options& o) {
+            return update_endpoint(admin, o.id, o.update, o.output);
+        }));
+    update->add_option("--display-name", options_.update.display_name, "for people");
+    auto* least = update->add_option("--min-replicas", options_.update.min_replicas,
+                                     "always kept; 0: none while nobody asks");
+    auto* most = update->add_option("--max-replicas", options_.update.max_replicas, "never more");
+    least->type_name("N")->needs(most);
+    most->type_name("N")->needs(least);
+    update
+        ->add_option("--inactive-timeout", options_.update.inactive_timeout,
+                     "minutes without a request until it stops, or has no replica; 0: never")
+        ->type_name("MINUTES");
     with_id(verb(noun_app, "start", "start one", [](auto& admin, const Options& o) {
         return set_endpoint_state(admin, o.id, "STARTED", o.waits, o.output);
     }))->add_flag("--wait,!--no-wait", options_.waits, "return once it is STARTED");
@@ -143,10 +157,15 @@ void Commands::with_new_endpoint(CLI::App* sub) {
         ->required();
     sub->add_option("--hardware", options_.endpoint.hardware, "see `turnpike hardware`")
         ->required();
-    sub->add_option("--min-replicas", options_.endpoint.min_replicas, "always kept (1)")
+    sub->add_option("--min-replicas", options_.endpoint.min_replicas,
+                    "always kept; 0: none while nobody asks (1)")
         ->type_name("N");
     sub->add_option("--max-replicas", options_.endpoint.max_replicas, "never more (1)")
         ->type_name("N");
+    sub->add_option("--inactive-timeout", options_.endpoint.inactive_timeout,
+                    "minutes without a request until it stops, or has no replica; 0: never (0)")
+        ->type_name("MINUTES");
+    sub->add_flag("--no-auto-start", options_.endpoint.no_auto_start, "made STOPPED");
     sub->add_option("--display-name", options_.endpoint.display_name,
                     "for people (that of the model)");
     sub->add_flag("--no-speculation", options_.endpoint.no_speculation,

@@ -27,6 +27,7 @@ struct Options {
     std::int64_t price_version = 0;
     bool is_csv = false;
     NewEndpoint endpoint;
+    EndpointUpdate update;
     std::int64_t limit = 20;
     int wait_s = 0;
     bool waits = false;

@@ -29,6 +29,10 @@ void print_endpoint(const json& endpoint, Output output) {
         const std::string text = cell(endpoint, field);
         if (!text.empty()) std::printf("%-10s  %s\n", field, text.c_str());
     }
+    const json scaling = endpoint.value("autoscaling", json::object());
+    const std::string replicas =
+        cell(scaling, "min_replicas") + " to " + cell(scaling, "max_replicas");
+    std::printf("%-10s  %s\n", "replicas", replicas.c_str());
 }
 
 // Polls until the endpoint is in the wanted state; ERROR is a failure with its reason.
@@ -63,13 +67,37 @@ int create_endpoint(AdminClient& admin, const NewEndpoint& endpoint, Output outp
               {"autoscaling",
                {{"min_replicas", endpoint.min_replicas}, {"max_replicas", endpoint.max_replicas}}},
               {"idempotency_key", crypto::new_uuid4()}};
+    if (endpoint.inactive_timeout != 0) body["inactive_timeout"] = endpoint.inactive_timeout;
+    if (endpoint.no_auto_start) body["state"] = "STOPPED";
     if (endpoint.no_speculation) body["disable_speculative_decoding"] = true;
     if (!endpoint.display_name.empty()) body["display_name"] = endpoint.display_name;
     const auto created =
         admin.call("POST", "/v1/endpoints?org=" + encode_component(endpoint.org), body);
     if (!created) return report(created.error());
-    if (endpoint.waits) return wait_for(admin, cell(*created, "id"), "STARTED", output);
+    const char* const wanted = endpoint.no_auto_start ? "STOPPED" : "STARTED";
+    if (endpoint.waits) return wait_for(admin, cell(*created, "id"), wanted, output);
     print_endpoint(*created, output);
+    return kOk;
+}
+
+int update_endpoint(AdminClient& admin,
+                    const std::string& id,
+                    const EndpointUpdate& update,
+                    Output output) {
+    json body = json::object();
+    if (update.display_name) body["display_name"] = *update.display_name;
+    if (update.inactive_timeout) body["inactive_timeout"] = *update.inactive_timeout;
+    if (update.min_replicas && update.max_replicas)
+        body["autoscaling"] = {{"min_replicas", *update.min_replicas},
+                               {"max_replicas", *update.max_replicas}};
+    if (body.empty())
+        return report({ErrorCode::kInvalidArgument,
+                       "nothing to change: expected --display-name, --inactive-timeout, or "
+                       "--min-replicas with --max-replicas",
+                       {}});
+    const auto endpoint = admin.call("PATCH", path_of(id), body);
+    if (!endpoint) return report(endpoint.error());
+    print_endpoint(*endpoint, output);
     return kOk;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "controlplane/cli/admin_client.h"
@@ -42,11 +43,25 @@ struct NewEndpoint {
     std::string display_name;
     int min_replicas = 1;
     int max_replicas = 1;
+    std::int64_t inactive_timeout = 0;  // minutes
     bool no_speculation = false;
+    bool no_auto_start = false;
     bool waits = false;
 };
 
+// What is set is changed.
+struct EndpointUpdate {
+    std::optional<std::string> display_name;
+    std::optional<int> min_replicas;  // with max_replicas
+    std::optional<int> max_replicas;
+    std::optional<std::int64_t> inactive_timeout;  // minutes; 0 = never
+};
+
 int create_endpoint(AdminClient& admin, const NewEndpoint& endpoint, Output output);
+int update_endpoint(AdminClient& admin,
+                    const std::string& id,
+                    const EndpointUpdate& update,
+                    Output output);
 int list_endpoints(AdminClient& admin, const std::string& org, Output output);
 int get_endpoint(AdminClient& admin, const std::string& id, Output output);
 // `state` is "STARTED" or "STOPPED".

@@ -76,12 +76,17 @@ class Reconciler {
     }
 
   private:
+    bool is_wanted(const Endpoint& endpoint) const {
+        return endpoint.desired == DesiredState::kStarted && !endpoint.is_deleted &&
+               !desired_.is_parked;
+    }
+
     int target(const Endpoint& endpoint) const {
-        const bool is_wanted = endpoint.desired == DesiredState::kStarted && !endpoint.is_deleted;
-        if (!is_wanted || desired_.is_parked) return 0;
+        if (!is_wanted(endpoint)) return 0;
         const int most =
             std::clamp(endpoint.autoscaling.max_replicas, 0, limits::kMaxReplicasPerEndpoint);
-        return std::clamp(endpoint.autoscaling.min_replicas, 0, most);
+        const int least = std::clamp(endpoint.autoscaling.min_replicas, 0, most);
+        return std::clamp(endpoint.target_replicas, least, most);
     }
 
     const Endpoint* endpoint_of(const Replica& row) const {
@@ -227,7 +232,10 @@ class Reconciler {
         const Tally found = tally(endpoint);
         EndpointState state = EndpointState::kStarting;
         std::string reason;
-        if (target(endpoint) == 0) {
+        if (is_wanted(endpoint) && target(endpoint) == 0) {
+            // Scaled to none: the next request gets it a replica.
+            state = EndpointState::kStarted;
+        } else if (target(endpoint) == 0) {
             state = found.num_present > 0 ? EndpointState::kStopping : EndpointState::kStopped;
         } else if (found.num_ready > 0) {
             state = EndpointState::kStarted;

@@ -41,6 +41,7 @@ struct ObservedProcess {
     std::string last_log;     // its last log lines
     Answer answer = Answer::kNone;
     std::string answer_reason;  // of kFailed
+    double kv_usage = 0.0;      // of kReady: the share of its key-value cache
 };
 
 struct Observed {

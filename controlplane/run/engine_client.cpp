@@ -37,7 +37,13 @@ EngineAnswer ask_health(const std::string& address, std::chrono::milliseconds ti
     if (!response) return {};
     const Result<engine::Health> health = engine::parse_health(response->body);
     if (!health) return {};
-    return {answer_of(health->state), health->reason};
+    EngineAnswer answer{answer_of(health->state), health->reason, 0.0};
+    if (answer.answer != Answer::kReady) return answer;
+    const auto load_response = client.send(net::HttpRequest{"GET", "/load", {}, {}});
+    if (!load_response) return answer;
+    const Result<engine::Load> load = engine::parse_load(load_response->body);
+    if (load) answer.kv_usage = load->kv_usage();
+    return answer;
 }
 
 }  // namespace turnpike::controlplane

@@ -10,7 +10,8 @@ namespace turnpike::controlplane {
 
 struct EngineAnswer {
     Answer answer = Answer::kNone;
-    std::string reason;  // of kFailed
+    std::string reason;     // of kFailed
+    double kv_usage = 0.0;  // of kReady, 0 to 1
 };
 
 // Blocks for at most `timeout` to connect and as long to be answered. An engine that cannot be

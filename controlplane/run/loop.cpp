@@ -17,7 +17,12 @@ constexpr auto kMinPause = std::chrono::milliseconds(20);
 
 ReconcileLoop::ReconcileLoop(
     ReconcileLoopOptions options, Store& store, Driver& driver, const Clock& clock, Log& log)
-    : options_(std::move(options)), store_(store), driver_(driver), clock_(clock), log_(log) {
+    : options_(std::move(options)),
+      store_(store),
+      driver_(driver),
+      clock_(clock),
+      log_(log),
+      scaling_(options_.scaling, options_.loads, store, log) {
     subscription_ = store_.subscribe([this] { wake(); });
 }
 
@@ -79,12 +84,13 @@ bool ReconcileLoop::run_pass() {
         is_parked = is_parked_;
     }
     const Result<Observed> observed = observe(store_, driver_, options_.probe);
-    const Result<Desired> desired = read_desired(store_, options_.hardware, is_parked);
+    Result<Desired> desired = read_desired(store_, options_.hardware, is_parked);
     if (!observed || !desired) {
         const Error& error = !observed ? observed.error() : desired.error();
         log_.error("pass_failed", {{"error", error.message}});
         return false;
     }
+    scaling_.run(*desired, *observed, clock_.wall_now());
     const Plan plan = reconcile(*desired, *observed, clock_.wall_now());
     const ApplyTo to{store_, driver_, options_.models, clock_, log_};
     for (const Action& action : plan.actions) {

@@ -10,6 +10,7 @@
 
 #include "controlplane/run/apply.h"
 #include "controlplane/run/observe.h"
+#include "controlplane/run/scaling.h"
 
 namespace turnpike::controlplane {
 
@@ -17,6 +18,8 @@ struct ReconcileLoopOptions {
     ServedModels models;
     std::vector<HardwareSlots> hardware;
     HealthProbe probe;
+    ScalePolicies scaling;
+    LoadSource loads;  // may be empty
 };
 
 class ReconcileLoop {
@@ -53,6 +56,7 @@ class ReconcileLoop {
     Driver& driver_;
     const Clock& clock_;
     Log& log_;
+    Scaling scaling_;  // of the loop's thread
     int subscription_ = 0;
     std::mutex mutex_;
     std::condition_variable woken_;

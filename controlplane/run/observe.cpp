@@ -28,6 +28,7 @@ Result<Observed> observe(const Store& store, Driver& driver, const HealthProbe& 
         EngineAnswer answer = probe(*address);
         process.answer = answer.answer;
         process.answer_reason = std::move(answer.reason);
+        process.kv_usage = answer.kv_usage;
     }
     return Observed{*std::move(replicas), *std::move(processes)};
 }

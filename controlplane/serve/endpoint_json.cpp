@@ -46,13 +46,13 @@ Status read_required(const json& body, const char* key, std::string& text) {
     return {};
 }
 
-Result<int> read_count(const json& scaling, const char* key) {
+Result<int> read_count(const json& scaling, const char* key, int least) {
     const std::string param = std::string("autoscaling.") + key;
     const json* value = find(scaling, key);
     if (value == nullptr) return invalid_argument(param + " is required", param);
-    if (!value->is_number_integer() || *value < 1 || *value > limits::kMaxReplicasPerEndpoint)
-        return invalid_argument(param + ": expected an integer from 1 to " +
-                                    std::to_string(limits::kMaxReplicasPerEndpoint),
+    if (!value->is_number_integer() || *value < least || *value > limits::kMaxReplicasPerEndpoint)
+        return invalid_argument(param + ": expected an integer from " + std::to_string(least) +
+                                    " to " + std::to_string(limits::kMaxReplicasPerEndpoint),
                                 param);
     return value->get<int>();
 }
@@ -62,9 +62,9 @@ Status read_autoscaling(const json& body, std::optional<Autoscaling>& autoscalin
     if (scaling == nullptr) return {};
     if (!scaling->is_object())
         return invalid_argument("autoscaling: expected an object", "autoscaling");
-    const Result<int> least = read_count(*scaling, "min_replicas");
+    const Result<int> least = read_count(*scaling, "min_replicas", 0);
     if (!least) return least.error();
-    const Result<int> most = read_count(*scaling, "max_replicas");
+    const Result<int> most = read_count(*scaling, "max_replicas", 1);
     if (!most) return most.error();
     if (*least > *most)
         return invalid_argument("autoscaling: min_replicas " + std::to_string(*least) +

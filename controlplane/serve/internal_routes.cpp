@@ -55,8 +55,12 @@ void ingest(Store& store,
 
 }  // namespace
 
-void add_internal_routes(
-    Router& router, Store& store, SnapshotPoller& poller, LoadReports& loads, const Clock& clock) {
+void add_internal_routes(Router& router,
+                         Store& store,
+                         SnapshotPoller& poller,
+                         LoadReports& loads,
+                         const Clock& clock,
+                         std::function<void()> on_waiting) {
     router.add_deferred("GET", "/internal/v1/snapshot",
                         [&poller](const net::HttpRequest& request, const PathArguments&,
                                   const std::shared_ptr<net::HttpReply>& reply) {
@@ -72,9 +76,12 @@ void add_internal_routes(
         [&store](const net::HttpRequest& request, const PathArguments&,
                  const std::shared_ptr<net::HttpReply>& reply) { ingest(store, request, reply); });
     router.add("POST", "/internal/v1/load",
-               [&loads, &clock](const net::HttpRequest& request, const PathArguments&) {
-                   const Status status = loads.accept(request.body, clock.wall_now());
-                   return status ? json_response(200, "{}") : error_response(status.error());
+               [&loads, &clock, on_waiting = std::move(on_waiting)](const net::HttpRequest& request,
+                                                                    const PathArguments&) {
+                   const Result<bool> has_queued = loads.accept(request.body, clock.wall_now());
+                   if (!has_queued) return error_response(has_queued.error());
+                   if (*has_queued) on_waiting();
+                   return json_response(200, "{}");
                });
 }
 

@@ -14,7 +14,7 @@ constexpr auto kForgetAfter = std::chrono::minutes(5);
 
 }  // namespace
 
-Status LoadReports::accept(std::string_view json, WallTime now) {
+Result<bool> LoadReports::accept(std::string_view json, WallTime now) {
     auto body = Body::parse(json);
     RETURN_IF_ERROR(body);
     const std::string gateway = body->text("gateway");
@@ -30,15 +30,19 @@ Status LoadReports::accept(std::string_view json, WallTime now) {
     std::erase_if(by_gateway_, [now](const auto& entry) {
         return entry.second.received_at < now - kForgetAfter;
     });
+    const bool has_queued = std::any_of(report.loads.begin(), report.loads.end(),
+                                        [](const auto& load) { return load.num_queued > 0; });
     by_gateway_[gateway] = std::move(report);
-    return {};
+    return has_queued;
 }
 
-std::vector<EndpointLoad> LoadReports::loads(WallTime since) const {
+std::optional<std::vector<EndpointLoad>> LoadReports::loads(WallTime since) const {
     std::map<EndpointId, EndpointLoad> sums;
+    bool is_known = false;
     const std::lock_guard lock(mutex_);
     for (const auto& [gateway, report] : by_gateway_) {
         if (report.received_at < since) continue;
+        is_known = true;
         for (const EndpointLoad& load : report.loads) {
             EndpointLoad& sum = sums[load.endpoint];
             sum.endpoint = load.endpoint;
@@ -47,6 +51,7 @@ std::vector<EndpointLoad> LoadReports::loads(WallTime since) const {
             sum.wait_ms = std::max(sum.wait_ms, load.wait_ms);
         }
     }
+    if (!is_known) return std::nullopt;
     std::vector<EndpointLoad> all;
     all.reserve(sums.size());
     for (auto& [endpoint, sum] : sums) all.push_back(std::move(sum));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,23 +13,18 @@
 #include "config/base/clock.h"
 #include "config/base/ids.h"
 #include "config/base/result.h"
+#include "controlplane/run/scaling.h"
 
 namespace turnpike::controlplane {
-
-struct EndpointLoad {
-    EndpointId endpoint;
-    std::int64_t num_in_flight = 0;
-    std::int64_t num_queued = 0;
-    std::int64_t wait_ms = 0;  // of the oldest queued request
-};
 
 class LoadReports {
   public:
     // Replaces the gateway's last report. `json` as in ops/docs/formats/load.md; kInvalidArgument
-    // otherwise. Thread-safe.
-    Status accept(std::string_view json, WallTime now);
-    // Summed over gateways that reported at or after `since`; the longest wait.
-    std::vector<EndpointLoad> loads(WallTime since) const;
+    // otherwise. True when requests wait for a replica. Thread-safe.
+    Result<bool> accept(std::string_view json, WallTime now);
+    // Summed over gateways that reported at or after `since`; the longest wait. Empty when none
+    // did.
+    std::optional<std::vector<EndpointLoad>> loads(WallTime since) const;
 
   private:
     struct Report {

@@ -36,6 +36,8 @@ using namespace std::chrono_literals;
 constexpr auto kHealthTimeout = 1s;
 // Long polls are all that may still be open, and a gateway asks again.
 constexpr auto kDrainTimeout = 1s;
+// Gateways report every second.
+constexpr auto kFreshLoad = 5s;
 // A customer's query may read months of usage; usage and snapshots go on beside it.
 constexpr int kInternalThreads = 4;
 
@@ -71,11 +73,16 @@ class RelayConnection {
     WakeRelay& relay_;
 };
 
-ReconcileLoopOptions loop_options(const ControlplaneSettings& settings) {
+ReconcileLoopOptions loop_options(const ControlplaneSettings& settings, const LoadReports& loads) {
     ReconcileLoopOptions options;
-    for (const ModelSettings& model : settings.models)
+    options.scaling.standard = settings.autoscaling;
+    options.loads = [&loads](WallTime now) { return loads.loads(now - kFreshLoad); };
+    for (const ModelSettings& model : settings.models) {
         options.models[model.card.id] = {model.card_file, model.model_dir,
                                          model.speculative_tokens};
+        if (model.target_in_flight > 0.0)
+            options.scaling.target_in_flight[model.card.id] = model.target_in_flight;
+    }
     for (const HardwareSettings& row : settings.hardware)
         options.hardware.push_back({row.hardware.id, row.num_slots});
     options.probe = [](const std::string& address) { return ask_health(address, kHealthTimeout); };
@@ -109,11 +116,11 @@ Status serve(const ControlplaneSettings& settings,
     const Result<std::unique_ptr<ProcessDriver>> driver =
         ProcessDriver::open({settings.run_dir, settings.engine_binary}, [&] { relay.wake(); });
     if (!driver) return driver.error();
-    ReconcileLoop loop(loop_options(settings), **store, **driver, clock, log);
+    LoadReports loads;
+    ReconcileLoop loop(loop_options(settings, loads), **store, **driver, clock, log);
     const RelayConnection connection(relay, loop);
 
     SnapshotPoller poller(**store, clock);
-    LoadReports loads;
     Router admin;
     add_account_routes(admin, **store, *peppers, clock);
     add_billing_routes(admin, **store, clock);
@@ -122,7 +129,7 @@ Status serve(const ControlplaneSettings& settings,
     add_endpoint_routes(admin, {**store, **driver, loop, settings, clock});
     add_limit_routes(admin, **store, clock);
     Router internal;
-    add_internal_routes(internal, **store, poller, loads, clock);
+    add_internal_routes(internal, **store, poller, loads, clock, [&relay] { relay.wake(); });
     add_public_routes(internal, **store, clock, caller_of_gateway());
     LeaseTerms lease_terms;
     lease_terms.overdraft = settings.overdraft;

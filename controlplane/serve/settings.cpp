@@ -40,6 +40,7 @@ struct RawModel {
     std::string card;
     std::string model_dir;
     int speculative_tokens = 0;
+    double target_in_flight = 0.0;
     std::vector<RawName> names;
 };
 
@@ -49,12 +50,50 @@ std::vector<RawModel> read_models(JsonSettings& file) {
         RawModel model{section.text("card"),
                        absolute(section.text("model_dir")),
                        read_int(section, "speculative_tokens", 0),
+                       section.number("target_in_flight", 0.0),
                        {}};
         for (JsonSettings& name : section.sections("names"))
             model.names.push_back({name.text("name"), name.text("card", model.card)});
         models.push_back(std::move(model));
     }
     return models;
+}
+
+ScalePolicy read_autoscaling(JsonSettings section) {
+    const auto seconds = [&](const char* key, std::chrono::seconds standard) {
+        return std::chrono::seconds(section.integer(key, standard.count()));
+    };
+    ScalePolicy policy;
+    policy.target_in_flight = section.number("target_in_flight", policy.target_in_flight);
+    policy.max_kv_usage = section.number("max_kv_usage", policy.max_kv_usage);
+    policy.max_wait =
+        std::chrono::milliseconds(section.integer("max_wait_ms", policy.max_wait.count()));
+    policy.stable_window = seconds("stable_window_s", policy.stable_window);
+    policy.panic_window = seconds("panic_window_s", policy.panic_window);
+    policy.panic_ratio = section.number("panic_ratio", policy.panic_ratio);
+    policy.down_window = seconds("down_window_s", policy.down_window);
+    policy.idle_window = seconds("idle_window_s", policy.idle_window);
+    return policy;
+}
+
+Status check_autoscaling(const ScalePolicy& policy) {
+    constexpr auto kDay = std::chrono::hours(24);
+    const auto fail = [](const std::string& what) {
+        return invalid_argument("autoscaling: " + what, "autoscaling");
+    };
+    if (!(policy.target_in_flight > 0.0)) return fail("expected target_in_flight over 0");
+    if (!(policy.max_kv_usage > 0.0 && policy.max_kv_usage <= 1.0))
+        return fail("expected max_kv_usage over 0, at most 1");
+    if (!(policy.panic_ratio >= 1.0)) return fail("expected panic_ratio of at least 1");
+    if (policy.max_wait < std::chrono::milliseconds(0)) return fail("expected max_wait_ms >= 0");
+    for (const std::chrono::seconds window :
+         {policy.stable_window, policy.panic_window, policy.down_window, policy.idle_window}) {
+        if (window < std::chrono::seconds(1) || window > kDay)
+            return fail("expected windows of 1 to 86,400 seconds");
+    }
+    if (policy.panic_window > policy.stable_window)
+        return fail("expected panic_window_s at most stable_window_s");
+    return {};
 }
 
 std::vector<PoolSettings> read_pools(JsonSettings& file) {
@@ -99,6 +138,10 @@ Result<ModelSettings> load_model(const ControlplaneSettings& settings, const Raw
     model.card_file = card_path(settings, raw.card);
     model.model_dir = raw.model_dir;
     model.speculative_tokens = raw.speculative_tokens;
+    model.target_in_flight = raw.target_in_flight;
+    if (!(model.target_in_flight >= 0.0))
+        return invalid_argument(
+            "models: 'target_in_flight' of " + raw.card + ": expected at least 0", "models");
     if (model.speculative_tokens < 0 || model.speculative_tokens > 1) {
         return invalid_argument("models: 'speculative_tokens' of " + raw.card + ": expected 0 or 1",
                                 "models");
@@ -164,6 +207,7 @@ Status validate(const ControlplaneSettings& settings) {
         return invalid_argument("driver: expected \"process\", found '" + settings.driver + "'",
                                 "driver");
     RETURN_IF_ERROR(check_names(settings));
+    RETURN_IF_ERROR(check_autoscaling(settings.autoscaling));
     for (const HardwareSettings& row : settings.hardware) {
         const Hardware& one = row.hardware;
         if (one.gpu_memory_gb < 0 || one.gpu_count < 0 || one.cents_per_minute < 0 ||
@@ -206,6 +250,7 @@ ordered_json json_of(const ModelSettings& model) {
     return {{"card", model.card_file},
             {"model_dir", model.model_dir},
             {"speculative_tokens", model.speculative_tokens},
+            {"target_in_flight", model.target_in_flight},
             {"names", names}};
 }
 
@@ -225,6 +270,17 @@ ordered_json json_of(const HardwareSettings& row) {
             {"gpu_count", one.gpu_count},
             {"cents_per_minute", one.cents_per_minute},
             {"slots", row.num_slots}};
+}
+
+ordered_json json_of(const ScalePolicy& policy) {
+    return {{"target_in_flight", policy.target_in_flight},
+            {"max_kv_usage", policy.max_kv_usage},
+            {"max_wait_ms", policy.max_wait.count()},
+            {"stable_window_s", policy.stable_window.count()},
+            {"panic_window_s", policy.panic_window.count()},
+            {"panic_ratio", policy.panic_ratio},
+            {"down_window_s", policy.down_window.count()},
+            {"idle_window_s", policy.idle_window.count()}};
 }
 
 template <class Rows>
@@ -298,6 +354,7 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     settings.platform_organisation = file->text("platform_organisation", "turnpike");
     const std::string overdraft_usd = file->text("overdraft_usd", kDefaultOverdraftUsd);
     const std::vector<RawModel> models = read_models(*file);
+    settings.autoscaling = read_autoscaling(file->section("autoscaling"));
     settings.serverless = read_pools(*file);
     settings.hardware = read_hardware(*file);
     RETURN_IF_ERROR(file->finish());
@@ -335,6 +392,7 @@ std::string write_settings(const ControlplaneSettings& settings) {
         {"driver", settings.driver},
         {"platform_organisation", settings.platform_organisation},
         {"overdraft_usd", format_usd(settings.overdraft)},
+        {"autoscaling", json_of(settings.autoscaling)},
         {"models", array_of(settings.models)},
         {"serverless", array_of(settings.serverless)},
         {"hardware", array_of(settings.hardware)}};

@@ -11,6 +11,7 @@
 #include "config/net/address.h"
 #include "config/schema/model_card.h"
 #include "controlplane/api/endpoint.h"
+#include "controlplane/plan/autoscale.h"
 
 namespace turnpike::controlplane {
 
@@ -23,8 +24,9 @@ struct NameSettings {
 struct ModelSettings {
     std::string card_file;  // absolute
     schema::ModelCard card;
-    std::string model_dir;       // absolute
-    int speculative_tokens = 0;  // of each replica: the engine's setting of that name
+    std::string model_dir;          // absolute
+    int speculative_tokens = 0;     // of each replica: the engine's setting of that name
+    double target_in_flight = 0.0;  // of the autoscaler, for this model; 0 = as for all
     std::vector<NameSettings> names;
 };
 
@@ -52,6 +54,7 @@ struct ControlplaneSettings {
     std::string driver;
     std::string platform_organisation;
     NanoUsd overdraft;  // how far below zero a balance may go
+    ScalePolicy autoscaling;
     std::vector<ModelSettings> models;
     std::vector<PoolSettings> serverless;
     std::vector<HardwareSettings> hardware;

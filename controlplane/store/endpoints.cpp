@@ -14,7 +14,8 @@ namespace {
 #define TURNPIKE_ENDPOINT_COLUMNS                                                           \
     "SELECT id, name, display_name, model, hardware, type, owner, desired, state, reason, " \
     "min_replicas, max_replicas, inactive_timeout_minutes, generation, created_at_us, "     \
-    "deleted_at_us, disable_speculative_decoding FROM endpoints "
+    "deleted_at_us, disable_speculative_decoding, target_replicas, last_active_at_us "      \
+    "FROM endpoints "
 
 Result<Endpoint> read_row(const Statement& row) {
     Endpoint endpoint;
@@ -40,6 +41,8 @@ Result<Endpoint> read_row(const Statement& row) {
     endpoint.created_at = row.time(14);
     endpoint.is_deleted = !row.is_null(15);
     endpoint.disable_speculative_decoding = row.integer(16) != 0;
+    endpoint.target_replicas = row.small(17);
+    endpoint.last_active_at = row.time(18);
     return endpoint;
 }
 
@@ -100,8 +103,8 @@ Status insert_endpoint(Database& database, const Endpoint& made, const std::stri
     Statement insert = database.prepare(
         "INSERT INTO endpoints (id, name, display_name, model, hardware, type, owner, desired, "
         "state, reason, min_replicas, max_replicas, inactive_timeout_minutes, generation, "
-        "created_at_us, disable_speculative_decoding, idempotency_key) VALUES (?, ?, ?, ?, ?, ?, "
-        "?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?)");
+        "created_at_us, disable_speculative_decoding, target_replicas, last_active_at_us, "
+        "idempotency_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?, ?, ?, ?, ?, ?, ?, ?)");
     insert.bind(made.id.value())
         .bind(made.name)
         .bind(made.display_name)
@@ -116,7 +119,9 @@ Status insert_endpoint(Database& database, const Endpoint& made, const std::stri
         .bind(made.inactive_timeout_minutes)
         .bind(made.generation)
         .bind(made.created_at)
-        .bind(std::int64_t{made.disable_speculative_decoding});
+        .bind(std::int64_t{made.disable_speculative_decoding})
+        .bind(std::int64_t{made.target_replicas})
+        .bind(made.last_active_at);
     if (key.empty()) {
         insert.bind_null();
     } else {
@@ -184,6 +189,7 @@ bool apply_change(Endpoint& endpoint, const EndpointChange& change) {
     if (starts_again) {
         endpoint.state = EndpointState::kPending;
         endpoint.reason.clear();
+        endpoint.target_replicas = endpoint.autoscaling.min_replicas;
     }
     return starts_again || endpoint.desired != before.desired ||
            endpoint.display_name != before.display_name ||
@@ -198,7 +204,7 @@ Status save(Database& database, const Endpoint& endpoint) {
         .prepare(
             "UPDATE endpoints SET display_name = ?, desired = ?, state = ?, reason = ?, "
             "min_replicas = ?, max_replicas = ?, inactive_timeout_minutes = ?, "
-            "disable_speculative_decoding = ?, generation = ? WHERE id = ?")
+            "disable_speculative_decoding = ?, generation = ?, target_replicas = ? WHERE id = ?")
         .bind(endpoint.display_name)
         .bind(to_string(endpoint.desired))
         .bind(to_string(endpoint.state))
@@ -208,7 +214,15 @@ Status save(Database& database, const Endpoint& endpoint) {
         .bind(endpoint.inactive_timeout_minutes)
         .bind(std::int64_t{endpoint.disable_speculative_decoding})
         .bind(endpoint.generation)
+        .bind(std::int64_t{endpoint.target_replicas})
         .bind(endpoint.id.value())
+        .run();
+}
+
+Status write_activity(Database& database, const EndpointId& id, WallTime at) {
+    return database.prepare("UPDATE endpoints SET last_active_at_us = ? WHERE id = ?")
+        .bind(at)
+        .bind(id.value())
         .run();
 }
 
@@ -245,6 +259,8 @@ Result<Endpoint> create_endpoint(Store& store, const NewEndpoint& request, WallT
         made.id = EndpointId("endpoint-" + crypto::new_uuid4());
         made.generation = 1;
         made.created_at = now;
+        made.last_active_at = now;
+        made.target_replicas = made.autoscaling.min_replicas;
         made.is_deleted = false;
         made.reason.clear();
         made.state = made.desired == DesiredState::kStarted ? EndpointState::kPending
@@ -315,11 +331,30 @@ Result<Endpoint> update_endpoint(Store& store,
         RETURN_IF_ERROR(found);
         endpoint = std::move(*found);
         if (!apply_change(endpoint, change)) return {};
+        // It has a whole time without requests before it is stopped again.
+        if (change.desired == DesiredState::kStarted) endpoint.last_active_at = now;
         ++endpoint.generation;
         RETURN_IF_ERROR(save(database, endpoint));
+        RETURN_IF_ERROR(write_activity(database, id, endpoint.last_active_at));
+        RETURN_IF_ERROR(publish_endpoint(database, id));
         return write_operation(database, endpoint, "update", actor, now);
     }));
     return endpoint;
+}
+
+Status set_target_replicas(Store& store, const EndpointId& id, int num_replicas) {
+    return store.write([&](Database& database) -> Status {
+        RETURN_IF_ERROR(database.prepare("UPDATE endpoints SET target_replicas = ? WHERE id = ?")
+                            .bind(std::int64_t{num_replicas})
+                            .bind(id.value())
+                            .run());
+        if (database.num_changed() > 0) return {};
+        return Error{ErrorCode::kNotFound, "no endpoint '" + id.value() + "'", {}};
+    });
+}
+
+Status note_activity(Store& store, const EndpointId& id, WallTime at) {
+    return store.write([&](Database& database) { return write_activity(database, id, at); });
 }
 
 Status delete_endpoint(Store& store, const EndpointId& id, const std::string& actor, WallTime now) {

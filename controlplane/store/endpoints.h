@@ -49,13 +49,18 @@ struct EndpointChange {
     std::optional<bool> disable_speculative_decoding;
 };
 
-// Generation + 1 when anything differs. Stays as it is otherwise. Leaves ERROR for PENDING when it
-// is started again. kNotFound.
+// Generation + 1 when anything differs; gateways are told. Stays as it is otherwise. Leaves ERROR
+// for PENDING when it is started again. kNotFound.
 Result<Endpoint> update_endpoint(Store& store,
                                  const EndpointId& id,
                                  const EndpointChange& change,
                                  const std::string& actor,
                                  WallTime now);
+
+// What the autoscaler wants. kNotFound.
+Status set_target_replicas(Store& store, const EndpointId& id, int num_replicas);
+// When a request was last in hand. No error when there is no such endpoint.
+Status note_activity(Store& store, const EndpointId& id, WallTime at);
 
 // Soft: wanted STOPPED, its names and its row are taken from gateways. kNotFound.
 Status delete_endpoint(Store& store, const EndpointId& id, const std::string& actor, WallTime now);

@@ -38,12 +38,15 @@ Result<std::vector<ReplicaRow>> read_ready_replicas(Database& database, const En
     return replicas;
 }
 
-Result<bool> is_live_endpoint(Database& database, const EndpointId& id) {
-    Statement row =
-        database.prepare("SELECT 1 FROM endpoints WHERE id = ? AND deleted_at_us IS NULL");
-    const bool is_live = row.bind(id.value()).step();
+// Whether requests start it; empty when it is deleted.
+Result<std::optional<bool>> find_wakes(Database& database, const EndpointId& id) {
+    Statement row = database.prepare(
+        "SELECT min_replicas = 0 AND desired = ? FROM endpoints WHERE id = ? AND deleted_at_us IS "
+        "NULL");
+    const bool is_live = row.bind(to_string(DesiredState::kStarted)).bind(id.value()).step();
     RETURN_IF_ERROR(row.status());
-    return is_live;
+    if (!is_live) return std::optional<bool>();
+    return std::optional<bool>(row.integer(0) != 0);
 }
 
 }  // namespace
@@ -70,14 +73,15 @@ Status publish(Database& database,
 }
 
 Status publish_endpoint(Database& database, const EndpointId& id) {
-    const auto is_live = is_live_endpoint(database, id);
-    RETURN_IF_ERROR(is_live);
-    if (!*is_live) return publish(database, kEndpointKind, id.value(), std::nullopt);
+    const auto wakes = find_wakes(database, id);
+    RETURN_IF_ERROR(wakes);
+    if (!*wakes) return publish(database, kEndpointKind, id.value(), std::nullopt);
     auto replicas = read_ready_replicas(database, id);
     RETURN_IF_ERROR(replicas);
     EndpointRow row;
     row.id = id;
     row.replicas = std::move(*replicas);
+    row.wakes = **wakes;
     return publish(database, kEndpointKind, id.value(), write_row(row));
 }
 

@@ -138,7 +138,8 @@ Result<Admission> admit_body(const IncomingRequest& request, std::string_view bo
     admission.max_tokens = std::min(facts->max_tokens.value_or(context), context);
     admission.num_choices = facts->num_choices;
     admission.endpoint = request.directory->find_endpoint(admission.model->endpoint);
-    if (admission.endpoint == nullptr || admission.endpoint->replicas.empty()) {
+    if (admission.endpoint == nullptr ||
+        (admission.endpoint->replicas.empty() && !admission.endpoint->wakes)) {
         return unavailable("no replica of this model is ready: try again");
     }
     // Keys and organisations are published together; a key without its organisation is a snapshot

@@ -44,6 +44,7 @@ struct Admission {
     const controlplane::OrganisationRow* organisation = nullptr;
     const controlplane::ModelRow* model = nullptr;
     const controlplane::EndpointRow* endpoint = nullptr;
+    DirectoryHolder::Shared endpoint_directory;  // where `endpoint` is, when it was waited for
     Route route = Route::kChatCompletions;
     bool is_stream = false;
     bool wants_cost = false;
@@ -53,7 +54,8 @@ struct Admission {
 };
 
 // Checks every field of the body with the engine's own codec (kInvalidArgument with `param`), finds
-// the model (kNotFound) and its pool (kUnavailable when it has no replica).
+// the model (kNotFound) and its pool (kUnavailable when it has no replica and none is to be had by
+// waiting).
 Result<Admission> admit_body(const IncomingRequest& request, std::string_view body);
 
 // GET /v1/models for the request's key.

@@ -23,10 +23,11 @@ class Connection final : public EventSink {
         kClientWritable = 1U << 1U,
         kUpstreamReadable = 1U << 2U,
         kUpstreamWritable = 1U << 3U,
-        kDeadline = 1U << 4U,  // stays until the deadline is moved
-        kDraining = 1U << 5U,  // stays
-        kDurable = 1U << 6U,   // see UsageEntry
-        kCredit = 1U << 7U,    // see CreditGuard
+        kDeadline = 1U << 4U,   // stays until the deadline is moved
+        kDraining = 1U << 5U,   // stays
+        kDurable = 1U << 6U,    // see UsageEntry
+        kCredit = 1U << 7U,     // see CreditGuard
+        kDirectory = 1U << 8U,  // see ColdWait
     };
 
     Connection(const Clock& clock, ClientStream stream);

@@ -48,9 +48,25 @@ Result<WallTime> modification_time(const std::string& path) {
 
 void DirectoryHolder::set(Shared directory, WallTime contact) {
     set_contact(contact);
-    const std::lock_guard lock(mutex_);
-    directory_ = std::move(directory);
-    version_.fetch_add(1, std::memory_order_release);
+    std::vector<std::function<void()>> waiting;
+    {
+        const std::lock_guard lock(mutex_);
+        directory_ = std::move(directory);
+        version_.fetch_add(1, std::memory_order_release);
+        waiting.swap(waiting_);
+    }
+    for (const auto& report : waiting) report();
+}
+
+void DirectoryHolder::when_changed(std::uint64_t version, std::function<void()> report) const {
+    {
+        const std::lock_guard lock(mutex_);
+        if (version_.load(std::memory_order_relaxed) == version) {
+            waiting_.push_back(std::move(report));
+            return;
+        }
+    }
+    report();
 }
 
 void DirectoryHolder::set_contact(WallTime contact) {

@@ -5,10 +5,13 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "config/base/clock.h"
 #include "config/base/log.h"
@@ -31,11 +34,16 @@ class DirectoryHolder {
 
     std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
+    // Calls `report` once when there is a newer one than `version`, from another thread or at once;
+    // it must not block.
+    void when_changed(std::uint64_t version, std::function<void()> report) const;
+
     WallTime contact() const;
 
   private:
     mutable std::mutex mutex_;
     Shared directory_;
+    mutable std::vector<std::function<void()>> waiting_;  // guarded by mutex_
     std::atomic<std::uint64_t> version_{0};
     std::atomic<std::int64_t> contact_unix_us_{0};
 };
@@ -51,6 +59,13 @@ class DirectoryReader {
             version_ = version;
         }
         return directory_;
+    }
+
+    // Of what current() gave.
+    std::uint64_t version() const { return version_; }
+
+    void when_changed(std::uint64_t version, std::function<void()> report) const {
+        holder_.when_changed(version, std::move(report));
     }
 
     // Not confirmed for so long that revoked keys might still work.

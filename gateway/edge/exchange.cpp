@@ -6,6 +6,7 @@
 #include "config/crypto/identifiers.h"
 #include "engine/api/api_error.h"
 #include "engine/api/meter_line.h"
+#include "gateway/edge/cold_wait.h"
 #include "gateway/edge/response_text.h"
 #include "gateway/edge/upstream_body.h"
 
@@ -132,6 +133,7 @@ Task<Exchange::Attempt> Exchange::attempt(const ReplicaRow& replica,
     options.request_id = id_.value();
     options.is_stream = admission_.is_stream;
     options.wants_cost = admission_.wants_cost;
+    options.is_head_sent = options_.is_head_sent;
     options.is_http10 = options_.is_http10;
     options.keeps_alive = options_.keeps_alive;
     options.limits = options_.limits;
@@ -201,6 +203,12 @@ Task<Exchange::Attempt> Exchange::forward_refusal(UpstreamCall& call,
 }
 
 Task<bool> Exchange::answer(int http_status, std::string_view body) {
+    if (options_.is_head_sent) {
+        log_.status = 200;
+        std::string end = write_stream_end(body);
+        co_await connection_.write(end, context_.times.client_stall);
+        co_return false;
+    }
     log_.status = http_status;
     ResponseHead head;
     head.status = http_status;

@@ -24,6 +24,7 @@ struct ExchangeOptions {
     // connection's input.
     std::string_view decoded_body;
     std::size_t num_input_bytes = 0;
+    bool is_head_sent = false;      // of a stream, whose client has waited
     LimitGuard* limits = nullptr;   // never null; outlives the exchange
     CreditGuard* credit = nullptr;  // likewise, and begun
 };

@@ -44,6 +44,7 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
 Gateway::~Gateway() {
     metrics_server_.reset();
     for (const auto& worker : workers_) worker->stop();
+    load_reporter_.reset();
     lease_client_.reset();
     feed_.reset();
     delivery_.reset();
@@ -79,6 +80,8 @@ Status Gateway::open() {
                                             clock_, log_);
     lease_client_ = std::make_unique<LeaseClient>(*leases_, *outbox_, *delivery_, *resolver_,
                                                   *controlplane, log_);
+    load_reporter_ =
+        std::make_unique<LoadReporter>(load_, outbox_->id(), *controlplane, clock_, log_);
     return {};
 }
 
@@ -105,6 +108,7 @@ Status Gateway::start_workers() {
                               *resolver_,
                               *leases_,
                               metrics_,
+                              load_,
                               directory_,
                               peppers_,
                               options_.times,

@@ -16,6 +16,7 @@
 #include "gateway/edge/edge_metrics.h"
 #include "gateway/edge/lease_client.h"
 #include "gateway/edge/lease_desk.h"
+#include "gateway/edge/load_reporter.h"
 #include "gateway/edge/meter_resolver.h"
 #include "gateway/edge/outbox.h"
 #include "gateway/edge/settings.h"
@@ -71,6 +72,7 @@ class Gateway {
     AccountTable accounts_;
     std::unique_ptr<LeaseDesk> leases_;  // holds end before it does
     EdgeMetrics metrics_;
+    LoadBoard load_;
     std::vector<net::NetAddress> addresses_;
     std::vector<std::unique_ptr<Worker>> workers_;
     // Below, in the order of construction: each uses those above it, and all end before the
@@ -80,6 +82,7 @@ class Gateway {
     std::unique_ptr<UsageDelivery> delivery_;
     std::unique_ptr<DirectoryFeed> feed_;
     std::unique_ptr<LeaseClient> lease_client_;
+    std::unique_ptr<LoadReporter> load_reporter_;
     std::unique_ptr<net::HttpServer> metrics_server_;
 };
 

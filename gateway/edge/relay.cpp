@@ -109,9 +109,10 @@ void Relay::take_input(std::string& out) {
 }
 
 Task<bool> Relay::run_stream() {
+    is_head_sent_ = options_.is_head_sent;
     ResponseHead head = head_of(200);
-    head.content_type = "text/event-stream; charset=utf-8";
-    append_head(out_, head);
+    head.content_type = kEventStream;
+    if (!is_head_sent_) append_head(out_, head);
     for (;;) {
         take_input(out_);
         if (reply_.is_complete()) co_return co_await finish_stream();

@@ -24,6 +24,7 @@ struct RelayOptions {
     bool is_http10 = false;
     bool keeps_alive = true;
     bool wants_cost = false;        // in the reply's usage
+    bool is_head_sent = false;      // of a stream, whose client has waited
     LimitGuard* limits = nullptr;   // never null; outlives the relay
     CreditGuard* credit = nullptr;  // likewise
     std::string_view model;         // that really runs

@@ -10,6 +10,8 @@
 
 namespace turnpike::gateway {
 
+inline constexpr std::string_view kEventStream = "text/event-stream; charset=utf-8";
+
 struct ResponseHead {
     int status = 200;
     std::string_view content_type = "application/json";

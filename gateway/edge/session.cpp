@@ -8,6 +8,7 @@
 #include "config/crypto/identifiers.h"
 #include "engine/api/api_error.h"
 #include "gateway/edge/chunk_reader.h"
+#include "gateway/edge/cold_wait.h"
 #include "gateway/edge/controlplane_query.h"
 #include "gateway/edge/exchange.h"
 #include "gateway/edge/lease_wait.h"
@@ -22,6 +23,8 @@ using Outcome = Connection::Outcome;
 
 // The body of a refused request is read and dropped up to this size, to keep the connection.
 constexpr std::size_t kMaxDroppedBytes = 64 * 1024;
+// What a client may send ahead while it waits for a replica.
+constexpr std::size_t kMaxPipelinedBytes = 64 * 1024;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 Error too_large() {
@@ -249,7 +252,7 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
     const std::string_view body = request.is_chunked
                                       ? std::string_view(decoded_body_)
                                       : connection_.input().view().substr(0, num_input_bytes_);
-    const auto admission = admit_body(request, body);
+    auto admission = admit_body(request, body);
     if (!admission) {
         const std::string lines = limit_lines(request);
         co_return co_await refuse(request, admission.error(), lines);
@@ -268,7 +271,27 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
         connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
         co_return co_await refuse(request, *refusal, limits.lines());
     }
+    const bool is_cold = admission->endpoint->replicas.empty();
+    LoadBoard::Ticket ticket =
+        context_.load.enter(admission->endpoint->id, context_.clock.steady_now(), is_cold);
     ExchangeOptions options;
+    if (is_cold) {
+        ColdWait wait(context_, connection_, *admission, stream_head(request, limits.lines()),
+                      admission->is_stream && !request.is_http10,
+                      num_input_bytes_ + kMaxPipelinedBytes);
+        const std::optional<Error> refusal = co_await wait.run();
+        connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
+        if (wait.is_client_gone()) {
+            log_.status = 499;
+            co_return false;
+        }
+        options.is_head_sent = wait.is_head_sent();
+        if (refusal) {
+            const bool was_sent = wait.is_head_sent();
+            co_return co_await refuse_cold(request, *refusal, limits.lines(), was_sent);
+        }
+        ticket.begin();
+    }
     options.limits = &limits;
     options.credit = &credit;
     options.keeps_alive = request.keeps_alive;
@@ -277,6 +300,30 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
     options.num_input_bytes = num_input_bytes_;
     Exchange exchange(context_, connection_, *admission, request.id, options, log_);
     co_return co_await exchange.run();
+}
+
+ResponseHead Session::stream_head(const IncomingRequest& request,
+                                  std::string_view extra_lines) const {
+    ResponseHead head;
+    head.content_type = kEventStream;
+    head.extra_lines = extra_lines;
+    head.request_id = request.id.value();
+    head.date = context_.http_date;
+    head.keeps_alive = request.keeps_alive && !must_close_ && !context_.is_draining;
+    return head;
+}
+
+// No replica came for a request that waited for one.
+Task<bool> Session::refuse_cold(const IncomingRequest& request,
+                                const Error& error,
+                                std::string_view extra_lines,
+                                bool is_head_sent) {
+    if (!is_head_sent) co_return co_await refuse(request, error, extra_lines);
+    log_.status = 200;
+    const std::string body = engine::write_error(request.id.value(), error);
+    const std::string end = write_stream_end(body);
+    co_await connection_.write(end, context_.times.client_stall);
+    co_return false;
 }
 
 Task<bool> Session::respond_query(const IncomingRequest& request) {

@@ -10,6 +10,7 @@
 #include "gateway/edge/admission.h"
 #include "gateway/edge/connection.h"
 #include "gateway/edge/request_log.h"
+#include "gateway/edge/response_text.h"
 #include "gateway/edge/thread_context.h"
 
 namespace turnpike::gateway {
@@ -54,6 +55,11 @@ class Session {
     Task<bool> refuse(const IncomingRequest& request,
                       const Error& error,
                       std::string_view extra_lines);
+    ResponseHead stream_head(const IncomingRequest& request, std::string_view extra_lines) const;
+    Task<bool> refuse_cold(const IncomingRequest& request,
+                           const Error& error,
+                           std::string_view extra_lines,
+                           bool is_head_sent);
     // Refuses what cannot be read on: the connection ends after the answer.
     void give_up(IncomingRequest& request, Error error);
 

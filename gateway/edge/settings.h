@@ -52,6 +52,9 @@ struct EdgeTimes {
     std::chrono::milliseconds connect = std::chrono::seconds(5);
     std::chrono::milliseconds client_stall = limits::kClientStallTimeout;
     std::chrono::milliseconds cancel = limits::kCancelTimeout;
+    // For a replica of an endpoint that has scaled to none.
+    std::chrono::milliseconds cold_stream = std::chrono::minutes(15);
+    std::chrono::milliseconds cold_unary = std::chrono::minutes(1);
     std::chrono::milliseconds sweep = std::chrono::seconds(1);
 };
 

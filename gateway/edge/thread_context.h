@@ -20,6 +20,7 @@
 #include "gateway/edge/settings.h"
 #include "gateway/edge/upstream.h"
 #include "gateway/policy/account.h"
+#include "gateway/policy/load_board.h"
 #include "gateway/policy/routing.h"
 
 namespace turnpike::gateway {
@@ -32,6 +33,7 @@ struct ThreadContext {
     MeterResolver& resolver;  // thread-safe
     LeaseDesk& leases;        // thread-safe
     EdgeMetrics& metrics;     // thread-safe
+    LoadBoard& load;          // thread-safe
     EdgeTimes times;
     Durability durability;
     std::string controlplane;  // its internal address

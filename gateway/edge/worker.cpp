@@ -76,6 +76,7 @@ ThreadContext make_context(const WorkerShared& shared, Loop& loop) {
                          shared.resolver,
                          shared.leases,
                          shared.metrics,
+                         shared.load,
                          shared.times,
                          shared.durability,
                          shared.controlplane,

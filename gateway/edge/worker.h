@@ -26,6 +26,7 @@ struct WorkerShared {
     MeterResolver& resolver;
     LeaseDesk& leases;
     EdgeMetrics& metrics;
+    LoadBoard& load;
     const DirectoryHolder& directory;
     const crypto::Peppers& peppers;
     EdgeTimes times;

@@ -88,6 +88,14 @@ void FakeControlplane::handle(const net::HttpRequest& request,
                               std::shared_ptr<net::HttpReply> reply) {
     if (request.path() == "/internal/v1/usage") return take_usage(request, *reply);
     if (request.path() == "/internal/v1/leases") return grant_leases(request, *reply);
+    if (request.path() == "/internal/v1/load") {
+        {
+            const std::lock_guard lock(mutex_);
+            load_ = request.body;
+        }
+        changed_.notify_all();
+        return reply->respond({200, {}, "{}"});
+    }
     if (!request.path().starts_with("/internal/")) return answer_query(request, *reply);
     std::string body;
     {
@@ -134,6 +142,12 @@ void FakeControlplane::take_usage(const net::HttpRequest& request, net::HttpRepl
     }
     changed_.notify_all();
     reply.respond({status, {}, "{}"});
+}
+
+bool FakeControlplane::wait_for_load(const std::string& text) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20),
+                             [&] { return load_.find(text) != std::string::npos; });
 }
 
 void FakeControlplane::set_credit(NanoUsd credit) {

@@ -29,6 +29,8 @@ class FakeControlplane {
     void set_usage_status(int status);
     // What gateways are granted from now on, of every subject and all together; endless at first.
     void set_credit(NanoUsd credit);
+    // Waits until the last report of a gateway's load contains `text`; false after 20 s.
+    bool wait_for_load(const std::string& text);
     // Nobody answers any more, until start().
     void stop();
     void start();
@@ -61,6 +63,7 @@ class FakeControlplane {
     std::size_t num_conflicts_ = 0;
     int usage_status_ = 200;
     NanoUsd credit_{INT64_MAX / 4};
+    std::string load_;  // the last report
 };
 
 }  // namespace turnpike::test

@@ -91,9 +91,9 @@ class UnixConnection(http.client.HTTPConnection):
 class Stack:
     """A running service of one model, by default one of random weights, whose answers are as long as
     they may be: `url`, `key`, `ca`, `port`, `dir`, `run_dir`. `gateway_settings`: from the run_dir, more
-    settings of the gateway."""
+    settings of the gateway. `controlplane_settings` works on the control plane's."""
 
-    def __init__(self, model="tiny-random", gateway_settings=None):
+    def __init__(self, model="tiny-random", gateway_settings=None, controlplane_settings=None):
         self.model = model
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="turnpike-system-"))
         self.guard = Guard(self.dir)
@@ -105,6 +105,8 @@ class Stack:
             self.shell(MAKE_STATE)
             if gateway_settings is not None:
                 self.edit("gateway.json", lambda settings: settings.update(gateway_settings(self.run_dir)))
+            if controlplane_settings is not None:
+                self.edit("controlplane.json", controlplane_settings)
             self.start_up()
             self.shell("make_demo")
         except BaseException:
@@ -260,6 +262,13 @@ class Stack:
                                 "content-type": "application/json"})
             response = connection.getresponse()
             return response.status, json.loads(response.read())
+
+    def models(self):
+        """The rows of GET /v1/models."""
+        with contextlib.closing(http.client.HTTPSConnection(
+                "localhost", self.port, timeout=DEADLINE_S, context=self.tls)) as connection:
+            connection.request("GET", "/v1/models", headers={"authorization": f"Bearer {self.key}"})
+            return json.loads(connection.getresponse().read())["data"]
 
     def open_stream(self, **fields):
         return ChatStream(self, **fields)

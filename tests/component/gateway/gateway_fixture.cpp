@@ -66,8 +66,14 @@ Snapshot GatewayWorld::snapshot(std::vector<ReplicaRow> replicas) const {
     ModelRow own = model_row("a/private");
     own.owner = OrgId("org_a");
     state.models.push_back(published("a/private", std::move(own)));
-    controlplane::EndpointRow endpoint{EndpointId("endpoint-1"), std::move(replicas)};
+    controlplane::EndpointRow endpoint{EndpointId("endpoint-1"), std::move(replicas), false};
     state.endpoints.push_back(published("endpoint-1", std::move(endpoint)));
+    return state;
+}
+
+Snapshot GatewayWorld::cold_snapshot() const {
+    Snapshot state = snapshot({});
+    state.endpoints.front().row->wakes = true;
     return state;
 }
 
@@ -125,6 +131,16 @@ void GatewayTest::publish(const std::vector<test::FakeEngine*>& engines) {
     controlplane_->publish(world_.snapshot(std::move(replicas)));
     if (gateway_ == nullptr) start_gateway();
     wait_for_ready(engines.empty() ? 503 : 200);
+}
+
+void GatewayTest::publish_cold() {
+    controlplane_->publish(world_.cold_snapshot());
+    if (gateway_ == nullptr) start_gateway();
+    // Known once the model is no longer unknown to it.
+    const SteadyTime deadline = clock_.steady_now() + std::chrono::seconds(20);
+    const std::string lines = "authorization: Bearer " + world_.key_a() + "\r\n";
+    while (get("/v1/models", lines).body.find("tiny") == std::string::npos)
+        ASSERT_LT(clock_.steady_now(), deadline);
 }
 
 void GatewayTest::wait_for_ready(int status) {

@@ -28,6 +28,8 @@ class GatewayWorld {
     // A snapshot with organisations org_a and org_b, one key each, the public model "tiny", and
     // "a/private" of org_a, both served by `replicas`.
     controlplane::Snapshot snapshot(std::vector<controlplane::ReplicaRow> replicas) const;
+    // The same without a replica: requests wait for one.
+    controlplane::Snapshot cold_snapshot() const;
     Settings settings() const;
     void write_settings_file(const std::string& path) const;
 
@@ -54,6 +56,9 @@ class GatewayTest : public testing::Test {
     void start_gateway();
     // Publishes the engines as replicas "r0", "r1", ... with epoch 7 and waits until they serve.
     void publish(const std::vector<test::FakeEngine*>& engines);
+
+    // No replica; a request that waits gets one.
+    void publish_cold();
 
     test::TlsClient connect(int receive_buffer_bytes = 0);
     // One request on a connection of its own.

@@ -66,6 +66,34 @@ TEST(Reconcile, StartsWhatIsWanted) {
     EXPECT_TRUE(plan.is_settling);
 }
 
+TEST(Reconcile, HasAsManyReplicasAsTheAutoscalerWantsBetweenTheBounds) {
+    World world;
+    Endpoint& one = world.desired.endpoints.front();
+    one.autoscaling = {1, 3};
+    for (const auto& [target, expected] : {std::pair{0, 1U}, {2, 2U}, {9, 3U}}) {
+        one.target_replicas = target;
+        const Plan plan = reconcile(world.desired, world.observed, kNow);
+        EXPECT_EQ(actions_of<StartReplica>(plan).size(), expected);
+    }
+}
+
+TEST(Reconcile, AnEndpointThatHasScaledToNoneIsStarted) {
+    World world;
+    Endpoint& one = world.desired.endpoints.front();
+    one.autoscaling = {0, 3};
+    one.state = EndpointState::kStarting;
+    const Plan plan = reconcile(world.desired, world.observed, kNow);
+    EXPECT_TRUE(actions_of<StartReplica>(plan).empty());
+    const auto marks = actions_of<MarkEndpoint>(plan);
+    ASSERT_EQ(marks.size(), 1U);
+    EXPECT_EQ(marks[0].state, EndpointState::kStarted);
+    one.state = EndpointState::kStarted;
+    world.observed = {{row(ReplicaState::kReady)}, {process(Answer::kReady)}};
+    const Plan down = reconcile(world.desired, world.observed, kNow);
+    EXPECT_EQ(actions_of<DrainReplica>(down).size(), 1U);
+    EXPECT_TRUE(actions_of<MarkEndpoint>(down).empty());
+}
+
 TEST(Reconcile, WaitsForASlotAndSaysSo) {
     World world;
     world.desired.hardware = {{"1x_cpu", 0}};

@@ -35,8 +35,10 @@ TEST(EndpointJson, NamesTheFieldAtFault) {
     EXPECT_EQ(param_of(R"(,"hardware":null)"), "hardware");
     EXPECT_EQ(param_of(R"(,"autoscaling":[])"), "autoscaling");
     EXPECT_EQ(param_of(R"(,"autoscaling":{"min_replicas":1})"), "autoscaling.max_replicas");
-    EXPECT_EQ(param_of(R"(,"autoscaling":{"min_replicas":0,"max_replicas":1})"),
+    EXPECT_EQ(param_of(R"(,"autoscaling":{"min_replicas":-1,"max_replicas":1})"),
               "autoscaling.min_replicas");
+    EXPECT_EQ(param_of(R"(,"autoscaling":{"min_replicas":0,"max_replicas":0})"),
+              "autoscaling.max_replicas");
     EXPECT_EQ(param_of(R"(,"autoscaling":{"min_replicas":1,"max_replicas":65})"),
               "autoscaling.max_replicas");
     EXPECT_EQ(param_of(R"(,"state":"RUNNING")"), "state");

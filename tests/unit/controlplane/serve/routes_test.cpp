@@ -57,7 +57,7 @@ class Routes : public StoreFixture {
   protected:
     Routes() : poller_(std::make_unique<SnapshotPoller>(*store_, clock_)) {
         add_account_routes(router_, *store_, peppers_, clock_);
-        add_internal_routes(router_, *store_, *poller_, loads_, clock_);
+        add_internal_routes(router_, *store_, *poller_, loads_, clock_, [this] { ++num_wakes_; });
         add_lease_routes(router_, *store_, LeaseTerms(), clock_);
     }
 
@@ -91,6 +91,7 @@ class Routes : public StoreFixture {
 
     crypto::Peppers peppers_{{{1, Secret(std::string(32, 'p'))}}};
     LoadReports loads_;
+    int num_wakes_ = 0;
     Router router_;
     std::unique_ptr<SnapshotPoller> poller_;
 };
@@ -250,11 +251,13 @@ TEST_F(Routes, LoadReportsAreSummedOverGateways) {
     call("POST", "/internal/v1/load", R"({"gateway":"b")" + load + R"("wait_ms":9}]})");
     call("POST", "/internal/v1/load", R"({"gateway":"b")" + load + R"("wait_ms":7}]})");
     const auto loads = loads_.loads(now());
-    ASSERT_EQ(loads.size(), 1U);
-    EXPECT_EQ(loads[0].num_in_flight, 4);
-    EXPECT_EQ(loads[0].num_queued, 2);
-    EXPECT_EQ(loads[0].wait_ms, 7);
-    EXPECT_TRUE(loads_.loads(now() + std::chrono::seconds(1)).empty());
+    ASSERT_TRUE(loads.has_value());
+    ASSERT_EQ(loads->size(), 1U);
+    EXPECT_EQ(loads->front().num_in_flight, 4);
+    EXPECT_EQ(loads->front().num_queued, 2);
+    EXPECT_EQ(loads->front().wait_ms, 7);
+    EXPECT_EQ(num_wakes_, 3) << "requests wait in each";
+    EXPECT_FALSE(loads_.loads(now() + std::chrono::seconds(1)).has_value());
     call("POST", "/internal/v1/load", R"({"gateway":"a","endpoints":[{"endpoint":"e"}]})", 400);
     call("POST", "/internal/v1/load", R"({"gateway":"a","endpoints":3})", 400);
 }
