@@ -35,7 +35,9 @@ struct Endpoint {
     OrgId owner;  // the platform's organisation for serverless pools
     DesiredState desired = DesiredState::kStarted;
     EndpointState state = EndpointState::kPending;
-    std::string reason;  // of kError
+    std::string reason;                    // of kError, and of kStopped when we stopped it
+    std::string stop_reason;               // set by us, until it is started again
+    std::optional<WallTime> unpaid_since;  // its owner has no credit for a minute of it
     Autoscaling autoscaling;
     int target_replicas = 0;  // what the autoscaler wants; the bounds count first
     // Without a request for so long it is stopped; from one replica to none, where min_replicas is

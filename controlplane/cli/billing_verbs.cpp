@@ -33,6 +33,14 @@ void print_invoice(const json& answer) {
                    cell(line, "output_usd"), cell(line, "total_usd")});
     }
     print(table);
+    const json minutes = rows_of(answer, "minutes");
+    if (!minutes.empty()) {
+        Table replicas({"ENDPOINT", ">VERSION", ">REPLICA MINUTES", ">USD"});
+        for (const json& line : minutes)
+            replicas.add({cell(line, "endpoint"), cell(line, "price_version"),
+                          cell(line, "replica_minutes"), cell(line, "total_usd")});
+        print(replicas);
+    }
     const json lost = answer.value("written_off", json::object());
     const auto cents = answer.value("due_cents", std::int64_t{0});
     std::printf("%s %s: %s USD, due %s USD%s; written off: %s requests of %s USD\n",

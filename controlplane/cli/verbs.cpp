@@ -162,12 +162,12 @@ int show_usage(AdminClient& admin, const std::string& org, std::int64_t limit, O
 int show_billing(AdminClient& admin, const std::string& org, Output output) {
     return show(
         admin.call("GET", "/admin/v1/billing" + org_query(org)), output, [](const json& answer) {
-            Table table(
-                {"ORGANISATION", ">REQUESTS", ">CREDITED USD", ">CHARGED USD", ">BALANCE USD"});
+            Table table({"ORGANISATION", ">REQUESTS", ">CREDITED USD", ">CHARGED USD",
+                         ">REPLICAS USD", ">BALANCE USD"});
             for (const json& row : answer.value("data", json::array())) {
                 table.add({cell(row, "name"), cell(row, "num_requests"),
                            usd_of(row, "credited_nano_usd"), usd_of(row, "charged_nano_usd"),
-                           usd_of(row, "balance_nano_usd")});
+                           usd_of(row, "minutes_nano_usd"), usd_of(row, "balance_nano_usd")});
             }
             std::fputs(table.to_text().c_str(), stdout);
             std::printf(

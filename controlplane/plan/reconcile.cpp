@@ -237,6 +237,7 @@ class Reconciler {
             state = EndpointState::kStarted;
         } else if (target(endpoint) == 0) {
             state = found.num_present > 0 ? EndpointState::kStopping : EndpointState::kStopped;
+            reason = endpoint.stop_reason;
         } else if (found.num_ready > 0) {
             state = EndpointState::kStarted;
         } else if (found.worst != nullptr) {

@@ -22,7 +22,8 @@ ReconcileLoop::ReconcileLoop(
       driver_(driver),
       clock_(clock),
       log_(log),
-      scaling_(options_.scaling, options_.loads, store, log) {
+      scaling_(options_.scaling, options_.loads, store, log),
+      billing_(options_.overdraft, store, log) {
     subscription_ = store_.subscribe([this] { wake(); });
 }
 
@@ -90,6 +91,7 @@ bool ReconcileLoop::run_pass() {
         log_.error("pass_failed", {{"error", error.message}});
         return false;
     }
+    billing_.run(*desired, *observed, clock_.wall_now());
     scaling_.run(*desired, *observed, clock_.wall_now());
     const Plan plan = reconcile(*desired, *observed, clock_.wall_now());
     const ApplyTo to{store_, driver_, options_.models, clock_, log_};

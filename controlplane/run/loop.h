@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "controlplane/run/apply.h"
+#include "controlplane/run/minute_billing.h"
 #include "controlplane/run/observe.h"
 #include "controlplane/run/scaling.h"
 
@@ -19,7 +20,8 @@ struct ReconcileLoopOptions {
     std::vector<HardwareSlots> hardware;
     HealthProbe probe;
     ScalePolicies scaling;
-    LoadSource loads;  // may be empty
+    LoadSource loads;   // may be empty
+    NanoUsd overdraft;  // how far below zero a balance may go
 };
 
 class ReconcileLoop {
@@ -56,7 +58,8 @@ class ReconcileLoop {
     Driver& driver_;
     const Clock& clock_;
     Log& log_;
-    Scaling scaling_;  // of the loop's thread
+    Scaling scaling_;  // of the loop's thread, as is the next
+    MinuteBilling billing_;
     int subscription_ = 0;
     std::mutex mutex_;
     std::condition_variable woken_;

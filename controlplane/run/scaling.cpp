@@ -108,14 +108,16 @@ bool Scaling::stop_when_idle(Endpoint& endpoint, WallTime now) {
     if (now - last < timeout) return false;
     EndpointChange change;
     change.desired = DesiredState::kStopped;
+    change.stop_reason =
+        "no request for " + std::to_string(endpoint.inactive_timeout_minutes) + " minutes";
     const auto changed = update_endpoint(store_, endpoint.id, change, kActor, now);
     if (!changed) {
         log_.error("scaling_failed",
                    {{"endpoint", endpoint.id.value()}, {"error", changed.error().message}});
         return false;
     }
-    log_.info("endpoint_stopped", {{"endpoint", endpoint.id.value()},
-                                   {"reason", "no request for its inactive_timeout"}});
+    log_.info("endpoint_stopped",
+              {{"endpoint", endpoint.id.value()}, {"reason", *change.stop_reason}});
     endpoint = *changed;
     return true;
 }

@@ -62,6 +62,7 @@ json billing_row(const BillingRow& row) {
     put_tokens(object, row.billed);
     put_money(object, "credited", row.credited_nano_usd);
     put_money(object, "charged", row.charged_nano_usd);
+    put_money(object, "minutes", row.minutes_nano_usd);
     put_money(object, "balance", row.balance_nano_usd);
     return object;
 }

@@ -103,7 +103,17 @@ json to_json(const InvoiceLine& line) {
     return object;
 }
 
+json to_json(const MinuteLine& line) {
+    json object = {{"endpoint", line.endpoint},
+                   {"price_version", line.price_version},
+                   {"replica_minutes", line.num_minutes}};
+    put_money(object, "total", line.total_nano_usd);
+    return object;
+}
+
 json to_json(const Invoice& invoice) {
+    json minutes = json::array();
+    for (const MinuteLine& line : invoice.minutes) minutes.push_back(to_json(line));
     json lines = json::array();
     for (const InvoiceLine& line : invoice.lines) lines.push_back(to_json(line));
     json lost = {{"num_requests", invoice.num_written_off}};
@@ -111,8 +121,9 @@ json to_json(const Invoice& invoice) {
     put_money(lost, "total", invoice.written_off_nano_usd);
     json object = {{"org", invoice.org.value()},     {"name", invoice.org_name},
                    {"month", invoice.month},         {"final", invoice.is_final},
-                   {"lines", std::move(lines)},      {"written_off", std::move(lost)},
-                   {"due_cents", invoice.due_cents}, {"csv", write_csv(invoice)}};
+                   {"lines", std::move(lines)},      {"minutes", std::move(minutes)},
+                   {"written_off", std::move(lost)}, {"due_cents", invoice.due_cents},
+                   {"csv", write_csv(invoice)}};
     put_money(object, "total", invoice.total_nano_usd);
     return object;
 }

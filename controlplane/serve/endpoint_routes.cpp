@@ -9,6 +9,7 @@
 #include "controlplane/serve/endpoint_json.h"
 #include "controlplane/serve/seed.h"
 #include "controlplane/store/endpoints.h"
+#include "controlplane/store/minutes.h"
 #include "controlplane/store/organisations.h"
 #include "controlplane/store/replicas.h"
 
@@ -147,6 +148,25 @@ NewEndpoint new_dedicated(const CreateEndpointBody& body,
     return request;
 }
 
+// An endpoint is started when its owner has the credit for an hour of what always runs of it, and
+// at least of one replica.
+Status check_credit(const EndpointContext& context,
+                    const Endpoint& endpoint,
+                    NanoUsd minute_nano_usd) {
+    constexpr int kMinutes = 60;
+    const int num_replicas = std::max(endpoint.autoscaling.min_replicas, 1);
+    const NanoUsd needed = multiply(minute_nano_usd, num_replicas * kMinutes);
+    const auto balance = balance_of(context.store, endpoint.owner);
+    RETURN_IF_ERROR(balance);
+    const NanoUsd available = *balance + context.settings.overdraft;
+    if (available >= needed) return {};
+    return Error{ErrorCode::kPaymentRequired,
+                 "an hour of " + std::to_string(num_replicas) + " replicas on " +
+                     endpoint.hardware + " costs " + format_usd(needed) +
+                     " USD; this organisation has credit for " + format_usd(available),
+                 {}};
+}
+
 Result<HttpResponse> create(const EndpointContext& context, const HttpRequest& request) {
     const auto caller = caller_of(context.store, request);
     if (!caller) return caller.error();
@@ -162,6 +182,8 @@ Result<HttpResponse> create(const EndpointContext& context, const HttpRequest& r
     // Tokens cost nothing on one's own endpoint; its minutes do.
     wanted.price.per_minute_nano_usd =
         NanoUsd((*hardware)->hardware.cents_per_minute * kNanoUsdPerCent);
+    if (wanted.wanted.desired == DesiredState::kStarted)
+        RETURN_IF_ERROR(check_credit(context, wanted.wanted, wanted.price.per_minute_nano_usd));
     const Result<Endpoint> endpoint =
         create_endpoint(context.store, wanted, context.clock.wall_now());
     if (!endpoint) return endpoint.error();
@@ -222,6 +244,15 @@ Result<HttpResponse> patch(const EndpointContext& context,
         return invalid_argument("hardware '" + endpoint->hardware + "' has room for " +
                                     std::to_string(hardware->num_slots) + " replicas",
                                 "autoscaling.min_replicas");
+    const bool starts = body->state == DesiredState::kStarted &&
+                        endpoint->desired == DesiredState::kStopped &&
+                        endpoint->type == EndpointType::kDedicated;
+    if (starts) {
+        const auto minute =
+            price_of_minute(context.store, endpoint->name, context.clock.wall_now());
+        RETURN_IF_ERROR(minute);
+        RETURN_IF_ERROR(check_credit(context, *endpoint, *minute));
+    }
     EndpointChange change;
     change.desired = body->state;
     change.display_name = body->display_name;

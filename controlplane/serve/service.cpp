@@ -76,6 +76,7 @@ class RelayConnection {
 ReconcileLoopOptions loop_options(const ControlplaneSettings& settings, const LoadReports& loads) {
     ReconcileLoopOptions options;
     options.scaling.standard = settings.autoscaling;
+    options.overdraft = settings.overdraft;
     options.loads = [&loads](WallTime now) { return loads.loads(now - kFreshLoad); };
     for (const ModelSettings& model : settings.models) {
         options.models[model.card.id] = {model.card_file, model.model_dir,

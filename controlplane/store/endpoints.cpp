@@ -14,8 +14,8 @@ namespace {
 #define TURNPIKE_ENDPOINT_COLUMNS                                                           \
     "SELECT id, name, display_name, model, hardware, type, owner, desired, state, reason, " \
     "min_replicas, max_replicas, inactive_timeout_minutes, generation, created_at_us, "     \
-    "deleted_at_us, disable_speculative_decoding, target_replicas, last_active_at_us "      \
-    "FROM endpoints "
+    "deleted_at_us, disable_speculative_decoding, target_replicas, last_active_at_us, "     \
+    "stop_reason, unpaid_since_us FROM endpoints "
 
 Result<Endpoint> read_row(const Statement& row) {
     Endpoint endpoint;
@@ -43,6 +43,8 @@ Result<Endpoint> read_row(const Statement& row) {
     endpoint.disable_speculative_decoding = row.integer(16) != 0;
     endpoint.target_replicas = row.small(17);
     endpoint.last_active_at = row.time(18);
+    endpoint.stop_reason = row.text(19);
+    endpoint.unpaid_since = row.optional_time(20);
     return endpoint;
 }
 
@@ -182,7 +184,10 @@ bool apply_change(Endpoint& endpoint, const EndpointChange& change) {
     if (change.disable_speculative_decoding) {
         endpoint.disable_speculative_decoding = *change.disable_speculative_decoding;
     }
-    if (change.desired) endpoint.desired = *change.desired;
+    if (change.desired) {
+        endpoint.desired = *change.desired;
+        endpoint.stop_reason = change.stop_reason.value_or("");
+    }
     const bool starts_again =
         change.desired == DesiredState::kStarted &&
         (before.desired == DesiredState::kStopped || before.state == EndpointState::kError);
@@ -204,7 +209,9 @@ Status save(Database& database, const Endpoint& endpoint) {
         .prepare(
             "UPDATE endpoints SET display_name = ?, desired = ?, state = ?, reason = ?, "
             "min_replicas = ?, max_replicas = ?, inactive_timeout_minutes = ?, "
-            "disable_speculative_decoding = ?, generation = ?, target_replicas = ? WHERE id = ?")
+            "disable_speculative_decoding = ?, generation = ?, target_replicas = ?, stop_reason = "
+            "? "
+            "WHERE id = ?")
         .bind(endpoint.display_name)
         .bind(to_string(endpoint.desired))
         .bind(to_string(endpoint.state))
@@ -215,6 +222,7 @@ Status save(Database& database, const Endpoint& endpoint) {
         .bind(std::int64_t{endpoint.disable_speculative_decoding})
         .bind(endpoint.generation)
         .bind(std::int64_t{endpoint.target_replicas})
+        .bind(endpoint.stop_reason)
         .bind(endpoint.id.value())
         .run();
 }
@@ -350,6 +358,19 @@ Status set_target_replicas(Store& store, const EndpointId& id, int num_replicas)
                             .run());
         if (database.num_changed() > 0) return {};
         return Error{ErrorCode::kNotFound, "no endpoint '" + id.value() + "'", {}};
+    });
+}
+
+Status set_unpaid_since(Store& store, const EndpointId& id, std::optional<WallTime> since) {
+    return store.write([&](Database& database) -> Status {
+        Statement update =
+            database.prepare("UPDATE endpoints SET unpaid_since_us = ? WHERE id = ?");
+        if (since) {
+            update.bind(*since);
+        } else {
+            update.bind_null();
+        }
+        return update.bind(id.value()).run();
     });
 }
 

@@ -47,6 +47,7 @@ struct EndpointChange {
     std::optional<Autoscaling> autoscaling;
     std::optional<std::int64_t> inactive_timeout_minutes;
     std::optional<bool> disable_speculative_decoding;
+    std::optional<std::string> stop_reason;  // why we stop it; else the operator did
 };
 
 // Generation + 1 when anything differs; gateways are told. Stays as it is otherwise. Leaves ERROR
@@ -59,6 +60,8 @@ Result<Endpoint> update_endpoint(Store& store,
 
 // What the autoscaler wants. kNotFound.
 Status set_target_replicas(Store& store, const EndpointId& id, int num_replicas);
+// Empty: its owner pays. No error when there is no such endpoint.
+Status set_unpaid_since(Store& store, const EndpointId& id, std::optional<WallTime> since);
 // When a request was last in hand. No error when there is no such endpoint.
 Status note_activity(Store& store, const EndpointId& id, WallTime at);
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "controlplane/store/csv.h"
+#include "controlplane/store/minutes.h"
 #include "controlplane/store/organisations.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage_groups.h"
@@ -85,6 +86,25 @@ Status price(InvoiceLine& line, const Price& price) {
                  {}};
 }
 
+WallTime begin_of(const std::string& month, int later) {
+    const int year = std::stoi(month.substr(0, 4));
+    const auto number = static_cast<unsigned>(std::stoi(month.substr(5)));
+    const auto first = std::chrono::year(year) / std::chrono::month(number) / 1;
+    return WallTime(std::chrono::sys_days(first + std::chrono::months(later)).time_since_epoch());
+}
+
+Status add_minutes(const Store& store, Invoice& invoice) {
+    const auto groups =
+        group_minutes(store, invoice.org, begin_of(invoice.month, 0), begin_of(invoice.month, 1));
+    RETURN_IF_ERROR(groups);
+    for (const MinuteGroup& group : *groups) {
+        invoice.minutes.push_back(
+            {group.name, group.price_version, group.num_minutes, group.cost_nano_usd});
+        invoice.total_nano_usd = invoice.total_nano_usd + group.cost_nano_usd;
+    }
+    return {};
+}
+
 bool is_over(const std::string& month, WallTime now) {
     return format_rfc3339(now - kDeliveryTime).substr(0, 7) > month;
 }
@@ -123,6 +143,7 @@ Result<Invoice> make_invoice(const Store& store,
         invoice.total_nano_usd = invoice.total_nano_usd + priced.total_nano_usd;
         invoice.lines.push_back(std::move(priced));
     }
+    RETURN_IF_ERROR(add_minutes(store, invoice));
     invoice.due_cents = round_to_cents(invoice.total_nano_usd);
     return invoice;
 }
@@ -132,7 +153,7 @@ std::string write_csv(const Invoice& invoice) {
         csv_row({"organisation", "month", "model", "price_version", "requests",
                  "uncached_input_tokens", "cached_input_tokens", "output_tokens",
                  "input_usd_per_token", "cached_input_usd_per_token", "output_usd_per_token",
-                 "input_usd", "cached_input_usd", "output_usd", "total_usd"});
+                 "input_usd", "cached_input_usd", "output_usd", "total_usd", "replica_minutes"});
     for (const InvoiceLine& line : invoice.lines) {
         const TokenUsage& usage = line.usage;
         csv += csv_row(
@@ -143,7 +164,12 @@ std::string write_csv(const Invoice& invoice) {
              format_usd(line.price.input_nano_usd), format_usd(line.price.cached_input_nano_usd),
              format_usd(line.price.output_nano_usd), format_usd(line.input_nano_usd),
              format_usd(line.cached_nano_usd), format_usd(line.output_nano_usd),
-             format_usd(line.total_nano_usd)});
+             format_usd(line.total_nano_usd), ""});
+    }
+    for (const MinuteLine& line : invoice.minutes) {
+        csv += csv_row({invoice.org_name, invoice.month, line.endpoint,
+                        std::to_string(line.price_version), "", "", "", "", "", "", "", "", "", "",
+                        format_usd(line.total_nano_usd), std::to_string(line.num_minutes)});
     }
     return csv;
 }

@@ -28,12 +28,21 @@ struct InvoiceLine {
     NanoUsd total_nano_usd;
 };
 
+// The replicas of one dedicated endpoint under one price version.
+struct MinuteLine {
+    std::string endpoint;  // its name
+    std::int64_t price_version = 0;
+    std::int64_t num_minutes = 0;  // of a replica each
+    NanoUsd total_nano_usd;
+};
+
 struct Invoice {
     OrgId org;
     std::string org_name;
     std::string month;      // "2026-11"
     bool is_final = false;  // the month is over, and a day more for what is still delivered
     std::vector<InvoiceLine> lines;  // by model and version
+    std::vector<MinuteLine> minutes;
     NanoUsd total_nano_usd;
     std::int64_t due_cents = 0;  // the total, half a cent and more rounded up
     std::int64_t num_written_off = 0;
@@ -48,7 +57,7 @@ Result<Invoice> make_invoice(const Store& store,
                              const std::string& month,
                              WallTime now);
 
-// RFC 4180: a header, one row per line with exact amounts in USD.
+// RFC 4180: a header, one row per line with exact amounts in USD; rows of minutes have no tokens.
 std::string write_csv(const Invoice& invoice);
 
 std::int64_t round_to_cents(NanoUsd amount);

@@ -3,6 +3,7 @@
 
 #include <map>
 
+#include "controlplane/store/minutes.h"
 #include "controlplane/store/poster.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage_events.h"
@@ -14,8 +15,10 @@ namespace {
 Result<std::map<std::string, BillingRow>> read_money(Database& control) {
     Statement rows = control.prepare(
         "SELECT o.id, o.name, a.balance_nano_usd, "
-        "ifnull(sum(CASE WHEN t.ref NOT LIKE 'usage:%' THEN e.amount_nano_usd ELSE 0 END), 0), "
-        "ifnull(sum(CASE WHEN t.ref LIKE 'usage:%' THEN -e.amount_nano_usd ELSE 0 END), 0) "
+        "ifnull(sum(CASE WHEN t.ref NOT LIKE 'usage:%' AND t.ref NOT LIKE 'minutes:%' THEN "
+        "e.amount_nano_usd ELSE 0 END), 0), "
+        "ifnull(sum(CASE WHEN t.ref LIKE 'usage:%' THEN -e.amount_nano_usd ELSE 0 END), 0), "
+        "ifnull(sum(CASE WHEN t.ref LIKE 'minutes:%' THEN -e.amount_nano_usd ELSE 0 END), 0) "
         "FROM organisations o JOIN accounts a ON a.kind = 'prepaid' AND a.org = o.id "
         "LEFT JOIN entries e ON e.account_id = a.id LEFT JOIN transactions t ON t.id = "
         "e.transaction_id GROUP BY o.id");
@@ -27,6 +30,7 @@ Result<std::map<std::string, BillingRow>> read_money(Database& control) {
         row.balance_nano_usd = rows.money(2);
         row.credited_nano_usd = rows.money(3);
         row.charged_nano_usd = rows.money(4);
+        row.minutes_nano_usd = rows.money(5);
         by_org[rows.text(0)] = std::move(row);
     }
     RETURN_IF_ERROR(rows.status());
@@ -79,6 +83,7 @@ Result<std::map<std::string, std::int64_t>> read_watermarks(Database& control) {
 struct Books {
     std::map<std::string, BillingRow> by_org;
     NanoUsd rolled_up;
+    std::map<std::string, NanoUsd> minutes;
     NanoUsd entries;
     std::int64_t num_wrong_balances = 0;
     std::map<std::string, std::int64_t> watermarks;
@@ -93,6 +98,9 @@ Result<Books> read_books(const Store& store) {
         const auto rolled_up = add_counts(control, books.by_org);
         RETURN_IF_ERROR(rolled_up);
         books.rolled_up = *rolled_up;
+        auto minutes = sum_minutes(control);
+        RETURN_IF_ERROR(minutes);
+        books.minutes = std::move(*minutes);
         const auto entries = sum_of_entries(control);
         RETURN_IF_ERROR(entries);
         books.entries = *entries;
@@ -135,8 +143,9 @@ Result<BillingStatement> billing_statement(const Store& store, const std::option
     std::map<std::string, BillingRow> by_name;
     for (auto& [id, row] : books->by_org) {
         charged = charged + row.charged_nano_usd;
-        balances_agree =
-            balances_agree && row.balance_nano_usd == row.credited_nano_usd - row.charged_nano_usd;
+        const NanoUsd spent = row.charged_nano_usd + row.minutes_nano_usd;
+        balances_agree = balances_agree && row.balance_nano_usd == row.credited_nano_usd - spent &&
+                         row.minutes_nano_usd == books->minutes[id];
         if (!org || *org == row.org) by_name[row.name] = std::move(row);
     }
     for (auto& [name, row] : by_name) statement.rows.push_back(std::move(row));

@@ -20,8 +20,9 @@ class Store;
 struct BillingRow {
     OrgId org;
     std::string name;
-    NanoUsd credited_nano_usd;  // paid in, paid back, adjusted and reversed
-    NanoUsd charged_nano_usd;
+    NanoUsd credited_nano_usd;      // paid in, paid back, adjusted and reversed
+    NanoUsd charged_nano_usd;       // for requests
+    NanoUsd minutes_nano_usd;       // for minutes of dedicated replicas
     NanoUsd balance_nano_usd;       // the cached one
     std::int64_t num_requests = 0;  // billed ones
     TokenUsage billed;
@@ -35,7 +36,8 @@ struct BillingStatement {
     NanoUsd ledger_sum_nano_usd;   // of all entries: zero
     std::int64_t num_unposted = 0;
     // Cached balances are the sums of their entries, everything sums to zero, balance = credited -
-    // charged, and charged = usage cost but for what is not posted yet.
+    // charged - minutes, charged = usage cost but for what is not posted yet, and minutes = those
+    // that were booked.
     bool agrees = false;
 };
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "controlplane/store/ledger_chain.h"
+#include "controlplane/store/minutes.h"
 #include "controlplane/store/poster.h"
 #include "controlplane/store/quarantine.h"
 #include "controlplane/store/store.h"
@@ -44,6 +45,7 @@ class Pass {
     Result<std::string> why_unpriced(const UsageRow& row) const;
     Result<std::string> why_unposted(const UsageRow& row);
     Status check_entries();
+    Status check_minutes();
     Status check_quarantine();
     void count(const UsageRow& row);
     void note(const std::string& check, std::string what);
@@ -67,6 +69,7 @@ Status Pass::run() {
     RETURN_IF_ERROR(check_balances());
     RETURN_IF_ERROR(check_months());
     RETURN_IF_ERROR(check_entries());
+    RETURN_IF_ERROR(check_minutes());
     return check_quarantine();
 }
 
@@ -231,6 +234,13 @@ Status Pass::check_entries() {
         break;
     }
     return refs.status();
+}
+
+Status Pass::check_minutes() {
+    const auto misfit = find_minute_misfit(control_);
+    RETURN_IF_ERROR(misfit);
+    if (*misfit) note("minutes", **misfit);
+    return {};
 }
 
 Status Pass::check_quarantine() {

@@ -25,7 +25,7 @@ struct ReplicaUsage {
 };
 
 struct Misfit {
-    std::string check;  // "chain", "ledger", "event", "entry", "quarantine", "engine"
+    std::string check;  // "chain", "ledger", "event", "entry", "minutes", "quarantine", "engine"
     std::string what;   // the first row of it that does not fit, and why
 };
 
