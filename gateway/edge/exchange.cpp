@@ -59,21 +59,37 @@ std::string_view Exchange::body() const {
 }
 
 const ReplicaRow* Exchange::choose() {
-    return choose_replica(admission_.endpoint->replicas, context_.in_flight, context_.random(),
-                          excluded_ ? &*excluded_ : nullptr);
+    RoutingHint hint;
+    hint.random = context_.random();
+    hint.prefix = prefix_;
+    hint.excluded = excluded_ ? &*excluded_ : nullptr;
+    hint.now = context_.clock.steady_now();
+    return choose_replica(admission_.endpoint->replicas, context_.in_flight, context_.outliers,
+                          hint);
+}
+
+// What it may take: most answers end long before their limit.
+TokenCount Exchange::num_tokens() const {
+    constexpr TokenCount kUsualAnswer = 2048;
+    const TokenCount answer = std::min(admission_.max_tokens, kUsualAnswer);
+    return estimate_tokens(body().size()) + answer * admission_.num_choices;
 }
 
 Task<bool> Exchange::run() {
     Error last_error = kNoReplica;
+    if (admission_.endpoint->replicas.size() > 1)
+        prefix_ = hash_prefix(admission_.organisation->cache_salt, body());
     for (int number = 1; number <= kMaxAttempts; ++number) {
         const ReplicaRow* replica = choose();
         if (replica == nullptr) break;
         log_.replica = replica->id.value();
         connection_.set_deadline(deadline_);
-        const InFlight::Token token = context_.in_flight.begin(replica->id);
+        const InFlight::Token token = context_.in_flight.begin(replica->id, num_tokens());
+        context_.outliers.begin(replica->id, context_.clock.steady_now());
         auto upstream =
             co_await UpstreamCall::connect(context_, connection_, replica->address, may_reuse_);
         if (upstream == nullptr) {
+            context_.outliers.note_failure(replica->id, context_.clock.steady_now());
             excluded_ = replica->id;
             last_error = kUnreachable;
             continue;
@@ -124,6 +140,7 @@ Task<Exchange::Attempt> Exchange::attempt(const ReplicaRow& replica,
     Event event = co_await call.send(head, body());
     // An engine that refuses early closes its receiving side, so its reply is looked for anyway.
     if (event == Event::kOk || event == Event::kEnded) event = co_await call.read_head();
+    if (event == Event::kOk) context_.outliers.note_success(replica.id);
     if (event != Event::kOk) co_return co_await without_head(call, usage, event, is_last);
     if (call.head().status != 200) co_return co_await forward_refusal(call, usage, is_last);
     if (!call.head().is_chunked || !call.head().is_event_stream) {
@@ -167,6 +184,8 @@ Task<Exchange::Attempt> Exchange::without_head(UpstreamCall& call,
     co_await usage.close(settlement, 502);
     // A connection that was idle may have been closed under the request.
     const bool may_be_stale = call.is_reused() && call.is_untouched();
+    if (!may_be_stale)
+        context_.outliers.note_failure(ReplicaId(log_.replica), context_.clock.steady_now());
     if (may_be_stale && !is_last) {
         may_reuse_ = false;
         outcome.retry = kReplicaLost;

@@ -61,6 +61,7 @@ class Exchange {
     Task<bool> refuse(const Error& error);
     std::string head_for(const controlplane::ReplicaRow& replica) const;
     std::string_view body() const;
+    TokenCount num_tokens() const;
 
     ThreadContext& context_;
     Connection& connection_;
@@ -70,6 +71,7 @@ class Exchange {
     RequestLog& log_;
     SteadyTime deadline_;
     std::optional<ReplicaId> excluded_;
+    std::uint64_t prefix_ = 0;  // of the prompt, where there is a choice
     bool may_reuse_ = true;
 };
 

@@ -42,6 +42,7 @@ struct ThreadContext {
     Authenticator authenticator;
     UpstreamPool pool;
     InFlight in_flight;
+    Outliers outliers;
     AccountReader accounts;
     controlplane::Limits default_limits;  // of an organisation without limits of its own
     std::mt19937_64 random;               // for routing only

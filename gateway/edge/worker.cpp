@@ -85,6 +85,7 @@ ThreadContext make_context(const WorkerShared& shared, Loop& loop) {
                          Authenticator(shared.peppers),
                          UpstreamPool(),
                          InFlight(),
+                         Outliers(),
                          AccountReader(shared.accounts),
                          shared.default_limits,
                          std::mt19937_64(random_seed()),
