@@ -72,11 +72,11 @@ bool equal_constant_time(std::span<const std::uint8_t> a, std::span<const std::u
 }
 
 std::string to_hex(std::span<const std::uint8_t> bytes) {
-    std::string hex;
-    hex.reserve(bytes.size() * 2);
+    std::string hex(bytes.size() * 2, '\0');
+    char* at = hex.data();
     for (const std::uint8_t byte : bytes) {
-        hex += kHexDigits[byte >> 4];
-        hex += kHexDigits[byte & 15];
+        *at++ = kHexDigits[byte >> 4];
+        *at++ = kHexDigits[byte & 15];
     }
     return hex;
 }

@@ -1,5 +1,8 @@
 #include "gateway/edge/auth.h"
 
+#include <span>
+#include <string>
+
 #include "config/crypto/identifiers.h"
 #include "gateway/edge/header_scan.h"
 
@@ -25,11 +28,8 @@ std::string_view bearer_token(std::string_view authorization) {
     return authorization;
 }
 
-bool is_same_mac(const crypto::Digest& mac, const KeyRow& row) {
-    const auto stored = crypto::from_hex(row.mac_hex);
-    if (!stored) return false;
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(stored->data());
-    return crypto::equal_constant_time(mac, {bytes, stored->size()});
+std::span<const std::uint8_t> bytes_of(std::string_view text) {
+    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
 
 }  // namespace
@@ -46,11 +46,12 @@ Result<const KeyRow*> Authenticator::authenticate(std::string_view authorization
     const std::string_view key = bearer_token(authorization);
     if (!crypto::is_well_formed_api_key(key)) return unauthenticated();
     for (Pepper& pepper : peppers_) {
-        const crypto::Digest mac = pepper.hmac.compute(key);
-        const KeyRow* row = directory.find_key(crypto::to_hex(mac));
+        const std::string mac = crypto::to_hex(pepper.hmac.compute(key));
+        const KeyRow* row = directory.find_key(mac);
         if (row == nullptr || row->pepper_version != pepper.version) continue;
         const bool has_expired = row->expires_at && *row->expires_at <= now;
-        if (!is_same_mac(mac, *row) || has_expired) return unauthenticated();
+        const bool is_same = crypto::equal_constant_time(bytes_of(mac), bytes_of(row->mac_hex));
+        if (!is_same || has_expired) return unauthenticated();
         return row;
     }
     return unauthenticated();

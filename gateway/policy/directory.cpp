@@ -1,5 +1,6 @@
 #include "gateway/policy/directory.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace turnpike::gateway {
@@ -14,17 +15,13 @@ using controlplane::Snapshot;
 
 namespace {
 
-template <class Table>
-const typename Table::mapped_type* find_in(const Table& table, std::string_view id) {
-    const auto row = table.find(id);
-    return row == table.end() ? nullptr : &row->second;
-}
-
-template <class Row, class Table>
-std::vector<Change<Row>> rows_of(const Table& table) {
+// By id.
+template <class Row>
+std::vector<Change<Row>> rows_of(const ShardedTable<Row>& table) {
     std::vector<Change<Row>> rows;
     rows.reserve(table.size());
-    for (const auto& [id, row] : table) rows.push_back(Change<Row>{id, row});
+    table.each([&](const std::string& id, const Row& row) { rows.push_back({id, row}); });
+    std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
     return rows;
 }
 
@@ -35,20 +32,21 @@ bool may_use(const ModelRow& row, const OrgId& org) {
 }  // namespace
 
 Directory::Directory()
-    : organisations_(std::make_shared<Table<OrganisationRow>>()),
-      keys_(std::make_shared<Table<KeyRow>>()),
-      models_(std::make_shared<Table<ModelRow>>()),
-      endpoints_(std::make_shared<Table<EndpointRow>>()),
-      limits_(std::make_shared<Table<LimitsRow>>()),
-      by_mac_(std::make_shared<MacIndex>()) {}
+    : organisations_(std::make_shared<ShardedTable<OrganisationRow>>()),
+      keys_(std::make_shared<ShardedTable<KeyRow>>()),
+      models_(std::make_shared<ShardedTable<ModelRow>>()),
+      endpoints_(std::make_shared<ShardedTable<EndpointRow>>()),
+      limits_(std::make_shared<ShardedTable<LimitsRow>>()),
+      by_mac_(std::make_shared<ShardedTable<KeyRow>>()) {}
 
 template <class Row>
 void Directory::change(Shared<Row>& table, const std::vector<Change<Row>>& changes, bool is_full) {
     if (changes.empty() && !is_full) return;
-    auto next = is_full ? std::make_shared<Table<Row>>() : std::make_shared<Table<Row>>(*table);
+    auto next = is_full ? std::make_shared<ShardedTable<Row>>()
+                        : std::make_shared<ShardedTable<Row>>(*table);
     for (const Change<Row>& entry : changes) {
         if (entry.row) {
-            next->insert_or_assign(entry.id, *entry.row);
+            next->put(entry.id, std::make_shared<const Row>(*entry.row));
         } else {
             next->erase(entry.id);
         }
@@ -56,10 +54,19 @@ void Directory::change(Shared<Row>& table, const std::vector<Change<Row>>& chang
     table = std::move(next);
 }
 
-void Directory::index_macs() {
-    auto index = std::make_shared<MacIndex>();
-    index->reserve(keys_->size());
-    for (const auto& [id, row] : *keys_) index->emplace(row.mac_hex, &row);
+void Directory::index_macs(const ShardedTable<KeyRow>& before,
+                           const std::vector<Change<KeyRow>>& changes,
+                           bool is_full) {
+    auto index = is_full ? std::make_shared<ShardedTable<KeyRow>>()
+                         : std::make_shared<ShardedTable<KeyRow>>(*by_mac_);
+    for (const Change<KeyRow>& entry : changes) {
+        const KeyRow* const old = is_full ? nullptr : before.find(entry.id);
+        if (old != nullptr) index->erase(old->mac_hex);
+    }
+    for (const Change<KeyRow>& entry : changes) {
+        const auto row = keys_->share(entry.id);
+        if (row != nullptr) index->put(row->mac_hex, row);
+    }
     by_mac_ = std::move(index);
 }
 
@@ -78,7 +85,7 @@ Result<Directory> Directory::apply(const Snapshot& delta) const {
     change(next.models_, delta.models, delta.is_full);
     change(next.endpoints_, delta.endpoints, delta.is_full);
     change(next.limits_, delta.limits, delta.is_full);
-    if (next.keys_ != keys_) next.index_macs();
+    if (next.keys_ != keys_) next.index_macs(*keys_, delta.keys, delta.is_full);
     return next;
 }
 
@@ -96,42 +103,44 @@ Snapshot Directory::to_snapshot() const {
 }
 
 const KeyRow* Directory::find_key(std::string_view mac_hex) const {
-    const auto row = by_mac_->find(std::string(mac_hex));
-    return row == by_mac_->end() ? nullptr : row->second;
+    return by_mac_->find(mac_hex);
 }
 
 const OrganisationRow* Directory::find_organisation(const OrgId& id) const {
-    return find_in(*organisations_, id.value());
+    return organisations_->find(id.value());
 }
 
 const ModelRow* Directory::find_model(std::string_view name, const OrgId& org) const {
-    const ModelRow* row = find_in(*models_, name);
+    const ModelRow* row = models_->find(name);
     return row != nullptr && may_use(*row, org) ? row : nullptr;
 }
 
 std::vector<const ModelRow*> Directory::models_of(const OrgId& org) const {
     std::vector<const ModelRow*> rows;
-    for (const auto& [name, row] : *models_) {
+    models_->each([&](const std::string&, const ModelRow& row) {
         if (may_use(row, org)) rows.push_back(&row);
-    }
+    });
+    std::sort(rows.begin(), rows.end(),
+              [](const ModelRow* a, const ModelRow* b) { return a->name < b->name; });
     return rows;
 }
 
 const EndpointRow* Directory::find_endpoint(const EndpointId& id) const {
-    return find_in(*endpoints_, id.value());
+    return endpoints_->find(id.value());
 }
 
 const controlplane::Limits* Directory::find_limits(std::string_view subject) const {
-    const LimitsRow* row = find_in(*limits_, subject);
+    const LimitsRow* row = limits_->find(subject);
     return row == nullptr ? nullptr : &row->limits;
 }
 
 bool Directory::has_route() const {
-    for (const auto& [name, row] : *models_) {
+    bool has_one = false;
+    models_->each([&](const std::string&, const ModelRow& row) {
         const EndpointRow* endpoint = find_endpoint(row.endpoint);
-        if (endpoint != nullptr && !endpoint->replicas.empty()) return true;
-    }
-    return false;
+        has_one = has_one || (endpoint != nullptr && !endpoint->replicas.empty());
+    });
+    return has_one;
 }
 
 }  // namespace turnpike::gateway

@@ -1,18 +1,17 @@
 // Directory: what a gateway knows of organisations, keys, names and replicas, as one immutable
-// value. A delta makes a new value that shares every table it did not touch.
+// value. A delta makes a new value that shares what it did not touch.
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "config/base/ids.h"
 #include "config/base/result.h"
 #include "controlplane/api/snapshot.h"
+#include "gateway/policy/sharded_table.h"
 
 namespace turnpike::gateway {
 
@@ -47,16 +46,16 @@ class Directory {
 
   private:
     template <class Row>
-    using Table = std::map<std::string, Row, std::less<>>;
-    template <class Row>
-    using Shared = std::shared_ptr<const Table<Row>>;
-    using MacIndex = std::unordered_map<std::string, const controlplane::KeyRow*>;
+    using Shared = std::shared_ptr<const ShardedTable<Row>>;
 
     template <class Row>
     static void change(Shared<Row>& table,
                        const std::vector<controlplane::Change<Row>>& changes,
                        bool is_full);
-    void index_macs();
+    // After keys_ has changed; `before`: what it was.
+    void index_macs(const ShardedTable<controlplane::KeyRow>& before,
+                    const std::vector<controlplane::Change<controlplane::KeyRow>>& changes,
+                    bool is_full);
 
     std::string store_id_;
     std::int64_t revision_ = 0;
@@ -65,7 +64,7 @@ class Directory {
     Shared<controlplane::ModelRow> models_;
     Shared<controlplane::EndpointRow> endpoints_;
     Shared<controlplane::LimitsRow> limits_;
-    std::shared_ptr<const MacIndex> by_mac_;  // points into *keys_
+    Shared<controlplane::KeyRow> by_mac_;  // the same rows
 };
 
 }  // namespace turnpike::gateway
