@@ -1,6 +1,7 @@
 #include "gateway/policy/directory.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace turnpike::gateway {
@@ -25,6 +26,20 @@ std::vector<Change<Row>> rows_of(const ShardedTable<Row>& table) {
     return rows;
 }
 
+// Of 64 lower-case hexadecimal digits.
+std::optional<Mac> parse_mac(std::string_view hex) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    Mac mac{};
+    if (hex.size() != 2 * mac.size()) return std::nullopt;
+    for (std::size_t i = 0; i < mac.size(); ++i) {
+        const std::size_t high = kDigits.find(hex[2 * i]);
+        const std::size_t low = kDigits.find(hex[2 * i + 1]);
+        if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+        mac[i] = static_cast<std::uint8_t>(high << 4U | low);
+    }
+    return mac;
+}
+
 bool may_use(const ModelRow& row, const OrgId& org) {
     return !row.owner || *row.owner == org;
 }
@@ -37,7 +52,7 @@ Directory::Directory()
       models_(std::make_shared<ShardedTable<ModelRow>>()),
       endpoints_(std::make_shared<ShardedTable<EndpointRow>>()),
       limits_(std::make_shared<ShardedTable<LimitsRow>>()),
-      by_mac_(std::make_shared<ShardedTable<KeyRow>>()) {}
+      by_mac_(std::make_shared<ShardedTable<KeyRow, MacIds>>()) {}
 
 template <class Row>
 void Directory::change(Shared<Row>& table, const std::vector<Change<Row>>& changes, bool is_full) {
@@ -57,15 +72,17 @@ void Directory::change(Shared<Row>& table, const std::vector<Change<Row>>& chang
 void Directory::index_macs(const ShardedTable<KeyRow>& before,
                            const std::vector<Change<KeyRow>>& changes,
                            bool is_full) {
-    auto index = is_full ? std::make_shared<ShardedTable<KeyRow>>()
-                         : std::make_shared<ShardedTable<KeyRow>>(*by_mac_);
+    using Index = ShardedTable<KeyRow, MacIds>;
+    auto index = is_full ? std::make_shared<Index>() : std::make_shared<Index>(*by_mac_);
     for (const Change<KeyRow>& entry : changes) {
         const KeyRow* const old = is_full ? nullptr : before.find(entry.id);
-        if (old != nullptr) index->erase(old->mac_hex);
+        const auto mac = old == nullptr ? std::nullopt : parse_mac(old->mac_hex);
+        if (mac) index->erase(*mac);
     }
     for (const Change<KeyRow>& entry : changes) {
         const auto row = keys_->share(entry.id);
-        if (row != nullptr) index->put(row->mac_hex, row);
+        const auto mac = row == nullptr ? std::nullopt : parse_mac(row->mac_hex);
+        if (mac) index->put(*mac, row);
     }
     by_mac_ = std::move(index);
 }
@@ -102,8 +119,8 @@ Snapshot Directory::to_snapshot() const {
     return snapshot;
 }
 
-const KeyRow* Directory::find_key(std::string_view mac_hex) const {
-    return by_mac_->find(mac_hex);
+const KeyRow* Directory::find_key(const Mac& mac) const {
+    return by_mac_->find(mac);
 }
 
 const OrganisationRow* Directory::find_organisation(const OrgId& id) const {

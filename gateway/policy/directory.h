@@ -31,8 +31,8 @@ class Directory {
 
     std::int64_t revision() const { return revision_; }
 
-    // `mac_hex`: lower-case hexadecimal HMAC of the presented key. Null: unknown or revoked.
-    const controlplane::KeyRow* find_key(std::string_view mac_hex) const;
+    // `mac`: HMAC of the presented key. Null: unknown or revoked.
+    const controlplane::KeyRow* find_key(const Mac& mac) const;
     const controlplane::OrganisationRow* find_organisation(const OrgId& id) const;
     // Null for an unknown name and for one that belongs to somebody else: callers cannot tell.
     const controlplane::ModelRow* find_model(std::string_view name, const OrgId& org) const;
@@ -64,7 +64,8 @@ class Directory {
     Shared<controlplane::ModelRow> models_;
     Shared<controlplane::EndpointRow> endpoints_;
     Shared<controlplane::LimitsRow> limits_;
-    Shared<controlplane::KeyRow> by_mac_;  // the same rows
+    // The same rows. One whose MAC is not 64 hexadecimal digits is found by nobody.
+    std::shared_ptr<const ShardedTable<controlplane::KeyRow, MacIds>> by_mac_;
 };
 
 }  // namespace turnpike::gateway

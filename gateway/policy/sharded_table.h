@@ -17,11 +17,48 @@
 
 namespace turnpike::gateway {
 
+// A MAC as it is computed: 32 bytes that are as good as random.
+using Mac = std::array<std::uint8_t, 32>;
+
+// How ids are looked up: by what, their hash, and eight bytes that tell them apart.
+struct TextIds {
+    using Id = std::string;
+    using View = std::string_view;
+
+    static std::size_t hash(std::string_view id) { return std::hash<std::string_view>()(id); }
+
+    // The end, where ids differ.
+    static std::uint64_t tell(std::string_view id) {
+        std::uint64_t end = id.size();
+        const std::size_t count = std::min<std::size_t>(id.size(), sizeof end);
+        std::memcpy(&end, id.data() + id.size() - count, count);
+        return end;
+    }
+};
+
+struct MacIds {
+    using Id = Mac;
+    using View = const Mac&;
+
+    static std::size_t hash(const Mac& id) {
+        std::size_t begin = 0;
+        std::memcpy(&begin, id.data(), sizeof begin);
+        return begin;
+    }
+
+    static std::uint64_t tell(const Mac& id) {
+        std::uint64_t end = 0;
+        std::memcpy(&end, id.data() + id.size() - sizeof end, sizeof end);
+        return end;
+    }
+};
+
 // Const functions are thread-safe. A row lives as long as a table that has it.
-template <class Row>
+template <class Row, class Ids = TextIds>
 class ShardedTable {
   public:
     using Shared = std::shared_ptr<const Row>;
+    using View = typename Ids::View;
 
     ShardedTable() = default;
 
@@ -33,12 +70,12 @@ class ShardedTable {
     std::size_t size() const { return size_; }
 
     // Null when there is none.
-    const Row* find(std::string_view id) const {
+    const Row* find(View id) const {
         const auto* const place = look(id);
         return place == nullptr ? nullptr : place->get();
     }
 
-    Shared share(std::string_view id) const {
+    Shared share(View id) const {
         const auto* const place = look(id);
         return place == nullptr ? nullptr : *place;
     }
@@ -52,12 +89,12 @@ class ShardedTable {
         }
     }
 
-    void put(std::string_view id, Shared row) {
-        const auto [place, is_new] = own(id).insert_or_assign(std::string(id), std::move(row));
+    void put(View id, Shared row) {
+        const auto [place, is_new] = own(id).insert_or_assign(typename Ids::Id(id), std::move(row));
         size_ += is_new ? 1 : 0;
     }
 
-    void erase(std::string_view id) {
+    void erase(View id) {
         if (look(id) == nullptr) return;
         Shard& shard = own(id);
         shard.erase(shard.find(id));
@@ -70,22 +107,14 @@ class ShardedTable {
     struct Hash {
         using is_transparent = void;
 
-        std::size_t operator()(std::string_view text) const {
-            return std::hash<std::string_view>()(text);
-        }
+        std::size_t operator()(View id) const { return Ids::hash(id); }
     };
 
-    using Shard = std::unordered_map<std::string, Shared, Hash, std::equal_to<>>;
+    using Shard = std::unordered_map<typename Ids::Id, Shared, Hash, std::equal_to<>>;
 
-    // By the end of the id, where ids and MACs differ.
-    static std::size_t shard_of(std::string_view id) {
-        std::uint64_t end = id.size();
-        const std::size_t count = std::min<std::size_t>(id.size(), sizeof end);
-        std::memcpy(&end, id.data() + id.size() - count, count);
-        return end * 0x9E3779B97F4A7C15ULL >> 55;
-    }
+    static std::size_t shard_of(View id) { return Ids::tell(id) * 0x9E3779B97F4A7C15ULL >> 55; }
 
-    const Shared* look(std::string_view id) const {
+    const Shared* look(View id) const {
         const auto& shard = shards_[shard_of(id)];
         if (shard == nullptr) return nullptr;
         const auto place = shard->find(id);
@@ -93,7 +122,7 @@ class ShardedTable {
     }
 
     // The id's shard, which no other table has.
-    Shard& own(std::string_view id) {
+    Shard& own(View id) {
         const std::size_t index = shard_of(id);
         auto& shard = shards_[index];
         if (!owned_[index]) {

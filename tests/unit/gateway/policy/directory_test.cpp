@@ -22,11 +22,28 @@ Snapshot delta(std::int64_t revision, bool is_full = false) {
     return snapshot;
 }
 
-Change<KeyRow> key(const std::string& id, const std::string& mac) {
+// 32 bytes that say which.
+Mac mac(int number) {
+    Mac bytes{};
+    for (std::size_t i = 0; i < bytes.size(); ++i)
+        bytes[i] = static_cast<std::uint8_t>(number >> i % 4 * 8);
+    return bytes;
+}
+
+std::string hex(const Mac& bytes) {
+    std::string text;
+    for (const std::uint8_t byte : bytes) {
+        text += "0123456789abcdef"[byte / 16];
+        text += "0123456789abcdef"[byte % 16];
+    }
+    return text;
+}
+
+Change<KeyRow> key(const std::string& id, int number) {
     KeyRow row;
     row.id = KeyId(id);
     row.org = OrgId("org_a");
-    row.mac_hex = mac;
+    row.mac_hex = hex(mac(number));
     return {id, row};
 }
 
@@ -40,32 +57,32 @@ Change<ModelRow> model(const std::string& name, std::optional<OrgId> owner) {
 
 TEST(Directory, AppliesChangesAndDeletions) {
     Snapshot first = delta(1, true);
-    first.keys = {key("k1", "aa"), key("k2", "bb")};
+    first.keys = {key("k1", 'a'), key("k2", 'b')};
     const Directory one = Directory().apply(first).value();
     Snapshot second = delta(2);
-    second.keys = {key("k1", "cc"), {"k2", std::nullopt}};
+    second.keys = {key("k1", 'c'), {"k2", std::nullopt}};
     const Directory two = one.apply(second).value();
     EXPECT_EQ(two.revision(), 2);
-    EXPECT_EQ(two.find_key("aa"), nullptr);
-    EXPECT_EQ(two.find_key("bb"), nullptr);
-    ASSERT_NE(two.find_key("cc"), nullptr);
-    EXPECT_EQ(two.find_key("cc")->id.value(), "k1");
+    EXPECT_EQ(two.find_key(mac('a')), nullptr);
+    EXPECT_EQ(two.find_key(mac('b')), nullptr);
+    ASSERT_NE(two.find_key(mac('c')), nullptr);
+    EXPECT_EQ(two.find_key(mac('c'))->id.value(), "k1");
     // The older value is as it was.
-    EXPECT_NE(one.find_key("aa"), nullptr);
-    EXPECT_NE(one.find_key("bb"), nullptr);
+    EXPECT_NE(one.find_key(mac('a')), nullptr);
+    EXPECT_NE(one.find_key(mac('b')), nullptr);
 }
 
 TEST(Directory, FullSnapshotReplacesEverything) {
     Snapshot first = delta(9, true);
-    first.keys = {key("k1", "aa")};
+    first.keys = {key("k1", 'a')};
     first.models = {model("m", std::nullopt)};
     Snapshot restored = delta(3, true);
     restored.store_id = "store-2";
-    restored.keys = {key("k2", "bb")};
+    restored.keys = {key("k2", 'b')};
     const Directory next = Directory().apply(first).value().apply(restored).value();
     EXPECT_EQ(next.store_id(), "store-2");
     EXPECT_EQ(next.revision(), 3);
-    EXPECT_EQ(next.find_key("aa"), nullptr);
+    EXPECT_EQ(next.find_key(mac('a')), nullptr);
     EXPECT_EQ(next.find_model("m", OrgId("org_a")), nullptr);
 }
 
@@ -109,7 +126,7 @@ TEST(Directory, DeltasAddUpToTheFullState) {
     for (int revision = 1; revision <= 300; ++revision) {
         const std::string id = "k" + std::to_string(random.between(0, 20));
         Change<KeyRow> change{id, std::nullopt};
-        if (random.between(0, 2) > 0) change = key(id, "mac" + std::to_string(revision));
+        if (random.between(0, 2) > 0) change = key(id, revision);
         Snapshot step = delta(revision);
         step.keys = {change};
         stepwise = stepwise.apply(step).value();
@@ -120,9 +137,14 @@ TEST(Directory, DeltasAddUpToTheFullState) {
     }
     const Directory at_once = Directory().apply(whole).value();
     EXPECT_EQ(write_snapshot(stepwise.to_snapshot()), write_snapshot(at_once.to_snapshot()));
-    for (const auto& change : at_once.to_snapshot().keys) {
-        EXPECT_NE(stepwise.find_key(change.row->mac_hex), nullptr);
+    std::size_t num_found = 0;
+    for (int revision = 1; revision <= 300; ++revision) {
+        const KeyRow* const row = stepwise.find_key(mac(revision));
+        if (row == nullptr) continue;
+        EXPECT_EQ(row->mac_hex, hex(mac(revision)));
+        ++num_found;
     }
+    EXPECT_EQ(num_found, at_once.to_snapshot().keys.size());
 }
 
 }  // namespace
