@@ -125,7 +125,7 @@ class Reconciler {
                             std::to_string(seen.row->epoch.value()) + " is expected");
         if (seen.row->state == ReplicaState::kDraining)
             return settle_draining(*seen.row, *seen.process);
-        if (!is_wanted(*seen.row)) return drain(*seen.row, "no longer wanted");
+        if (!is_wanted(*seen.row)) return leave(*seen.row);
         settle_running(*seen.row, *seen.process);
     }
 
@@ -150,8 +150,10 @@ class Reconciler {
             return kill(row.id, row.endpoint, "still draining after its time");
         if (process.answer == Answer::kFailed)
             return kill(row.id, row.endpoint, "reports failure: " + process.answer_reason);
-        // It was never told: we crashed between the row and the signal.
-        if (process.answer == Answer::kReady || process.answer == Answer::kLoading)
+        // It was not told yet, or we crashed between the row and the signal.
+        const bool is_untold =
+            process.answer == Answer::kReady || process.answer == Answer::kLoading;
+        if (is_untold && (desired_.is_parked || now_ - row.state_since >= kLeaveTime))
             drain(row, row.reason);
     }
 
@@ -260,6 +262,14 @@ class Reconciler {
     void kill(const ReplicaId& id, const EndpointId& endpoint, std::string reason) {
         plan_.is_settling = true;
         plan_.actions.emplace_back(KillReplica{id, endpoint, std::move(reason)});
+    }
+
+    // Gateways may still send requests to one that was READY, until they hear otherwise.
+    void leave(const Replica& row) {
+        const char* const reason = "no longer wanted";
+        if (row.state == ReplicaState::kReady && !desired_.is_parked)
+            return mark_replica(row, ReplicaState::kDraining, reason);
+        drain(row, reason);
     }
 
     void drain(const Replica& row, std::string reason) {

@@ -101,6 +101,8 @@ struct Plan {
 inline constexpr auto kAnswerTimeout = std::chrono::minutes(2);
 // 23K tokens at 50 tokens/s are 460 s; twice that is generous.
 inline constexpr auto kDrainTimeout = std::chrono::minutes(15);
+// From being taken from gateways to being asked to end: every gateway has heard of it by then.
+inline constexpr auto kLeaveTime = std::chrono::seconds(1);
 inline constexpr auto kMinBackoff = std::chrono::seconds(1);
 inline constexpr auto kMaxBackoff = std::chrono::seconds(60);
 // READY for this long proves a start: the next failure counts as the first.

@@ -90,7 +90,8 @@ TEST(Reconcile, AnEndpointThatHasScaledToNoneIsStarted) {
     one.state = EndpointState::kStarted;
     world.observed = {{row(ReplicaState::kReady)}, {process(Answer::kReady)}};
     const Plan down = reconcile(world.desired, world.observed, kNow);
-    EXPECT_EQ(actions_of<DrainReplica>(down).size(), 1U);
+    ASSERT_EQ(actions_of<MarkReplica>(down).size(), 1U);
+    EXPECT_EQ(actions_of<MarkReplica>(down)[0].state, ReplicaState::kDraining);
     EXPECT_TRUE(actions_of<MarkEndpoint>(down).empty());
 }
 
@@ -183,10 +184,22 @@ TEST(Reconcile, ShowsErrorAfterFiveFailuresAndTriesOn) {
 TEST(Reconcile, DrainsWhatIsNotWantedAndForgetsWhatIsDeleted) {
     World world;
     world.desired.endpoints[0].desired = DesiredState::kStopped;
+    // Gateways know of it: they hear first, and it is told when they have.
     world.observed = {{row(ReplicaState::kReady)}, {process(Answer::kReady)}};
+    auto marks = actions_of<MarkReplica>(reconcile(world.desired, world.observed, kNow));
+    ASSERT_EQ(marks.size(), 1U);
+    EXPECT_EQ(marks[0].state, ReplicaState::kDraining);
+    const auto num_drained = [&](WallTime since) {
+        world.observed.replicas = {row(ReplicaState::kDraining, 0, since)};
+        return actions_of<DrainReplica>(reconcile(world.desired, world.observed, kNow)).size();
+    };
+    EXPECT_EQ(num_drained(kNow - kLeaveTime + 1ms), 0U);
+    EXPECT_EQ(num_drained(kNow - kLeaveTime), 1U);
+    // One that no gateway knows of is told at once.
+    world.observed = {{row(ReplicaState::kLoading)}, {process(Answer::kLoading)}};
     EXPECT_EQ(actions_of<DrainReplica>(reconcile(world.desired, world.observed, kNow)).size(), 1U);
     world.observed = {{row(ReplicaState::kDraining)}, {}};
-    const auto marks = actions_of<MarkReplica>(reconcile(world.desired, world.observed, kNow));
+    marks = actions_of<MarkReplica>(reconcile(world.desired, world.observed, kNow));
     ASSERT_EQ(marks.size(), 1U);
     EXPECT_EQ(marks[0].state, ReplicaState::kStopped);
     world.observed = {{row(ReplicaState::kStopped)}, {}};
