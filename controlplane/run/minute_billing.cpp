@@ -6,6 +6,7 @@
 
 #include "controlplane/store/endpoints.h"
 #include "controlplane/store/minutes.h"
+#include "controlplane/store/organisations.h"
 
 namespace turnpike::controlplane {
 namespace {
@@ -23,8 +24,7 @@ void MinuteBilling::note_failure(const Error& error) {
 }
 
 void MinuteBilling::run(Desired& desired, const Observed& observed, WallTime now) {
-    const std::int64_t minute =
-        std::chrono::floor<std::chrono::minutes>(now.time_since_epoch()).count();
+    const std::int64_t minute = minute_of(now);
     const bool is_new_minute = minute != minute_;
     if (is_new_minute) booked_.clear();
     minute_ = minute;
@@ -65,11 +65,11 @@ void MinuteBilling::book(const Desired& desired, const Observed& observed, WallT
 
 void MinuteBilling::check_credit(Endpoint& endpoint, bool has_ready, WallTime now) {
     if (endpoint.desired != DesiredState::kStarted) return;
-    const auto balance = balance_of(store_, endpoint.owner);
-    if (!balance) return note_failure(balance.error());
+    const auto owner = find_organisation(store_, endpoint.owner.value());
+    if (!owner) return note_failure(owner.error());
     const auto price = price_of_minute(store_, endpoint.name, now);
     if (!price) return note_failure(price.error());
-    const bool is_paid = *price == NanoUsd() || *balance + overdraft_ >= *price;
+    const bool is_paid = *price == NanoUsd() || owner->balance_nano_usd + overdraft_ >= *price;
     if (is_paid != !endpoint.unpaid_since) {
         endpoint.unpaid_since = is_paid ? std::nullopt : std::optional(now);
         const Status written = set_unpaid_since(store_, endpoint.id, endpoint.unpaid_since);

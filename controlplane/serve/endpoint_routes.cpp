@@ -156,9 +156,9 @@ Status check_credit(const EndpointContext& context,
     constexpr int kMinutes = 60;
     const int num_replicas = std::max(endpoint.autoscaling.min_replicas, 1);
     const NanoUsd needed = multiply(minute_nano_usd, num_replicas * kMinutes);
-    const auto balance = balance_of(context.store, endpoint.owner);
-    RETURN_IF_ERROR(balance);
-    const NanoUsd available = *balance + context.settings.overdraft;
+    const auto owner = find_organisation(context.store, endpoint.owner.value());
+    RETURN_IF_ERROR(owner);
+    const NanoUsd available = owner->balance_nano_usd + context.settings.overdraft;
     if (available >= needed) return {};
     return Error{ErrorCode::kPaymentRequired,
                  "an hour of " + std::to_string(num_replicas) + " replicas on " +

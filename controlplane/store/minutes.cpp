@@ -10,10 +10,6 @@
 namespace turnpike::controlplane {
 namespace {
 
-std::int64_t minute_of(WallTime time) {
-    return std::chrono::floor<std::chrono::minutes>(time.time_since_epoch()).count();
-}
-
 std::string ref_of(const ReplicaId& replica, std::int64_t minute) {
     return "minutes:" + replica.value() + ":" + std::to_string(minute);
 }
@@ -59,6 +55,10 @@ Result<bool> book(Database& control,
 
 }  // namespace
 
+std::int64_t minute_of(WallTime time) {
+    return std::chrono::floor<std::chrono::minutes>(time.time_since_epoch()).count();
+}
+
 Result<int> book_minutes(Store& store, std::span<const ReadyReplica> ready, WallTime now) {
     int num_new = 0;
     RETURN_IF_ERROR(store.write([&](Database& control) -> Status {
@@ -102,19 +102,6 @@ Result<NanoUsd> price_of_minute(const Store& store, const std::string& name, Wal
         return {};
     }));
     return cost;
-}
-
-Result<NanoUsd> balance_of(const Store& store, const OrgId& org) {
-    NanoUsd balance;
-    RETURN_IF_ERROR(store.read([&](Database& control) -> Status {
-        const auto account = prepaid_account(control, org);
-        RETURN_IF_ERROR(account);
-        const auto found = read_balance(control, *account);
-        RETURN_IF_ERROR(found);
-        balance = *found;
-        return {};
-    }));
-    return balance;
 }
 
 Result<std::map<std::string, NanoUsd>> sum_minutes(Database& control) {

@@ -20,6 +20,9 @@ namespace turnpike::controlplane {
 
 class Store;
 
+// The minute of a moment, since 1970.
+std::int64_t minute_of(WallTime time);
+
 // A replica that is READY.
 struct ReadyReplica {
     ReplicaId replica;
@@ -47,8 +50,6 @@ Result<std::vector<MinuteGroup>> group_minutes(const Store& store,
 
 // What a minute of a replica of this name costs now.
 Result<NanoUsd> price_of_minute(const Store& store, const std::string& name, WallTime now);
-// What the organisation's account holds. kNotFound.
-Result<NanoUsd> balance_of(const Store& store, const OrgId& org);
 
 // Inside a view of control.db.
 

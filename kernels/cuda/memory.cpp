@@ -38,20 +38,20 @@ void* GrowingBuffer::at_least(std::size_t num_bytes) {
     return buffer_->data();
 }
 
-UploadRing::UploadRing(std::size_t num_bytes, cudaStream_t stream) : stream_(stream) {
+UploadBuffer::UploadBuffer(std::size_t num_bytes, cudaStream_t stream) : stream_(stream) {
     at_least(num_bytes);
 }
 
-UploadRing::~UploadRing() {
+UploadBuffer::~UploadBuffer() {
     (void)cudaFreeHost(host_);
 }
 
-bool UploadRing::has_room(std::size_t num_bytes) const {
+bool UploadBuffer::has_room(std::size_t num_bytes) const {
     constexpr std::size_t kPieces = 8;
     return used_ + num_bytes + kPieces * kAlignment <= device_->num_bytes();
 }
 
-void UploadRing::at_least(std::size_t num_bytes) {
+void UploadBuffer::at_least(std::size_t num_bytes) {
     CHECK(used_ == 0);
     if (device_ != nullptr && has_room(num_bytes)) return;
     num_bytes += num_bytes / 2;
@@ -62,7 +62,7 @@ void UploadRing::at_least(std::size_t num_bytes) {
     host_ = static_cast<std::byte*>(host);
 }
 
-const void* UploadRing::put_bytes(const void* data, std::size_t num_bytes) {
+const void* UploadBuffer::put_bytes(const void* data, std::size_t num_bytes) {
     auto* const device = static_cast<std::byte*>(device_->data());
     if (num_bytes == 0) return device;
     const auto found = held_.find({static_cast<const char*>(data), num_bytes});
@@ -77,7 +77,7 @@ const void* UploadRing::put_bytes(const void* data, std::size_t num_bytes) {
     return to;
 }
 
-void UploadRing::send() {
+void UploadBuffer::send() {
     if (sent_ == used_) return;
     CUDA_CHECK(cudaMemcpyAsync(static_cast<std::byte*>(device_->data()) + sent_, host_ + sent_,
                                std::min(used_, device_->num_bytes()) - sent_,
@@ -85,7 +85,7 @@ void UploadRing::send() {
     sent_ = used_;
 }
 
-void UploadRing::reset() {
+void UploadBuffer::reset() {
     used_ = 0;
     sent_ = 0;
     held_.clear();

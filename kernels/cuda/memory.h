@@ -54,12 +54,12 @@ class GrowingBuffer {
 // Pinned memory beside device memory of the same size. What is put is on the device behind send().
 // What is held already is not put again: the layers of a step take the same positions and block
 // tables.
-class UploadRing {
+class UploadBuffer {
   public:
-    UploadRing(std::size_t num_bytes, cudaStream_t stream);
-    ~UploadRing();
-    UploadRing(const UploadRing&) = delete;
-    UploadRing& operator=(const UploadRing&) = delete;
+    UploadBuffer(std::size_t num_bytes, cudaStream_t stream);
+    ~UploadBuffer();
+    UploadBuffer(const UploadBuffer&) = delete;
+    UploadBuffer& operator=(const UploadBuffer&) = delete;
 
     // Whether num_bytes fit, in a few pieces.
     bool has_room(std::size_t num_bytes) const;

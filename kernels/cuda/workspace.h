@@ -101,7 +101,7 @@ class Workspace {
     RoutingView upload(const Routing& routing, std::int64_t num_experts);
 
     Stream stream_;
-    UploadRing uploads_;
+    UploadBuffer uploads_;
     StepQueue queue_;
 
   private:

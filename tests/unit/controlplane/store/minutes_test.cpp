@@ -27,6 +27,8 @@ class Minutes : public StoreFixture {
         return book_minutes(*store_, replicas, now()).value();
     }
 
+    NanoUsd balance() { return find_organisation(*store_, org_.value()).value().balance_nano_usd; }
+
     void expect_books_agree() {
         EXPECT_TRUE(billing_statement(*store_, std::nullopt).value().agrees);
         EXPECT_TRUE(reconcile_books(*store_).value().misfits.empty());
@@ -44,7 +46,7 @@ TEST_F(Minutes, EachIsBookedOnceWhoeverAsks) {
     clock_.wall_us += 1;
     open();  // a control plane that starts anew
     EXPECT_EQ(book({ready(0)}), 1);
-    EXPECT_EQ(balance_of(*store_, org_).value(), -multiply(kPrice, 4));
+    EXPECT_EQ(balance(), -multiply(kPrice, 4));
     expect_books_agree();
     const BillingStatement statement = billing_statement(*store_, org_).value();
     EXPECT_EQ(statement.rows.front().minutes_nano_usd, multiply(kPrice, 4));
@@ -53,7 +55,7 @@ TEST_F(Minutes, EachIsBookedOnceWhoeverAsks) {
 
 TEST_F(Minutes, ANameWithoutAPriceCostsNothing) {
     EXPECT_EQ(book({ready(0, "unpriced")}), 1);
-    EXPECT_EQ(balance_of(*store_, org_).value(), NanoUsd());
+    EXPECT_EQ(balance(), NanoUsd());
     EXPECT_EQ(price_of_minute(*store_, "unpriced", now()).value(), NanoUsd());
     EXPECT_EQ(price_of_minute(*store_, "acme/model-1", now()).value(), kPrice);
     expect_books_agree();
