@@ -35,6 +35,15 @@ enum class Failpoint : std::size_t {
     kLeaseGranted,    // it is committed; the gateway was not told
     kReplicaWritten,  // a replica's new epoch is committed; no process was started
     kReplicaStarted,  // its process runs; that is not written down
+    // the control plane's reconcile pass
+    kMinutesBooked,     // minutes of replicas are in the ledger; the pass goes on
+    kTargetWritten,     // what the autoscaler wants is committed; nothing was done for it
+    kStepBegun,         // a step is written; nothing of it was done
+    kStepDone,          // it was done; that is not written
+    kDrainWritten,      // a row says DRAINING; the process was not told
+    kReplicaMarked,     // a row has its new state
+    kReplicaForgotten,  // a row is gone
+    kEndpointMarked,    // an endpoint has its new state
     // engine
     kMeterOpened,  // the request is in the meter file; its first count was not sent
     kMeterClosed,  // its last count is final; the last bytes were not sent
@@ -47,6 +56,11 @@ std::string_view to_string(Failpoint point);
 Status open_failpoints(const std::string& path);
 // The same with the environment's file; nothing when that names none.
 Status open_failpoints();
+
+// Instead of a file, for simulations of one process: `handler` is called at each pass, and may
+// throw what stands for the end of the process. nullptr: no longer. Not while other threads pass
+// one.
+void handle_failpoints(void (*handler)(Failpoint));
 
 namespace detail {
 

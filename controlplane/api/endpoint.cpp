@@ -22,7 +22,8 @@ constexpr Names<EndpointState, 6> kEndpointStates{{{EndpointState::kPending, "PE
                                                    {EndpointState::kStopping, "STOPPING"},
                                                    {EndpointState::kStopped, "STOPPED"},
                                                    {EndpointState::kError, "ERROR"}}};
-constexpr Names<ReplicaState, 7> kReplicaStates{{{ReplicaState::kPending, "PENDING"},
+constexpr Names<ReplicaState, 8> kReplicaStates{{{ReplicaState::kPending, "PENDING"},
+                                                 {ReplicaState::kPlaced, "PLACED"},
                                                  {ReplicaState::kStarting, "STARTING"},
                                                  {ReplicaState::kLoading, "LOADING"},
                                                  {ReplicaState::kReady, "READY"},

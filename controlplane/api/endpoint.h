@@ -18,7 +18,16 @@ enum class DesiredState { kStarted, kStopped };
 // PENDING -> STARTING -> STARTED -> STOPPING -> STOPPED, or ERROR; see
 // ops/docs/formats/endpoints.md.
 enum class EndpointState { kPending, kStarting, kStarted, kStopping, kStopped, kError };
-enum class ReplicaState { kPending, kStarting, kLoading, kReady, kDraining, kStopped, kFailed };
+enum class ReplicaState {
+    kPending,
+    kPlaced,
+    kStarting,
+    kLoading,
+    kReady,
+    kDraining,
+    kStopped,
+    kFailed
+};
 
 struct Autoscaling {
     int min_replicas = 1;
@@ -45,7 +54,8 @@ struct Endpoint {
     std::int64_t inactive_timeout_minutes = 0;
     // Its replicas start without drafts, whatever the settings say of the model.
     bool disable_speculative_decoding = false;
-    std::int64_t generation = 1;
+    std::int64_t generation = 1;  // grows with every change
+    std::int64_t rollout = 1;     // grows with every change of what its replicas run
     WallTime created_at;
     WallTime last_active_at;  // when a request was last in hand, within a minute
     bool is_deleted = false;
@@ -55,8 +65,8 @@ struct Replica {
     ReplicaId id;  // also the name that a driver knows it by
     EndpointId endpoint;
     int index = 0;
-    std::int64_t generation = 1;
-    Epoch epoch;  // grows with every start
+    std::int64_t generation = 1;  // the endpoint's rollout that it was started for
+    Epoch epoch;                  // grows with every start
     ReplicaState state = ReplicaState::kPending;
     std::string address;   // "unix:/..." as net::parse_address reads it
     std::string reason;    // of kFailed: exit status and last log line

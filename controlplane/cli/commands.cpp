@@ -146,6 +146,14 @@ void Commands::endpoints() {
     with_id(verb(noun_app, "stop", "stop one", [](auto& admin, const Options& o) {
         return set_endpoint_state(admin, o.id, "STOPPED", o.waits, o.output);
     }))->add_flag("--wait,!--no-wait", options_.waits, "return once it is STOPPED");
+    with_id(verb(noun_app, "restart", "replace its replicas one by one; no request is lost",
+                 [](auto& admin, const Options& o) {
+                     return restart_endpoint(admin, o.id, o.waits, o.output);
+                 }))
+        ->add_flag("--wait,!--no-wait", options_.waits, "return once all are replaced");
+    with_id(verb(noun_app, "replicas", "list its replicas", [](auto& admin, const Options& o) {
+        return list_replicas(admin, o.id, o.output);
+    }));
     with_id(verb(noun_app, "delete", "delete one",
                  [](auto& admin, const Options& o) { return delete_endpoint(admin, o.id); }));
 }

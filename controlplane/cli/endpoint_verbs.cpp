@@ -1,20 +1,17 @@
-// The endpoint verbs: create, list, get, start, stop, delete, and waiting for a state.
-#include <chrono>
+// The endpoint verbs: create, list, get, update, start, stop, restart, delete, replicas.
 #include <cstdio>
-#include <thread>
+#include <optional>
 
 #include "config/crypto/identifiers.h"
 #include "controlplane/cli/exit_code.h"
 #include "controlplane/cli/table.h"
 #include "controlplane/cli/verbs.h"
+#include "controlplane/cli/wait.h"
 
 namespace turnpike::controlplane::cli {
 namespace {
 
 using nlohmann::json;
-
-constexpr auto kPollPeriod = std::chrono::milliseconds(200);
-constexpr int kMaxPolls = 5 * 60 * 30;  // half an hour: a large model loads for minutes
 
 std::string path_of(const std::string& id) {
     return "/v1/endpoints/" + encode_component(id);
@@ -35,28 +32,20 @@ void print_endpoint(const json& endpoint, Output output) {
     std::printf("%-10s  %s\n", "replicas", replicas.c_str());
 }
 
-// Polls until the endpoint is in the wanted state; ERROR is a failure with its reason.
-int wait_for(AdminClient& admin, const std::string& id, const std::string& wanted, Output output) {
-    std::string last;
-    for (int i = 0; i < kMaxPolls; ++i) {
-        const auto endpoint = admin.call("GET", path_of(id));
-        if (!endpoint) return report(endpoint.error());
-        const std::string state = cell(*endpoint, "state");
-        if (state != last) std::fprintf(stderr, "%s\n", state.c_str());
-        last = state;
-        if (state == wanted) {
-            print_endpoint(*endpoint, output);
-            return kOk;
-        }
-        if (state == "ERROR") {
-            return report(
-                {ErrorCode::kInternal, "the endpoint failed: " + cell(*endpoint, "reason"), {}});
-        }
-        std::this_thread::sleep_for(kPollPeriod);
+// Waits if that is asked for, then prints the endpoint.
+int print_when(AdminClient& admin,
+               const Result<json>& endpoint,
+               std::optional<WaitFor> wanted,
+               Output output) {
+    if (!endpoint) return report(endpoint.error());
+    if (!wanted) {
+        print_endpoint(*endpoint, output);
+        return kOk;
     }
-    return report({ErrorCode::kTimeout,
-                   "the endpoint is still " + last + "; look again with endpoints get " + id,
-                   {}});
+    const auto reached = wait_for(admin, cell(*endpoint, "id"), *wanted);
+    if (!reached) return report(reached.error());
+    print_endpoint(*reached, output);
+    return kOk;
 }
 
 }  // namespace
@@ -73,11 +62,9 @@ int create_endpoint(AdminClient& admin, const NewEndpoint& endpoint, Output outp
     if (!endpoint.display_name.empty()) body["display_name"] = endpoint.display_name;
     const auto created =
         admin.call("POST", "/v1/endpoints?org=" + encode_component(endpoint.org), body);
-    if (!created) return report(created.error());
-    const char* const wanted = endpoint.no_auto_start ? "STOPPED" : "STARTED";
-    if (endpoint.waits) return wait_for(admin, cell(*created, "id"), wanted, output);
-    print_endpoint(*created, output);
-    return kOk;
+    const WaitFor wanted = endpoint.no_auto_start ? WaitFor::kStopped : WaitFor::kStarted;
+    return print_when(admin, created, endpoint.waits ? std::optional(wanted) : std::nullopt,
+                      output);
 }
 
 int update_endpoint(AdminClient& admin,
@@ -130,10 +117,28 @@ int set_endpoint_state(AdminClient& admin,
                        bool waits,
                        Output output) {
     const auto endpoint = admin.call("PATCH", path_of(id), {{"state", state}});
-    if (!endpoint) return report(endpoint.error());
-    if (waits) return wait_for(admin, id, state, output);
-    print_endpoint(*endpoint, output);
-    return kOk;
+    const WaitFor wanted = state == "STARTED" ? WaitFor::kStarted : WaitFor::kStopped;
+    return print_when(admin, endpoint, waits ? std::optional(wanted) : std::nullopt, output);
+}
+
+int restart_endpoint(AdminClient& admin, const std::string& id, bool waits, Output output) {
+    const auto endpoint =
+        admin.call("POST", "/admin/v1/endpoints/" + encode_component(id) + "/restart");
+    return print_when(admin, endpoint, waits ? std::optional(WaitFor::kRolledOut) : std::nullopt,
+                      output);
+}
+
+int list_replicas(AdminClient& admin, const std::string& id, Output output) {
+    const auto answer =
+        admin.call("GET", "/admin/v1/endpoints/" + encode_component(id) + "/replicas");
+    return show(answer, output, [](const json& replicas) {
+        Table table({"REPLICA", "STATE", ">GENERATION", ">EPOCH", ">PID", "SINCE", "REASON"});
+        for (const json& row : replicas.value("data", json::array()))
+            table.add({cell(row, "id"), cell(row, "state"), cell(row, "generation"),
+                       cell(row, "epoch"), cell(row, "pid"), cell(row, "state_since"),
+                       cell(row, "reason")});
+        std::fputs(table.to_text().c_str(), stdout);
+    });
 }
 
 int delete_endpoint(AdminClient& admin, const std::string& id) {

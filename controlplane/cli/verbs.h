@@ -67,6 +67,9 @@ int get_endpoint(AdminClient& admin, const std::string& id, Output output);
 // `state` is "STARTED" or "STOPPED".
 int set_endpoint_state(
     AdminClient& admin, const std::string& id, const std::string& state, bool waits, Output output);
+// A rolling update to what it runs already.
+int restart_endpoint(AdminClient& admin, const std::string& id, bool waits, Output output);
+int list_replicas(AdminClient& admin, const std::string& id, Output output);
 int delete_endpoint(AdminClient& admin, const std::string& id);
 
 // One line of the usage route's "totals"; what was written off is told when there is any.

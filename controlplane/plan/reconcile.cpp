@@ -21,12 +21,13 @@ struct Seen {
 
 bool holds_slot(ReplicaState state) {
     switch (state) {
+        case ReplicaState::kPending:
+        case ReplicaState::kPlaced:
         case ReplicaState::kStarting:
         case ReplicaState::kLoading:
         case ReplicaState::kReady:
         case ReplicaState::kDraining:
             return true;
-        case ReplicaState::kPending:
         case ReplicaState::kStopped:
         case ReplicaState::kFailed:
             return false;
@@ -65,6 +66,7 @@ class Reconciler {
 
     Plan compute() {
         take_slots();
+        for (const Endpoint& endpoint : desired_.endpoints) keep_old(endpoint);
         for (const auto& [id, seen] : seen_) settle(id, seen);
         for (const Endpoint& endpoint : desired_.endpoints) start_missing(endpoint);
         for (const Endpoint& endpoint : desired_.endpoints) mark(endpoint);
@@ -94,9 +96,14 @@ class Reconciler {
         return found == endpoints_.end() ? nullptr : found->second;
     }
 
+    static bool is_current(const Endpoint& endpoint, const Replica& row) {
+        return row.generation == endpoint.rollout;
+    }
+
     bool is_wanted(const Replica& row) const {
+        if (old_kept_.contains(row.id)) return true;
         const Endpoint* endpoint = endpoint_of(row);
-        return endpoint != nullptr && row.index < target(*endpoint);
+        return endpoint != nullptr && is_current(*endpoint, row) && row.index < target(*endpoint);
     }
 
     // Live replicas and failed ones that are wanted keep their slots, so that nobody takes the
@@ -106,10 +113,44 @@ class Reconciler {
             if (seen.row == nullptr) continue;
             const Endpoint* endpoint = endpoint_of(*seen.row);
             if (endpoint == nullptr) continue;
+            rows_of_[endpoint->id].push_back(seen);
             if (is_live(seen)) ++num_live_[endpoint->id];
             if (!is_live(seen) && seen.row->state == ReplicaState::kFailed && is_wanted(*seen.row))
                 kept_.insert(id);
             if (is_live(seen) || kept_.contains(id)) --free_slots_[endpoint->hardware];
+        }
+    }
+
+    // A rolling update: replicas of an earlier rollout serve on until as many new ones do. One is
+    // started over the wanted number, then one is drained for each that is READY. Where no slot is
+    // free for it and others serve, one is drained first.
+    void keep_old(const Endpoint& endpoint) {
+        std::vector<const Replica*> old;
+        int num_new_ready = 0;
+        int num_new_held = 0;  // live, or waiting for the next try
+        for (const Seen& seen : rows_of_[endpoint.id]) {
+            if (kept_.contains(seen.row->id)) ++num_new_held;
+            if (!is_live(seen)) continue;
+            const bool serves = seen.row->state == ReplicaState::kReady && seen.is_running();
+            if (!is_current(endpoint, *seen.row)) {
+                ++num_old_live_[endpoint.id];
+                if (serves) old.push_back(seen.row);
+            } else if (seen.row->index < target(endpoint)) {
+                ++num_new_held;
+                num_new_ready += serves ? 1 : 0;
+            }
+        }
+        int num_kept = target(endpoint) - num_new_ready;
+        // A surge that is there, or one that ends, makes room by itself.
+        const bool has_no_room = free_slots_[endpoint.hardware] <= 0 &&
+                                 num_new_held == num_new_ready &&
+                                 num_live_[endpoint.id] <= target(endpoint);
+        if (has_no_room && num_kept > 0 && target(endpoint) > 1) --num_kept;
+        std::sort(old.begin(), old.end(), [](const Replica* a, const Replica* b) {
+            return std::pair(a->index, -a->generation) < std::pair(b->index, -b->generation);
+        });
+        for (const Replica* row : old) {
+            if (num_kept-- > 0) old_kept_.insert(row->id);
         }
     }
 
@@ -140,7 +181,7 @@ class Reconciler {
         if (row.state == ReplicaState::kFailed && !wanted)
             return mark_replica(row, ReplicaState::kStopped, "", 0);
         const Endpoint* endpoint = endpoint_of(row);
-        if (endpoint == nullptr || endpoint->is_deleted)
+        if (endpoint == nullptr || endpoint->is_deleted || !is_current(*endpoint, row))
             plan_.actions.emplace_back(ForgetReplica{row.id});
     }
 
@@ -170,25 +211,33 @@ class Reconciler {
             case Answer::kFailed:
                 return kill(row.id, row.endpoint, "reports failure: " + process.answer_reason);
             case Answer::kNone:
-                return settle_silent(row);
+                return settle_silent(row, process);
         }
     }
 
     // STARTING stands for "a process that does not answer", so state_since tells for how long.
-    void settle_silent(const Replica& row) {
+    void settle_silent(const Replica& row, const ObservedProcess& process) {
         plan_.is_settling = true;
+        if (process.phase == Phase::kQueued)
+            return mark_replica(row, ReplicaState::kPending, process.wait_reason);
+        if (process.phase == Phase::kPlaced) return mark_replica(row, ReplicaState::kPlaced, "");
+        const bool is_new =
+            row.state == ReplicaState::kPending || row.state == ReplicaState::kPlaced;
         if (row.state != ReplicaState::kStarting)
-            return mark_replica(row, ReplicaState::kStarting, "does not answer");
+            return mark_replica(row, ReplicaState::kStarting, is_new ? "" : "does not answer");
         if (now_ - row.state_since >= kAnswerTimeout) kill(row.id, row.endpoint, "does not answer");
     }
 
     void start_missing(const Endpoint& endpoint) {
         const int wanted = target(endpoint);
+        // The surge of a rolling update, over the maximum as well.
+        const int surge = num_old_live_[endpoint.id] > 0 ? 1 : 0;
         for (int index = 0; index < wanted; ++index) {
-            const ReplicaId id = replica_id_of(endpoint.id, kGeneration, index);
+            const ReplicaId id = replica_id_of(endpoint.id, endpoint.rollout, index);
             const auto found = seen_.find(id);
             if (found != seen_.end() && !may_start(found->second)) continue;
-            if (num_live_[endpoint.id] >= endpoint.autoscaling.max_replicas) return;
+            const int most = surge > 0 ? wanted + surge : endpoint.autoscaling.max_replicas;
+            if (num_live_[endpoint.id] >= most) return;
             const bool has_slot = kept_.contains(id);
             if (!has_slot && free_slots_[endpoint.hardware] <= 0) {
                 no_slot_.insert(endpoint.id);
@@ -196,7 +245,7 @@ class Reconciler {
             }
             if (!has_slot) --free_slots_[endpoint.hardware];
             ++num_live_[endpoint.id];
-            plan_.actions.emplace_back(StartReplica{id, endpoint.id, index, kGeneration});
+            plan_.actions.emplace_back(StartReplica{id, endpoint.id, index, endpoint.rollout});
             plan_.is_settling = true;
         }
     }
@@ -218,11 +267,12 @@ class Reconciler {
 
     Tally tally(const Endpoint& endpoint) const {
         Tally tally;
-        for (const auto& [id, seen] : seen_) {
-            if (seen.row == nullptr || seen.row->endpoint != endpoint.id) continue;
+        const auto rows = rows_of_.find(endpoint.id);
+        if (rows == rows_of_.end()) return tally;
+        for (const Seen& seen : rows->second) {
             const bool serves = seen.row->state == ReplicaState::kReady && seen.is_running();
             tally.num_ready += serves && is_wanted(*seen.row) ? 1 : 0;
-            tally.num_present += is_live(seen) || kept_.contains(id) ? 1 : 0;
+            tally.num_present += is_live(seen) || kept_.contains(seen.row->id) ? 1 : 0;
             if (seen.row->num_failures >= kErrorAfterFailures && is_wanted(*seen.row))
                 tally.worst = seen.row;
         }
@@ -242,6 +292,8 @@ class Reconciler {
             reason = endpoint.stop_reason;
         } else if (found.num_ready > 0) {
             state = EndpointState::kStarted;
+            if (no_slot_.contains(endpoint.id) && num_old_live_[endpoint.id] > 0)
+                reason = "its update waits for a free slot on " + endpoint.hardware;
         } else if (found.worst != nullptr) {
             state = EndpointState::kError;
             reason = found.worst->reason;
@@ -281,21 +333,21 @@ class Reconciler {
                       ReplicaState state,
                       std::string reason,
                       std::optional<int> num_failures = std::nullopt) {
-        if (row.state == state) return;
+        if (row.state == state && row.reason == reason) return;
         plan_.is_settling = plan_.is_settling || state != ReplicaState::kReady;
         plan_.actions.emplace_back(
             MarkReplica{row.id, row.epoch, state, std::move(reason), num_failures});
     }
 
-    // See replica_id_of().
-    static constexpr std::int64_t kGeneration = 1;
-
     const Desired& desired_;
     const WallTime now_;
     std::map<ReplicaId, Seen> seen_;
+    std::map<EndpointId, std::vector<Seen>> rows_of_;
     std::map<EndpointId, const Endpoint*> endpoints_;
     std::map<std::string, int> free_slots_;
     std::map<EndpointId, int> num_live_;
+    std::map<EndpointId, int> num_old_live_;  // of them, of an earlier rollout
+    std::set<ReplicaId> old_kept_;
     std::set<ReplicaId> kept_;
     std::set<EndpointId> no_slot_;
     Plan plan_;

@@ -31,11 +31,21 @@ struct Desired {
 // How a process answers GET /health; kNone: it does not.
 enum class Answer { kNone, kLoading, kReady, kDraining, kFailed };
 
+// How far a driver has come with a process that it was asked for.
+enum class Phase {
+    kQueued,  // it waits for a place
+    kPlaced,  // it has one, and does not run yet
+    kRunning,
+};
+
 // A process as its driver sees it.
 struct ObservedProcess {
     ReplicaId id;
-    Epoch epoch;  // that it was started with
-    bool is_running = false;
+    Epoch epoch;              // that it was started with
+    bool is_running = false;  // asked for and not ended: it may wait for its place
+    Phase phase = Phase::kRunning;
+    std::string wait_reason;  // of kQueued: why
+    std::string address;      // set by drivers that do not know it before the process runs
     std::int64_t pid = 0;     // 0 when there is none
     std::string exit_reason;  // of a process that ended: "exit status 1", "signal 9", "gone"
     std::string last_log;     // its last log lines
@@ -116,8 +126,8 @@ Plan reconcile(const Desired& desired, const Observed& observed, WallTime now);
 std::chrono::seconds backoff_after(int num_failures);
 
 // "<12 hex of the endpoint's id>-<generation>-<index>": short, because a socket path must be.
-// The generation is that of what a replica runs (model and hardware), which an endpoint never
-// changes, so that a replica keeps its directory, lock and meter file.
+// The generation is the endpoint's rollout: what a replica runs. Old and new replicas of a rolling
+// update stand side by side; within a rollout a replica keeps its directory, lock and meter file.
 ReplicaId replica_id_of(const EndpointId& endpoint, std::int64_t generation, int index);
 
 // Whether an endpoint may go from one state to the other (staying is no edge).

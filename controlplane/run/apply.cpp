@@ -22,7 +22,9 @@ template <class Perform>
 Status as_step(const ApplyTo& to, const Step& step, Perform perform) {
     const Result<std::int64_t> id = begin_step(to.store, step, to.clock.wall_now());
     if (!id) return id.error();
+    pass_failpoint(Failpoint::kStepBegun);
     const Status done = perform();
+    pass_failpoint(Failpoint::kStepDone);
     const std::string outcome = done ? "done" : done.error().message;
     RETURN_IF_ERROR(finish_step(to.store, *id, outcome, to.clock.wall_now()));
     return done;
@@ -85,6 +87,7 @@ Status perform(const ApplyTo& to, const DrainReplica& action) {
             to.store,
             ReplicaChange{action.id, action.epoch, ReplicaState::kDraining, action.reason, {}},
             to.clock.wall_now()));
+        pass_failpoint(Failpoint::kDrainWritten);
         to.log.info("replica_drained", {{"replica", action.id.value()}, {"reason", action.reason}});
         return to.driver.stop(action.id, StopHow::kDrain);
     });
@@ -109,22 +112,28 @@ Status perform(const ApplyTo& to, const MarkReplica& action) {
     } else {
         to.log.info("replica_changed", fields);
     }
-    return set_replica_state(
+    RETURN_IF_ERROR(set_replica_state(
         to.store,
         ReplicaChange{action.id, action.epoch, action.state, action.reason, action.num_failures},
-        to.clock.wall_now());
+        to.clock.wall_now()));
+    pass_failpoint(Failpoint::kReplicaMarked);
+    return {};
 }
 
 Status perform(const ApplyTo& to, const ForgetReplica& action) {
-    return forget_replica(to.store, action.id, to.clock.wall_now());
+    RETURN_IF_ERROR(forget_replica(to.store, action.id, to.clock.wall_now()));
+    pass_failpoint(Failpoint::kReplicaForgotten);
+    return {};
 }
 
 Status perform(const ApplyTo& to, const MarkEndpoint& action) {
     to.log.info("endpoint_changed", {{"endpoint", action.id.value()},
                                      {"state", to_string(action.state)},
                                      {"reason", action.reason}});
-    return set_endpoint_state(to.store, action.id, action.state, action.reason,
-                              to.clock.wall_now());
+    RETURN_IF_ERROR(
+        set_endpoint_state(to.store, action.id, action.state, action.reason, to.clock.wall_now()));
+    pass_failpoint(Failpoint::kEndpointMarked);
+    return {};
 }
 
 }  // namespace

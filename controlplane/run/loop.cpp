@@ -16,14 +16,8 @@ constexpr auto kMinPause = std::chrono::milliseconds(20);
 }  // namespace
 
 ReconcileLoop::ReconcileLoop(
-    ReconcileLoopOptions options, Store& store, Driver& driver, const Clock& clock, Log& log)
-    : options_(std::move(options)),
-      store_(store),
-      driver_(driver),
-      clock_(clock),
-      log_(log),
-      scaling_(options_.scaling, options_.loads, store, log),
-      billing_(options_.overdraft, store, log) {
+    ReconcileOptions options, Store& store, Driver& driver, const Clock& clock, Log& log)
+    : store_(store), clock_(clock), pass_(std::move(options), store, driver, clock, log) {
     subscription_ = store_.subscribe([this] { wake(); });
 }
 
@@ -84,31 +78,12 @@ bool ReconcileLoop::run_pass() {
         const std::lock_guard lock(mutex_);
         is_parked = is_parked_;
     }
-    const Result<Observed> observed = observe(store_, driver_, options_.probe);
-    Result<Desired> desired = read_desired(store_, options_.hardware, is_parked);
-    if (!observed || !desired) {
-        const Error& error = !observed ? observed.error() : desired.error();
-        log_.error("pass_failed", {{"error", error.message}});
-        return false;
-    }
-    billing_.run(*desired, *observed, clock_.wall_now());
-    scaling_.run(*desired, *observed, clock_.wall_now());
-    const Plan plan = reconcile(*desired, *observed, clock_.wall_now());
-    const ApplyTo to{store_, driver_, options_.models, clock_, log_};
-    for (const Action& action : plan.actions) {
-        {
-            const std::lock_guard lock(mutex_);
-            if (is_stopping_) return false;
-        }
-        const Status applied = apply(to, action);
-        if (!applied) log_.error("action_failed", {{"error", applied.error().message}});
-    }
-    bool nothing_runs = is_parked;
-    for (const ObservedProcess& process : observed->processes)
-        nothing_runs = nothing_runs && !process.is_running;
-    // The rows must say so as well: a control plane that starts later believes them.
-    answer_waiters(nothing_runs && plan.actions.empty(), false);
-    return plan.is_settling || is_parked;
+    const PassOutcome outcome = pass_.run(is_parked, [this] {
+        const std::lock_guard lock(mutex_);
+        return is_stopping_;
+    });
+    answer_waiters(is_parked && outcome.nothing_runs, false);
+    return outcome.is_settling || is_parked;
 }
 
 void ReconcileLoop::answer_waiters(bool nothing_runs, bool is_last) {

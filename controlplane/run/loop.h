@@ -8,27 +8,15 @@
 #include <thread>
 #include <vector>
 
-#include "controlplane/run/apply.h"
-#include "controlplane/run/minute_billing.h"
-#include "controlplane/run/observe.h"
-#include "controlplane/run/scaling.h"
+#include "controlplane/run/pass.h"
 
 namespace turnpike::controlplane {
-
-struct ReconcileLoopOptions {
-    ServedModels models;
-    std::vector<HardwareSlots> hardware;
-    HealthProbe probe;
-    ScalePolicies scaling;
-    LoadSource loads;   // may be empty
-    NanoUsd overdraft;  // how far below zero a balance may go
-};
 
 class ReconcileLoop {
   public:
     // All outlive the loop. Subscribes to the store. Nothing runs before start().
     ReconcileLoop(
-        ReconcileLoopOptions options, Store& store, Driver& driver, const Clock& clock, Log& log);
+        ReconcileOptions options, Store& store, Driver& driver, const Clock& clock, Log& log);
     // Ends the thread after the action in progress. Replicas keep running.
     ~ReconcileLoop();
     ReconcileLoop(const ReconcileLoop&) = delete;
@@ -53,13 +41,9 @@ class ReconcileLoop {
     bool run_pass();
     void answer_waiters(bool nothing_runs, bool is_last);
 
-    const ReconcileLoopOptions options_;
     Store& store_;
-    Driver& driver_;
     const Clock& clock_;
-    Log& log_;
-    Scaling scaling_;  // of the loop's thread, as is the next
-    MinuteBilling billing_;
+    ReconcilePass pass_;  // of the loop's thread
     int subscription_ = 0;
     std::mutex mutex_;
     std::condition_variable woken_;

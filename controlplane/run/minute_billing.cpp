@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "config/base/failpoint.h"
 #include "controlplane/store/endpoints.h"
 #include "controlplane/store/minutes.h"
 #include "controlplane/store/organisations.h"
@@ -55,11 +56,12 @@ void MinuteBilling::book(const Desired& desired, const Observed& observed, WallT
         const bool is_ready = replica.state == ReplicaState::kReady && serving.contains(replica.id);
         if (!is_ready || endpoint == endpoints.end() || booked_.contains(replica.id)) continue;
         const Endpoint& owner = *endpoint->second;
-        ready.push_back({replica.id, owner.id, owner.name, owner.owner});
+        ready.push_back({replica.id, owner.id, owner.name, owner.owner, replica.index});
     }
     if (ready.empty()) return;
     const auto num_new = book_minutes(store_, ready, now);
     if (!num_new) return note_failure(num_new.error());
+    pass_failpoint(Failpoint::kMinutesBooked);
     for (const ReadyReplica& one : ready) booked_.insert(one.replica);
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "config/base/failpoint.h"
 #include "controlplane/store/endpoints.h"
 
 namespace turnpike::controlplane {
@@ -81,6 +82,7 @@ void Scaling::scale(Endpoint& endpoint,
                    {{"endpoint", endpoint.id.value()}, {"error", written.error().message}});
         return;
     }
+    pass_failpoint(Failpoint::kTargetWritten);
     log_.info("endpoint_scaled", {{"endpoint", endpoint.id.value()},
                                   {"from", endpoint.target_replicas},
                                   {"to", decision.num_replicas},

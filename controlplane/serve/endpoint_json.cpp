@@ -173,6 +173,7 @@ std::string write_endpoint(const Endpoint& endpoint, const std::string& owner) {
                  {"reason", endpoint.reason},
                  {"autoscaling", json_of(endpoint.autoscaling)},
                  {kDisableSpeculation, endpoint.disable_speculative_decoding},
+                 {"rollout", endpoint.rollout},
                  {"created_at", format_rfc3339(endpoint.created_at)}});
 }
 
@@ -205,6 +206,8 @@ std::string write_hardware(const Hardware& hardware, bool show_availability, Wal
 std::string write_replica(const Replica& replica, std::int64_t pid) {
     ordered_json row{{"id", replica.id.value()},
                      {"state", to_string(replica.state)},
+                     {"state_since", format_rfc3339(replica.state_since)},
+                     {"generation", replica.generation},
                      {"epoch", replica.epoch.value()},
                      {"address", replica.address},
                      {"pid", nullptr},

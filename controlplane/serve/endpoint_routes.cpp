@@ -265,6 +265,20 @@ Result<HttpResponse> patch(const EndpointContext& context,
     return shown(context, *changed);
 }
 
+// A rolling update to what it runs already: for a new engine, or files that changed in place.
+Result<HttpResponse> restart(const EndpointContext& context,
+                             const HttpRequest& request,
+                             const std::string& id) {
+    const Result<Endpoint> endpoint = find_visible(context, request, id);
+    if (!endpoint) return endpoint.error();
+    EndpointChange change;
+    change.restart = true;
+    const Result<Endpoint> changed =
+        update_endpoint(context.store, endpoint->id, change, kActor, context.clock.wall_now());
+    if (!changed) return changed.error();
+    return shown(context, *changed);
+}
+
 Result<HttpResponse> remove(const EndpointContext& context,
                             const HttpRequest& request,
                             const std::string& id) {
@@ -324,6 +338,7 @@ void add_endpoint_routes(Router& router, const EndpointContext& context) {
     with_id("GET", "/v1/endpoints/{}", get);
     with_id("PATCH", "/v1/endpoints/{}", patch);
     with_id("DELETE", "/v1/endpoints/{}", remove);
+    with_id("POST", "/admin/v1/endpoints/{}/restart", restart);
     with_id("GET", "/admin/v1/endpoints/{}/replicas", list_its_replicas);
     router.add_deferred(
         "POST", "/admin/v1/park",

@@ -4,6 +4,8 @@
 #include <utility>
 #include <vector>
 
+#include "config/base/read_file.h"
+#include "config/crypto/digest.h"
 #include "config/crypto/identifiers.h"
 #include "controlplane/store/endpoints.h"
 #include "controlplane/store/organisations.h"
@@ -94,6 +96,15 @@ Status remove_others(Store& store,
     return {};
 }
 
+// Of all that makes a replica of this model another one when it changes.
+Result<std::string> digest_of(const ModelSettings& model) {
+    const auto card = read_file("the model card", model.card_file);
+    RETURN_IF_ERROR(card);
+    const std::string drafts = std::to_string(model.speculative_tokens);
+    return crypto::to_hex(
+        crypto::sha256(model.card_file + "\n" + model.model_dir + "\n" + drafts + "\n" + *card));
+}
+
 }  // namespace
 
 Status seed(Store& store, const ControlplaneSettings& settings, WallTime now) {
@@ -102,6 +113,11 @@ Status seed(Store& store, const ControlplaneSettings& settings, WallTime now) {
     if (!platform) return platform.error();
     const Result<std::vector<Endpoint>> before = list_endpoints(store, platform->id);
     if (!before) return before.error();
+    for (const ModelSettings& model : settings.models) {
+        const auto digest = digest_of(model);
+        RETURN_IF_ERROR(digest);
+        RETURN_IF_ERROR(note_model_run(store, model.card.id, *digest, kActor, now));
+    }
     std::set<EndpointId> pools;
     std::set<std::string> names;
     for (const PoolSettings& pool : settings.serverless) {

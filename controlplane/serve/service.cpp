@@ -73,8 +73,8 @@ class RelayConnection {
     WakeRelay& relay_;
 };
 
-ReconcileLoopOptions loop_options(const ControlplaneSettings& settings, const LoadReports& loads) {
-    ReconcileLoopOptions options;
+ReconcileOptions loop_options(const ControlplaneSettings& settings, const LoadReports& loads) {
+    ReconcileOptions options;
     options.scaling.standard = settings.autoscaling;
     options.overdraft = settings.overdraft;
     options.loads = [&loads](WallTime now) { return loads.loads(now - kFreshLoad); };

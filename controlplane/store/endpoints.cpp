@@ -15,7 +15,7 @@ namespace {
     "SELECT id, name, display_name, model, hardware, type, owner, desired, state, reason, " \
     "min_replicas, max_replicas, inactive_timeout_minutes, generation, created_at_us, "     \
     "deleted_at_us, disable_speculative_decoding, target_replicas, last_active_at_us, "     \
-    "stop_reason, unpaid_since_us FROM endpoints "
+    "stop_reason, unpaid_since_us, rollout FROM endpoints "
 
 Result<Endpoint> read_row(const Statement& row) {
     Endpoint endpoint;
@@ -45,6 +45,7 @@ Result<Endpoint> read_row(const Statement& row) {
     endpoint.last_active_at = row.time(18);
     endpoint.stop_reason = row.text(19);
     endpoint.unpaid_since = row.optional_time(20);
+    endpoint.rollout = row.integer(21);
     return endpoint;
 }
 
@@ -184,6 +185,9 @@ bool apply_change(Endpoint& endpoint, const EndpointChange& change) {
     if (change.disable_speculative_decoding) {
         endpoint.disable_speculative_decoding = *change.disable_speculative_decoding;
     }
+    const bool runs_another =
+        endpoint.disable_speculative_decoding != before.disable_speculative_decoding;
+    if (change.restart || runs_another) ++endpoint.rollout;
     if (change.desired) {
         endpoint.desired = *change.desired;
         endpoint.stop_reason = change.stop_reason.value_or("");
@@ -199,7 +203,7 @@ bool apply_change(Endpoint& endpoint, const EndpointChange& change) {
     return starts_again || endpoint.desired != before.desired ||
            endpoint.display_name != before.display_name ||
            endpoint.inactive_timeout_minutes != before.inactive_timeout_minutes ||
-           endpoint.disable_speculative_decoding != before.disable_speculative_decoding ||
+           endpoint.rollout != before.rollout ||
            endpoint.autoscaling.min_replicas != before.autoscaling.min_replicas ||
            endpoint.autoscaling.max_replicas != before.autoscaling.max_replicas;
 }
@@ -210,8 +214,7 @@ Status save(Database& database, const Endpoint& endpoint) {
             "UPDATE endpoints SET display_name = ?, desired = ?, state = ?, reason = ?, "
             "min_replicas = ?, max_replicas = ?, inactive_timeout_minutes = ?, "
             "disable_speculative_decoding = ?, generation = ?, target_replicas = ?, stop_reason = "
-            "? "
-            "WHERE id = ?")
+            "?, rollout = ? WHERE id = ?")
         .bind(endpoint.display_name)
         .bind(to_string(endpoint.desired))
         .bind(to_string(endpoint.state))
@@ -223,6 +226,7 @@ Status save(Database& database, const Endpoint& endpoint) {
         .bind(endpoint.generation)
         .bind(std::int64_t{endpoint.target_replicas})
         .bind(endpoint.stop_reason)
+        .bind(endpoint.rollout)
         .bind(endpoint.id.value())
         .run();
 }
@@ -239,6 +243,38 @@ Status mark_deleted(Database& database, const EndpointId& id, WallTime now) {
         .bind(now)
         .bind(id.value())
         .run();
+}
+
+// Empty: this model was never noted.
+Result<std::optional<std::string>> find_model_run(Database& database, const std::string& model) {
+    Statement row = database.prepare("SELECT digest FROM model_runs WHERE model = ?");
+    row.bind(model);
+    std::optional<std::string> digest;
+    if (row.step()) digest = row.text(0);
+    RETURN_IF_ERROR(row.status());
+    return digest;
+}
+
+Status write_model_run(Database& database,
+                       const std::string& model,
+                       const std::string& digest,
+                       WallTime now) {
+    return database
+        .prepare(
+            "INSERT INTO model_runs (model, digest, changed_at_us) VALUES (?, ?, ?) ON "
+            "CONFLICT (model) DO UPDATE SET digest = excluded.digest, changed_at_us = "
+            "excluded.changed_at_us")
+        .bind(model)
+        .bind(digest)
+        .bind(now)
+        .run();
+}
+
+Result<std::vector<Endpoint>> find_live_of_model(Database& database, const std::string& model) {
+    Statement rows = database.prepare(TURNPIKE_ENDPOINT_COLUMNS
+                                      "WHERE model = ? AND deleted_at_us IS NULL ORDER BY id");
+    rows.bind(model);
+    return read_rows(rows);
 }
 
 Status write_state(Database& database,
@@ -266,6 +302,7 @@ Result<Endpoint> create_endpoint(Store& store, const NewEndpoint& request, WallT
         RETURN_IF_ERROR(check_owner_and_name(database, made));
         made.id = EndpointId("endpoint-" + crypto::new_uuid4());
         made.generation = 1;
+        made.rollout = 1;
         made.created_at = now;
         made.last_active_at = now;
         made.target_replicas = made.autoscaling.min_replicas;
@@ -348,6 +385,33 @@ Result<Endpoint> update_endpoint(Store& store,
         return write_operation(database, endpoint, "update", actor, now);
     }));
     return endpoint;
+}
+
+Result<int> note_model_run(Store& store,
+                           const std::string& model,
+                           const std::string& digest,
+                           const std::string& actor,
+                           WallTime now) {
+    int num_rolled = 0;
+    RETURN_IF_ERROR(store.write([&](Database& database) -> Status {
+        num_rolled = 0;
+        const auto before = find_model_run(database, model);
+        RETURN_IF_ERROR(before);
+        if (*before == digest) return {};
+        RETURN_IF_ERROR(write_model_run(database, model, digest, now));
+        if (!*before) return {};
+        auto endpoints = find_live_of_model(database, model);
+        RETURN_IF_ERROR(endpoints);
+        for (Endpoint& endpoint : *endpoints) {
+            ++endpoint.generation;
+            ++endpoint.rollout;
+            RETURN_IF_ERROR(save(database, endpoint));
+            RETURN_IF_ERROR(write_operation(database, endpoint, "update", actor, now));
+            ++num_rolled;
+        }
+        return {};
+    }));
+    return num_rolled;
 }
 
 Status set_target_replicas(Store& store, const EndpointId& id, int num_replicas) {

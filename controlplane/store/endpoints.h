@@ -48,15 +48,25 @@ struct EndpointChange {
     std::optional<std::int64_t> inactive_timeout_minutes;
     std::optional<bool> disable_speculative_decoding;
     std::optional<std::string> stop_reason;  // why we stop it; else the operator did
+    bool restart = false;                    // its replicas are replaced, one by one
 };
 
-// Generation + 1 when anything differs; gateways are told. Stays as it is otherwise. Leaves ERROR
+// Generation + 1 when anything differs, rollout + 1 when what its replicas run does; gateways are
+// told. Stays as it is otherwise. Leaves ERROR
 // for PENDING when it is started again. kNotFound.
 Result<Endpoint> update_endpoint(Store& store,
                                  const EndpointId& id,
                                  const EndpointChange& change,
                                  const std::string& actor,
                                  WallTime now);
+
+// What the settings say of a model's replicas, as a digest. When it is another one than at the last
+// call, every endpoint of the model has its next rollout; returns how many.
+Result<int> note_model_run(Store& store,
+                           const std::string& model,
+                           const std::string& digest,
+                           const std::string& actor,
+                           WallTime now);
 
 // What the autoscaler wants. kNotFound.
 Status set_target_replicas(Store& store, const EndpointId& id, int num_replicas);

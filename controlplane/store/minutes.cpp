@@ -33,8 +33,8 @@ Result<bool> book(Database& control,
     const NanoUsd cost = price->per_minute_nano_usd;
     RETURN_IF_ERROR(control
                         .prepare("INSERT INTO replica_minutes (replica, minute, endpoint, name, "
-                                 "org, price_version, cost_nano_usd) VALUES (?, ?, ?, ?, ?, ?, ?) "
-                                 "ON CONFLICT DO NOTHING")
+                                 "org, price_version, cost_nano_usd, replica_index) VALUES (?, ?, "
+                                 "?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING")
                         .bind(ready.replica.value())
                         .bind(minute)
                         .bind(ready.endpoint.value())
@@ -42,6 +42,7 @@ Result<bool> book(Database& control,
                         .bind(ready.org.value())
                         .bind(price->version)
                         .bind(cost)
+                        .bind(std::int64_t{ready.index})
                         .run());
     if (control.num_changed() == 0) return false;
     if (cost == NanoUsd()) return true;

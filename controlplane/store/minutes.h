@@ -1,6 +1,7 @@
 // Minutes of dedicated replicas: each minute in which a replica was READY costs the price of its
-// endpoint's name, once. Booked as ledger transaction "minutes:<replica>:<minute since 1970>" from
-// the owner's account to revenue; see ops/docs/formats/ledger.md.
+// endpoint's name, once for each place (index) of the endpoint. Booked as ledger transaction
+// "minutes:<replica>:<minute since 1970>" from the owner's account to revenue; see
+// ops/docs/formats/ledger.md.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +30,7 @@ struct ReadyReplica {
     EndpointId endpoint;
     std::string name;  // of the endpoint
     OrgId org;
+    int index = 0;
 };
 
 // The minute of `now` of each: what is booked already stays. Returns how many were new.

@@ -76,7 +76,7 @@ Status upsert_started(Database& database, const ReplicaStart& start, WallTime no
         .bind(start.endpoint.value())
         .bind(std::int64_t{start.index})
         .bind(start.generation)
-        .bind(to_string(ReplicaState::kStarting))
+        .bind(to_string(ReplicaState::kPending))
         .bind(start.address)
         .bind(now)
         .run();

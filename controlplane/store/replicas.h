@@ -29,7 +29,7 @@ struct ReplicaStart {
 };
 
 // Inserts the row with epoch 1, or gives the row of that id its next epoch (a forgotten one too, so
-// epochs never repeat), in state STARTING. Failures so far are kept. kNotFound: no such endpoint.
+// epochs never repeat), in state PENDING. Failures so far are kept. kNotFound: no such endpoint.
 Result<Replica> begin_replica_start(Store& store, const ReplicaStart& start, WallTime now);
 
 struct ReplicaChange {

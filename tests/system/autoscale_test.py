@@ -1,14 +1,11 @@
 #!/usr/bin/env python3
 """An endpoint of real engines that scales by itself: none, one for a first request that waits, three under
 the load of `turnpike bench`, one again when it ebbs, none. No request fails; the timeline is printed."""
-import json
-import os
-import subprocess
 import threading
 import time
 import unittest
 
-from stack import BIN_DIR, R1, Stack, SystemTest, wait_until
+from stack import R1, Stack, SystemTest, wait_until
 
 # A tenth of the product's windows and less, so that a whole day takes a minute.
 WINDOWS = {"target_in_flight": 4, "stable_window_s": 4, "panic_window_s": 1, "down_window_s": 8,
@@ -34,7 +31,7 @@ class Timeline:
     def look(self):
         sql = f"SELECT state, COUNT(*) FROM replicas WHERE endpoint = '{self.endpoint}' GROUP BY state"
         counts = dict(self.stack.query(sql))
-        row = (counts.get("READY", 0), sum(counts.get(state, 0) for state in ("STARTING", "LOADING")),
+        row = (counts.get("READY", 0), sum(counts.get(state, 0) for state in ("PENDING", "STARTING", "LOADING")),
                counts.get("DRAINING", 0))
         if not self.rows or self.rows[-1][1:] != row:
             self.rows.append((time.monotonic() - self.begin, *row))
@@ -61,19 +58,6 @@ class AutoscaleTest(SystemTest):
     @classmethod
     def make_stack(cls):
         return Stack(controlplane_settings=lambda settings: settings.update(autoscaling=WINDOWS))
-
-    def bench(self, name, **options):
-        words = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-        report = self.stack.dir / "report.json"
-        done = subprocess.run(
-            [BIN_DIR / "turnpike", "bench", "--model", name, "--random-input-len", "8", "--json", report, *words],
-            env=os.environ | {"TURNPIKE_BASE_URL": self.stack.url, "TURNPIKE_API_KEY": self.stack.key,
-                              "TURNPIKE_CA_CERT": str(self.stack.ca)},
-            capture_output=True, text=True, timeout=180, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        requests = json.loads(report.read_text())["requests"]
-        self.assertEqual(requests["failures"], {})
-        return requests["completed"]
 
     def test_from_none_to_three_and_back(self):
         endpoint = self.stack.cli_json(

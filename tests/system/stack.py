@@ -354,6 +354,20 @@ class SystemTest(unittest.TestCase):
         cls.stack = cls.make_stack()
         cls.addClassCleanup(cls.stack.stop)
 
+    def bench(self, name, **options):
+        """`turnpike bench` over random prompts; how many requests completed. None may fail."""
+        words = [word for key, value in options.items() for word in (f"--{key.replace('_', '-')}", str(value))]
+        report = self.stack.dir / "report.json"
+        done = subprocess.run(
+            [BIN_DIR / "turnpike", "bench", "--model", name, "--random-input-len", "8", "--json", report, *words],
+            env=os.environ | {"TURNPIKE_BASE_URL": self.stack.url, "TURNPIKE_API_KEY": self.stack.key,
+                              "TURNPIKE_CA_CERT": str(self.stack.ca)},
+            capture_output=True, text=True, timeout=180, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        requests = json.loads(report.read_text())["requests"]
+        self.assertEqual(requests["failures"], {})
+        return requests["completed"]
+
     def run(self, result=None):
         result = result or self.defaultTestResult()
         before = len(result.failures) + len(result.errors)

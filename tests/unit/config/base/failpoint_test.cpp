@@ -93,6 +93,16 @@ TEST_F(FailpointTest, KillsAtTheArmedPassAndOnce) {
     EXPECT_EQ(counts_of(Failpoint::kRequestOpened).num_passes, 5U);
 }
 
+TEST_F(FailpointTest, AHandlerIsCalledInsteadUntilItIsTakenAway) {
+    static int num_calls = 0;
+    handle_failpoints(
+        [](Failpoint point) { num_calls += point == Failpoint::kStepBegun ? 1 : 100; });
+    pass_failpoint(Failpoint::kStepBegun);
+    handle_failpoints(nullptr);
+    pass_failpoint(Failpoint::kStepBegun);
+    EXPECT_EQ(num_calls, 1);
+}
+
 TEST_F(FailpointTest, EveryPointHasANameOfItsOwn) {
     std::set<std::string_view> names;
     for (std::size_t i = 0; i < static_cast<std::size_t>(Failpoint::kNumFailpoints); ++i)

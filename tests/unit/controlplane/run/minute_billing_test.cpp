@@ -24,6 +24,7 @@ class MinuteBillingTest : public StoreFixture {
         Replica row;
         row.id = ReplicaId("r" + std::to_string(index));
         row.endpoint = endpoint_.id;
+        row.index = index;
         row.state = state;
         observed_.replicas.push_back(row);
         ObservedProcess process;

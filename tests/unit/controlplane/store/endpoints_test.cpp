@@ -169,6 +169,42 @@ TEST_F(Endpoints, ADeletedOneIsWantedUntilItsReplicasAreGone) {
     EXPECT_EQ(delete_endpoint(*store_, id, "operator", now()).error().code, ErrorCode::kNotFound);
 }
 
+TEST_F(Endpoints, ARolloutBeginsWithWhatReplicasRun) {
+    const EndpointId id = create_endpoint(*store_, request("a", ""), now()).value().id;
+    const auto update = [&](const EndpointChange& change) {
+        return update_endpoint(*store_, id, change, "operator", now()).value().rollout;
+    };
+    EndpointChange scale;
+    scale.autoscaling = Autoscaling{1, 5};
+    EXPECT_EQ(update(scale), 1);
+    EndpointChange drafts;
+    drafts.disable_speculative_decoding = true;
+    EXPECT_EQ(update(drafts), 2);
+    EXPECT_EQ(update(drafts), 2);
+    EndpointChange restart;
+    restart.restart = true;
+    EXPECT_EQ(update(restart), 3);
+    EXPECT_EQ(find_endpoint(*store_, id).value().rollout, 3);
+}
+
+TEST_F(Endpoints, OtherSettingsOfAModelRollItsEndpoints) {
+    const Endpoint made = create_endpoint(*store_, request("a", ""), now()).value();
+    const EndpointId other = [&] {
+        NewEndpoint of_another = request("b", "");
+        of_another.wanted.model = "another";
+        return create_endpoint(*store_, of_another, now()).value().id;
+    }();
+    const auto note = [&](const std::string& digest) {
+        return note_model_run(*store_, made.model, digest, "settings", now()).value();
+    };
+    EXPECT_EQ(note("first"), 0) << "nothing is known of what it ran before";
+    EXPECT_EQ(note("first"), 0);
+    EXPECT_EQ(note("second"), 1);
+    EXPECT_EQ(note("second"), 0);
+    EXPECT_EQ(find_endpoint(*store_, made.id).value().rollout, 2);
+    EXPECT_EQ(find_endpoint(*store_, other).value().rollout, 1);
+}
+
 TEST_F(Endpoints, StepsAreOpenUntilFinishedAlsoAfterReopening) {
     const EndpointId id = create_endpoint(*store_, request("a", ""), now()).value().id;
     Step step;

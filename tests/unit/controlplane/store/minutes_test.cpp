@@ -20,7 +20,7 @@ class Minutes : public StoreFixture {
     }
 
     ReadyReplica ready(int index, const std::string& name = "acme/model-1") const {
-        return {ReplicaId("r" + std::to_string(index)), endpoint_.id, name, org_};
+        return {ReplicaId("r" + std::to_string(index)), endpoint_.id, name, org_, index};
     }
 
     int book(const std::vector<ReadyReplica>& replicas) {
@@ -51,6 +51,17 @@ TEST_F(Minutes, EachIsBookedOnceWhoeverAsks) {
     const BillingStatement statement = billing_statement(*store_, org_).value();
     EXPECT_EQ(statement.rows.front().minutes_nano_usd, multiply(kPrice, 4));
     EXPECT_EQ(statement.rows.front().charged_nano_usd, NanoUsd());
+}
+
+TEST_F(Minutes, APlaceIsPaidOnceWhicheverReplicaHoldsIt) {
+    ReadyReplica updated = ready(0);
+    updated.replica = ReplicaId("of-the-next-rollout");
+    EXPECT_EQ(book({ready(0), updated}), 1);
+    EXPECT_EQ(book({updated}), 0);
+    clock_.wall_us += kMinuteUs;
+    EXPECT_EQ(book({updated}), 1);
+    EXPECT_EQ(balance(), -multiply(kPrice, 2));
+    expect_books_agree();
 }
 
 TEST_F(Minutes, ANameWithoutAPriceCostsNothing) {
