@@ -300,7 +300,7 @@ Result<Endpoint> create_endpoint(Store& store, const NewEndpoint& request, WallT
             return {};
         }
         RETURN_IF_ERROR(check_owner_and_name(database, made));
-        made.id = EndpointId("endpoint-" + crypto::new_uuid4());
+        if (made.id.value().empty()) made.id = EndpointId("endpoint-" + crypto::new_uuid4());
         made.generation = 1;
         made.rollout = 1;
         made.created_at = now;

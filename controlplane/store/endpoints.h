@@ -21,7 +21,7 @@ class Store;
 struct NewEndpoint {
     std::string idempotency_key;  // empty: every call creates one
     std::string actor;            // of the audit row: "operator", "settings"
-    Endpoint wanted;              // id, state, generation and created_at are the store's to set
+    Endpoint wanted;  // state, generation and created_at are the store's to set, and an empty id
     // A dedicated endpoint publishes its own name in the same transaction. `name` and `endpoint`
     // are filled in from the endpoint.
     std::optional<ModelName> published;

@@ -9,7 +9,6 @@ import concurrent.futures
 import contextlib
 import itertools
 import json
-import mmap
 import os
 import pathlib
 import random
@@ -21,6 +20,8 @@ import sys
 import threading
 import time
 
+from failpoints import Failpoints
+from keeper import Keeper
 from stack import BIN_DIR, SOURCE_DIR, Stack, UnixConnection, reserve_port, wait_until
 
 PROMPTS = SOURCE_DIR / "ops/nano/held_out.jsonl"
@@ -34,80 +35,6 @@ ENGINE_PAUSE_S = 20
 # gateway that joins, as its share of the limits counts as used.
 EXPECTED_FAILURES = {"connect", "cut_off", "in_stream", "status_429", "status_500", "status_502", "status_503", "status_504"}
 ROW = "{:<34} {:>12} {:>12}"
-
-
-class Failpoints:
-    """The file that all processes count in: see config/base/failpoint.h."""
-    RECORD = struct.Struct("<40sQQq")
-
-    def __init__(self, path):
-        wait_until("the failpoints' file is whole", lambda: path.exists() and path.stat().st_size >= 64)
-        with open(path, "r+b") as file:
-            self.map = mmap.mmap(file.fileno(), 0)
-        self.offsets = {self.RECORD.unpack_from(self.map, at)[0].rstrip(b"\0").decode(): at
-                        for at in range(0, len(self.map), self.RECORD.size)}
-
-    def counts(self, name):
-        """(passes, kills) so far."""
-        return self.RECORD.unpack_from(self.map, self.offsets[name])[1:3]
-
-    def least_passes(self):
-        return min(self.counts(name)[0] for name in self.offsets)
-
-    def is_armed(self, name):
-        return self.RECORD.unpack_from(self.map, self.offsets[name])[3] > 0
-
-    def arm(self, name, number):
-        struct.pack_into("<q", self.map, self.offsets[name] + 56, number)
-
-    def disarm_all(self):
-        for name in self.offsets:
-            self.arm(name, 0)
-
-
-class Keeper:
-    """Keeps one process running: what is killed starts again at once, anything else is a failure."""
-
-    def __init__(self, name, command, log, environment):
-        self.name, self.command, self.log, self.environment = name, command, log, environment
-        self.process = None
-        self.num_kills = 0
-        self.unexpected = []
-        self.is_stopping = False
-        self.started = threading.Event()
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-        self.started.wait()
-
-    def run(self):
-        while not self.is_stopping and len(self.unexpected) < 5:
-            with open(self.log, "ab") as log:
-                self.process = subprocess.Popen(self.command, stdout=log, stderr=log,
-                                                stdin=subprocess.DEVNULL, env=self.environment)
-            self.started.set()
-            status = self.process.wait()
-            if self.is_stopping:
-                break
-            if status == -signal.SIGKILL:
-                self.num_kills += 1
-            else:
-                last = pathlib.Path(self.log).read_text(errors="replace").splitlines()[-3:]
-                self.unexpected.append(f"{self.name} ended with {status}: " + " | ".join(last))
-
-    def kill(self):
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
-
-    def stop(self, number=signal.SIGTERM, seconds=60):
-        """How it ended."""
-        self.is_stopping = True
-        with contextlib.suppress(ProcessLookupError):
-            self.process.send_signal(number)
-        self.thread.join(seconds)
-        if self.thread.is_alive():
-            self.process.kill()
-            self.thread.join()
-        return self.process.returncode
 
 
 class StormStack(Stack):
@@ -375,7 +302,7 @@ class Storm:
 
     def rage(self):
         options = self.options
-        points = Failpoints(self.stack.dir / "failpoints")
+        points = Failpoints(self.stack.dir / "failpoints", lambda name: not name.startswith("reconcile."))
         self.load = Load(self.stack, self.random, options.rate)
         churn = Churn(self.stack)
         self.killer = Killer(self.stack, points, self.random, options.pause)

@@ -69,6 +69,7 @@ TEST_F(MinuteBillingTest, BooksReadyReplicasThatAnswer) {
 TEST_F(MinuteBillingTest, ServerlessPoolsHaveNoMinutes) {
     NewEndpoint pool;
     pool.wanted = endpoint_;
+    pool.wanted.id = {};
     pool.wanted.name = "pool";
     pool.wanted.type = EndpointType::kServerless;
     const Endpoint made = create_endpoint(*store_, pool, now()).value();
