@@ -8,8 +8,9 @@ namespace turnpike::net {
 
 Result<NetAddress> parse_address(std::string_view text) {
     const Error bad = invalid_argument(
-        "expected an address like unix:/run/x.sock or tcp:127.0.0.1:8000, found '" + excerpt(text) +
-        "'");
+        "expected an address like unix:/run/x.sock, tcp:127.0.0.1:8000 or tls:10.0.0.1:8000, found "
+        "'" +
+        excerpt(text) + "'");
     NetAddress address;
     if (text.starts_with("unix:")) {
         address.unix_path = text.substr(5);
@@ -22,7 +23,8 @@ Result<NetAddress> parse_address(std::string_view text) {
         }
         return address;
     }
-    if (!text.starts_with("tcp:")) return bad;
+    address.is_tls = text.starts_with("tls:");
+    if (!address.is_tls && !text.starts_with("tcp:")) return bad;
     const std::string_view rest = text.substr(4);
     const std::size_t colon = rest.rfind(':');
     if (colon == std::string_view::npos || colon == 0) return bad;
@@ -41,7 +43,7 @@ Result<NetAddress> parse_address(std::string_view text) {
 
 std::string to_string(const NetAddress& address) {
     if (address.is_unix()) return "unix:" + address.unix_path;
-    return "tcp:" + host_of(address);
+    return (address.is_tls ? "tls:" : "tcp:") + host_of(address);
 }
 
 std::string host_of(const NetAddress& address) {

@@ -1,4 +1,5 @@
-// NetAddress: where a server listens or a client connects: a Unix socket or a TCP host and port.
+// NetAddress: where a server listens or a client connects: a Unix socket, or a TCP host and port,
+// plain or with mutual TLS.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,13 @@ struct NetAddress {
     std::string unix_path;  // not empty: a Unix socket, and the other fields are unused
     std::string host;
     std::uint16_t port = 0;
+    bool is_tls = false;  // each side shows its own process's certificate
 
     bool is_unix() const { return !unix_path.empty(); }
 };
 
-// "unix:/run/x.sock" or "tcp:127.0.0.1:8000". A Unix path longer than limits::kMaxUnixSocketPath is
-// refused with both lengths in the message.
+// "unix:/run/x.sock", "tcp:127.0.0.1:8000" or "tls:10.0.0.1:8000". A Unix path longer than
+// limits::kMaxUnixSocketPath is refused with both lengths in the message.
 Result<NetAddress> parse_address(std::string_view text);
 
 // The form that parse_address reads.

@@ -44,6 +44,8 @@ Result<ClientConnection> ClientConnection::open(const HttpClientOptions& options
                                                 int cancel_fd,
                                                 Deadline deadline) {
     ClientConnection connection(UniqueFd(), cancel_fd, to_string(options.address));
+    if (options.address.is_tls && !options.use_tls)
+        return invalid_argument("no TLS certificate of our own is set for " + connection.peer_);
     RETURN_IF_ERROR(connection.connect_socket(options, deadline));
     if (options.use_tls) RETURN_IF_ERROR(connection.start_tls(options, deadline));
     return connection;
@@ -124,7 +126,7 @@ Status ClientConnection::wait_for_tls(int result, Deadline deadline) {
 }
 
 Status ClientConnection::start_tls(const HttpClientOptions& options, Deadline deadline) {
-    auto context = make_client_context(options.ca_file);
+    auto context = make_client_context(tls_files(options));
     RETURN_IF_ERROR(context);
     context_ = std::move(*context);
     ssl_.reset(SSL_new(context_.get()));

@@ -22,7 +22,7 @@ Result<ClientDialer> ClientDialer::make(const HttpClientOptions& options) {
     if (::getpeername(probe->fd(), address, &dialer.address_length_) != 0)
         return errno_error("cannot tell the address of " + to_string(options.address));
     if (options.use_tls) {
-        auto context = make_client_context(options.ca_file);
+        auto context = make_client_context(tls_files(options));
         RETURN_IF_ERROR(context);
         dialer.context_ = std::move(*context);
     }

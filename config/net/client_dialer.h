@@ -12,18 +12,10 @@
 #include "config/base/result.h"
 #include "config/base/unique_handle.h"
 #include "config/net/http_client.h"
+#include "config/net/io_progress.h"
 #include "config/net/tls_context.h"
 
 namespace turnpike::net {
-
-// What the loop waits for before the stream is asked again.
-enum class IoNeed { kNone, kReadable, kWritable };
-
-struct IoProgress {
-    std::size_t num_bytes = 0;
-    IoNeed need = IoNeed::kNone;  // not kNone: trying again at once would find nothing
-    bool is_end = false;          // of read(): the peer has closed
-};
 
 // One connection. Errors name the peer; after one the stream is of no more use. One thread.
 class DialedStream {

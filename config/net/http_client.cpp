@@ -5,7 +5,6 @@
 
 #include <array>
 #include <charconv>
-#include <optional>
 #include <utility>
 
 #include "config/base/clock.h"
@@ -138,6 +137,30 @@ void HttpClient::cancel() {
     const std::uint64_t one = 1;
     // The counter cannot overflow: it is never near 2^64.
     CHECK(::write(impl_->cancel_fd.get(), &one, sizeof one) == sizeof one);
+}
+
+TlsFiles tls_files(const HttpClientOptions& options) {
+    return {options.certificate_file, options.key_file, options.ca_file};
+}
+
+Result<HttpClientOptions> peer_options(std::string_view address,
+                                       const std::optional<TlsFiles>& files,
+                                       std::string_view server_name) {
+    auto parsed = parse_address(address);
+    RETURN_IF_ERROR(parsed);
+    HttpClientOptions options;
+    options.address = std::move(*parsed);
+    if (!options.address.is_tls) return options;
+    if (!files) {
+        return invalid_argument("no TLS certificate of our own is set for " +
+                                to_string(options.address));
+    }
+    options.use_tls = true;
+    options.certificate_file = files->certificate;
+    options.key_file = files->key;
+    options.ca_file = files->ca;
+    options.server_name = server_name;
+    return options;
 }
 
 Result<ParsedUrl> parse_url(std::string_view url) {

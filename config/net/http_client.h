@@ -6,12 +6,14 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "config/base/result.h"
 #include "config/net/address.h"
 #include "config/net/http_message.h"
+#include "config/net/tls_files.h"
 
 namespace turnpike::net {
 
@@ -20,10 +22,23 @@ struct HttpClientOptions {
     bool use_tls = false;
     std::string ca_file;      // PEM; empty = the system's store
     std::string server_name;  // SNI and certificate check; empty = address.host
+    // PEM, our own, for a server that asks for one; empty = none.
+    std::string certificate_file;
+    std::string key_file;
     std::chrono::milliseconds connect_timeout = std::chrono::seconds(5);
     std::chrono::milliseconds timeout =
         std::chrono::seconds(30);  // whole exchange; for streams, between bytes
 };
+
+// For "unix:…", "tcp:…" or "tls:…". The last is mutual TLS: `files` are ours, and the server's
+// certificate must carry `server_name`, wherever it listens. kInvalidArgument: that is no address,
+// or a "tls:" one without files.
+Result<HttpClientOptions> peer_options(std::string_view address,
+                                       const std::optional<TlsFiles>& files,
+                                       std::string_view server_name);
+
+// The files that options name.
+TlsFiles tls_files(const HttpClientOptions& options);
 
 // Splits "https://localhost:8443/v1" or "unix:/run/x.sock:/v1" into options (TLS and address set)
 // and the path prefix "/v1".

@@ -65,6 +65,7 @@ class Server final : public HttpServer {
     ~Server() override { stop(); }
 
     Status listen() {
+        RETURN_IF_ERROR(make_tls());
         const Status status = options_.address.is_unix() ? listen_unix() : listen_tcp();
         if (!status) return status;
         for (Loop& loop : loops_) loop.thread = std::thread([&loop] { loop.io.run(); });
@@ -119,6 +120,22 @@ class Server final : public HttpServer {
         timer->async_wait([this, &loop, timer, waited](boost::system::error_code) {
             drain(loop, waited + kDrainTick);
         });
+    }
+
+    Status make_tls() {
+        if (options_.address.is_tls != options_.tls.has_value()) {
+            return invalid_argument(
+                "expected TLS files for a tls: address and for no other, found " +
+                to_string(options_.address));
+        }
+        if (!options_.tls) return {};
+        // Without it anybody could connect.
+        if (options_.tls->ca.empty())
+            return invalid_argument("expected the authority of the clients' certificates");
+        auto context = make_server_context(*options_.tls);
+        RETURN_IF_ERROR(context);
+        tls_ = std::move(*context);
+        return {};
     }
 
     Status listen_unix() {
@@ -199,8 +216,11 @@ class Server final : public HttpServer {
 
     void add_session(Loop& loop, HttpSession::Socket socket) {
         loop.sessions.remove_if([](const auto& weak) { return weak.expired(); });
-        auto session =
-            std::make_shared<HttpSession>(loop.gate, std::move(socket), options_, handler_);
+        Ssl ssl(tls_ == nullptr ? nullptr : SSL_new(tls_.get()));
+        if (tls_ != nullptr && ssl == nullptr)
+            return log_.warning("accept_failed", {{"reason", take_ssl_error()}});
+        auto session = std::make_shared<HttpSession>(loop.gate, std::move(socket), std::move(ssl),
+                                                     options_, handler_, log_);
         loop.sessions.push_back(session);
         session->start();
     }
@@ -216,6 +236,7 @@ class Server final : public HttpServer {
     HttpHandler handler_;
     Log& log_;
     NetAddress bound_;
+    SslContext tls_;
     std::list<Loop> loops_;
     std::list<Loop>::iterator next_it_;
     Loop* next_loop_ = nullptr;

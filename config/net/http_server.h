@@ -1,12 +1,14 @@
 // HttpServer: HTTP/1.1 keep-alive over Unix sockets or TCP, for the engine and the control plane.
 // Asio and Beast stay out of this header. Not for the public edge: the gateway has its own session,
-// which relays bytes by hand.
+// which relays bytes by hand. OpenSSL writes to sockets plainly: a process that uses TLS ignores
+// SIGPIPE.
 #pragma once
 
 #include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "config/base/limits.h"
@@ -14,6 +16,7 @@
 #include "config/base/result.h"
 #include "config/net/address.h"
 #include "config/net/http_message.h"
+#include "config/net/tls_files.h"
 
 namespace turnpike::net {
 
@@ -35,9 +38,10 @@ class HttpReply {
     virtual bool write(std::string chunk) = 0;
     virtual void finish() = 0;
 
-    // Called at most once, on a server thread, when the client sends FIN (also a half-close, after
-    // which writes still reach it) or resets the connection before finish(). Called at once when
-    // that has happened already. A FIN means cancel: see ops/docs/formats/engine-protocol.md.
+    // Called at most once, on a server thread, when the client sends FIN (over TLS close_notify,
+    // FIN or both; also a half-close, after which writes still reach it) or resets the connection
+    // before finish(). Called at once when that has happened already. A FIN means cancel: see
+    // ops/docs/formats/engine-protocol.md.
     virtual void on_client_gone(std::function<void()> callback) = 0;
     virtual bool is_client_gone() const = 0;
     // Bytes accepted by write() and not yet taken by the socket.
@@ -48,6 +52,9 @@ using HttpHandler = std::function<void(HttpRequest request, std::shared_ptr<Http
 
 struct HttpServerOptions {
     NetAddress address;
+    // Of a "tls:" address, and of no other. Mutual: a client without a certificate of tls->ca is
+    // refused in the handshake.
+    std::optional<TlsFiles> tls;
     int unix_mode = 0600;  // permission bits of a Unix socket
     int num_threads = 1;
     std::size_t max_body_bytes = limits::kMaxBodyBytes;

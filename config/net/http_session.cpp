@@ -1,8 +1,6 @@
 #include "config/net/http_session.h"
 
-#include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
 #include <cstdio>
 #include <utility>
 
@@ -14,7 +12,6 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::size_t kReadBytes = 16 * 1024;
-constexpr std::size_t kWriteBytes = 64 * 1024;  // at most, between two looks at the deadline
 // While a reply is in progress the peer may send this much of its next requests.
 constexpr std::size_t kMaxPipelinedBytes = 64 * 1024;
 
@@ -188,17 +185,44 @@ void HttpExchange::client_gone(bool is_writable) {
 
 HttpSession::HttpSession(std::shared_ptr<LoopGate> gate,
                          Socket socket,
+                         Ssl ssl,
                          const HttpServerOptions& options,
-                         const HttpHandler& handler)
+                         const HttpHandler& handler,
+                         Log& log)
     : gate_(std::move(gate)),
       socket_(std::move(socket)),
+      stream_(socket_.native_handle(), std::move(ssl)),
       options_(options),
       handler_(handler),
+      log_(log),
       deadline_(socket_.get_executor()) {}
 
 void HttpSession::start() {
-    parse();  // makes the parser and arms the first read
+    boost::system::error_code error;
+    socket_.native_non_blocking(true, error);
+    if (error) return;
     set_deadline(options_.head_timeout);
+    shake_hands();
+}
+
+void HttpSession::shake_hands() {
+    const auto need = stream_.handshake();
+    if (need && *need == IoNeed::kNone) return parse();  // makes the parser, arms the first read
+    if (need) return wait(*need, &HttpSession::shake_hands);
+    log_.warning("handshake_failed", {{"reason", need.error().message}});
+    // As after a refused request: the peer is to read why.
+    stream_.refuse();
+    is_rejected_ = true;
+    is_lingering_ = true;
+    set_deadline(kLingerTimeout);
+    arm_read();
+}
+
+void HttpSession::wait(IoNeed need, void (HttpSession::*then)()) {
+    const auto kind = need == IoNeed::kWritable ? Socket::wait_write : Socket::wait_read;
+    socket_.async_wait(kind, [self = shared_from_this(), then](boost::system::error_code error) {
+        if (!error && self->socket_.is_open()) (self.get()->*then)();
+    });
 }
 
 void HttpSession::drain() {
@@ -213,6 +237,7 @@ void HttpSession::drain() {
 void HttpSession::close() {
     boost::system::error_code ignored;
     deadline_.cancel();
+    if (exchange_ == nullptr && socket_.is_open()) stream_.shut_down();
     socket_.close(ignored);
     const std::shared_ptr<HttpSession> last = std::move(self_);
     if (exchange_ != nullptr) std::exchange(exchange_, nullptr)->client_gone(/*is_writable=*/false);
@@ -242,24 +267,36 @@ void HttpSession::arm_read() {
         exchange_ != nullptr && !is_rejected_ && buffer_.size() >= kMaxPipelinedBytes;
     if (is_reading_ || is_peer_done_ || is_full || !socket_.is_open()) return;
     is_reading_ = true;
-    socket_.async_read_some(
-        buffer_.prepare(kReadBytes),
-        [self = shared_from_this()](boost::system::error_code error, std::size_t num_bytes) {
-            self->took(error, num_bytes);
-        });
+    if (!stream_.has_pending()) return wait(IoNeed::kReadable, &HttpSession::read);
+    asio::post(socket_.get_executor(), [self = shared_from_this()] {
+        if (self->socket_.is_open()) self->read();
+    });
 }
 
-void HttpSession::took(boost::system::error_code error, std::size_t num_bytes) {
+void HttpSession::read() {
+    const auto space = buffer_.prepare(kReadBytes);
+    const auto progress = stream_.read({static_cast<char*>(space.data()), space.size()});
+    if (progress && progress->need != IoNeed::kNone)
+        return wait(progress->need, &HttpSession::read);
     is_reading_ = false;
-    if (!socket_.is_open()) return;
-    if (error) {
+    if (!progress) {
         is_peer_done_ = true;
-        const bool is_half_close = error == asio::error::eof;
-        if (exchange_ == nullptr || !is_half_close) return close();
-        exchange_->forbid_keep_alive();
-        exchange_->client_gone(/*is_writable=*/true);
-        return;
+        close();
+    } else if (progress->is_end) {
+        took_end();
+    } else {
+        took(progress->num_bytes);
     }
+}
+
+void HttpSession::took_end() {
+    is_peer_done_ = true;
+    if (exchange_ == nullptr) return close();
+    exchange_->forbid_keep_alive();
+    exchange_->client_gone(/*is_writable=*/true);
+}
+
+void HttpSession::took(std::size_t num_bytes) {
     buffer_.commit(num_bytes);
     if (is_rejected_) {
         buffer_.consume(buffer_.size());
@@ -345,31 +382,43 @@ void HttpSession::pump() {
 
 void HttpSession::write_pending() {
     is_writing_ = true;
-    if (exchange_ != nullptr) set_deadline(options_.stall_timeout);
-    std::vector<asio::const_buffer> buffers;
-    buffers.reserve(writing_.size());
-    for (const std::string& piece : writing_) buffers.push_back(asio::buffer(piece));
-    // Every piece that the peer takes moves the deadline: a slow reader is not a gone one.
-    const auto moves_deadline = [this, is_reply = exchange_ != nullptr](
-                                    boost::system::error_code error, std::size_t num_bytes) {
-        if (error || !socket_.is_open()) return std::size_t{0};
-        if (is_reply && num_bytes > 0) set_deadline(options_.stall_timeout);
-        return kWriteBytes;
-    };
-    asio::async_write(socket_, buffers, moves_deadline,
-                      // Without an exchange it is a "100 Continue", which no backlog counts.
-                      [self = shared_from_this(), exchange = exchange_](
-                          boost::system::error_code error, std::size_t num_bytes) {
-                          self->is_writing_ = false;
-                          self->writing_.clear();
-                          if (!self->socket_.is_open()) return;
-                          if (error) return self->close();
-                          if (exchange != nullptr) {
-                              self->deadline_.cancel();
-                              exchange->written(num_bytes);
-                          }
-                          self->pump();
-                      });
+    num_written_ = 0;
+    written_for_ = exchange_;
+    if (written_for_ != nullptr) set_deadline(options_.stall_timeout);
+    write();
+}
+
+void HttpSession::write() {
+    std::size_t num_left = 0;
+    for (const std::string& piece : writing_) num_left += piece.size();
+    num_left -= num_written_;
+    bool has_moved = false;
+    while (num_left > 0) {
+        const auto progress = stream_.write(writing_, num_written_);
+        if (!progress) return close();
+        if (progress->need != IoNeed::kNone) {
+            // Whatever the peer takes moves the deadline: a slow reader is not a gone one.
+            if (has_moved && written_for_ != nullptr) set_deadline(options_.stall_timeout);
+            return wait(progress->need, &HttpSession::write);
+        }
+        has_moved = true;
+        num_written_ += progress->num_bytes;
+        num_left -= progress->num_bytes;
+    }
+    // Not at once: other sessions of this loop have their turn before the next pieces.
+    asio::post(socket_.get_executor(), [self = shared_from_this()] {
+        if (self->socket_.is_open()) self->wrote();
+    });
+}
+
+void HttpSession::wrote() {
+    is_writing_ = false;
+    writing_.clear();
+    if (const auto exchange = std::exchange(written_for_, nullptr)) {
+        deadline_.cancel();
+        exchange->written(num_written_);
+    }
+    pump();
 }
 
 void HttpSession::finish_exchange() {
@@ -380,8 +429,7 @@ void HttpSession::finish_exchange() {
         set_deadline(options_.idle_timeout);
         return parse();
     }
-    boost::system::error_code ignored;
-    socket_.shutdown(Socket::shutdown_send, ignored);
+    stream_.shut_down();
     if (!is_rejected_ || is_peer_done_ || is_draining_) return close();
     // Closing with unread bytes resets the connection, and the peer may lose a refusal that it has
     // not read yet. So its FIN is awaited, for a while, and what it still sends is thrown away.

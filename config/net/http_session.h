@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "config/net/http_server.h"
+#include "config/net/server_stream.h"
 
 namespace turnpike::net {
 
@@ -107,10 +108,13 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   public:
     using Socket = boost::asio::generic::stream_protocol::socket;
 
+    // `ssl` null: plain.
     HttpSession(std::shared_ptr<LoopGate> gate,
                 Socket socket,
+                Ssl ssl,
                 const HttpServerOptions& options,
-                const HttpHandler& handler);
+                const HttpHandler& handler,
+                Log& log);
 
     void start();
     // Closes at once when idle, else after the reply in progress. On the session's thread.
@@ -122,8 +126,12 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   private:
     using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
 
+    void shake_hands();
+    void wait(IoNeed need, void (HttpSession::*then)());
     void arm_read();
-    void took(boost::system::error_code error, std::size_t num_bytes);
+    void read();
+    void took(std::size_t num_bytes);
+    void took_end();
     void parse();
     void dispatch();
     void reject(int status, std::string_view code, const std::string& message);
@@ -131,11 +139,15 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     void set_deadline(std::chrono::steady_clock::duration timeout);
     void expired();
     void write_pending();
+    void write();
+    void wrote();
 
     const std::shared_ptr<LoopGate> gate_;
     Socket socket_;
+    ServerStream stream_;
     const HttpServerOptions& options_;
     const HttpHandler& handler_;
+    Log& log_;
     boost::asio::steady_timer deadline_;
     boost::beast::flat_buffer buffer_;
     std::optional<Parser> parser_;
@@ -143,6 +155,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     // Set while a reply is in progress: after a FIN no read is armed that would keep the session.
     std::shared_ptr<HttpSession> self_;
     std::vector<std::string> writing_;
+    std::size_t num_written_ = 0;  // bytes of writing_
+    // Whose bytes they are. None: a "100 Continue", which no backlog counts.
+    std::shared_ptr<HttpExchange> written_for_;
     bool is_reading_ = false;
     bool is_writing_ = false;
     bool is_last_taken_ = false;

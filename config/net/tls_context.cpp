@@ -30,6 +30,34 @@ Result<SslContext> make_context(const SSL_METHOD* method) {
     return context;
 }
 
+Status use_certificate(SSL_CTX& context, const TlsFiles& files) {
+    if (SSL_CTX_use_certificate_chain_file(&context, files.certificate.c_str()) != 1)
+        return ssl_error("cannot read the certificate " + files.certificate);
+    if (SSL_CTX_use_PrivateKey_file(&context, files.key.c_str(), SSL_FILETYPE_PEM) != 1)
+        return ssl_error("cannot read the private key " + files.key);
+    if (SSL_CTX_check_private_key(&context) != 1) {
+        return ssl_error("the private key " + files.key + " does not belong to " +
+                         files.certificate);
+    }
+    return {};
+}
+
+Status trust(SSL_CTX& context, const std::string& ca_file) {
+    if (SSL_CTX_load_verify_file(&context, ca_file.c_str()) == 1) return {};
+    return ssl_error("cannot read certificate authorities from " + ca_file);
+}
+
+Status demand_certificates(SSL_CTX& context, const std::string& ca_file) {
+    RETURN_IF_ERROR(trust(context, ca_file));
+    SSL_CTX_set_verify(&context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    // A resumed session would not be verified again. Tickets would also lie unread in connections
+    // that wait for their first request.
+    SSL_CTX_set_options(&context, SSL_OP_NO_TICKET | SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_session_cache_mode(&context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_num_tickets(&context, 0);
+    return {};
+}
+
 int select_alpn(SSL*,
                 const unsigned char** out,
                 unsigned char* out_length,
@@ -54,40 +82,32 @@ std::string take_ssl_error() {
     return reason != nullptr ? reason : "OpenSSL error " + std::to_string(code);
 }
 
-Result<SslContext> make_server_context(const std::string& certificate_file,
-                                       const std::string& key_file) {
+Result<SslContext> make_server_context(const TlsFiles& files) {
     auto context = make_context(TLS_server_method());
     RETURN_IF_ERROR(context);
     SSL_CTX* raw = context->get();
-    if (SSL_CTX_use_certificate_chain_file(raw, certificate_file.c_str()) != 1) {
-        return ssl_error("cannot read the certificate " + certificate_file);
-    }
-    if (SSL_CTX_use_PrivateKey_file(raw, key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-        return ssl_error("cannot read the private key " + key_file);
-    }
-    if (SSL_CTX_check_private_key(raw) != 1) {
-        return ssl_error("the private key " + key_file + " does not belong to " + certificate_file);
-    }
+    RETURN_IF_ERROR(use_certificate(*raw, files));
     SSL_CTX_set_options(
         raw, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_max_early_data(raw, 0);
     SSL_CTX_set_num_tickets(raw, 1);
     SSL_CTX_set_session_id_context(raw, kSessionIdContext, sizeof kSessionIdContext - 1);
     SSL_CTX_set_alpn_select_cb(raw, &select_alpn, nullptr);
+    if (!files.ca.empty()) RETURN_IF_ERROR(demand_certificates(*raw, files.ca));
     return context;
 }
 
-Result<SslContext> make_client_context(const std::string& ca_file) {
+Result<SslContext> make_client_context(const TlsFiles& files) {
     auto context = make_context(TLS_client_method());
     RETURN_IF_ERROR(context);
     SSL_CTX* raw = context->get();
     SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nullptr);
-    const int loaded = ca_file.empty() ? SSL_CTX_set_default_verify_paths(raw)
-                                       : SSL_CTX_load_verify_file(raw, ca_file.c_str());
-    if (loaded != 1) {
-        return ssl_error("cannot read certificate authorities from " +
-                         (ca_file.empty() ? "the system's store" : ca_file));
+    if (!files.ca.empty()) {
+        RETURN_IF_ERROR(trust(*raw, files.ca));
+    } else if (SSL_CTX_set_default_verify_paths(raw) != 1) {
+        return ssl_error("cannot read certificate authorities from the system's store");
     }
+    if (!files.certificate.empty()) RETURN_IF_ERROR(use_certificate(*raw, files));
     return context;
 }
 
@@ -96,6 +116,7 @@ Status set_server_name(SSL& ssl, const std::string& name) {
     const bool is_address = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(&ssl), name.c_str()) == 1;
     if (is_address) return {};
     ERR_clear_error();
+    SSL_set_hostflags(&ssl, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
     if (SSL_set1_host(&ssl, name.c_str()) != 1 ||
         SSL_set_tlsext_host_name(&ssl, name.c_str()) != 1) {
         return ssl_error("cannot set the server name " + name);

@@ -56,7 +56,7 @@ Status Gateway::open() {
     const Settings& settings = options_.settings;
     const auto controlplane = net::parse_address(settings.controlplane);
     RETURN_IF_ERROR(controlplane);
-    auto tls = net::make_server_context(settings.tls_certificate, settings.tls_key);
+    auto tls = net::make_server_context({settings.tls_certificate, settings.tls_key, ""});
     RETURN_IF_ERROR(tls);
     tls_ = std::move(*tls);
     auto peppers = crypto::load_peppers(settings.pepper_file);

@@ -45,7 +45,7 @@ void check_address(std::string_view text) {
     const auto again = turnpike::net::parse_address(written);
     CHECK(again);
     CHECK(again->unix_path == address->unix_path && again->host == address->host);
-    CHECK(again->port == address->port);
+    CHECK(again->port == address->port && again->is_tls == address->is_tls);
 }
 
 void check_url(std::string_view text) {

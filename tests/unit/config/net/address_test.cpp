@@ -9,16 +9,22 @@ namespace turnpike::net {
 namespace {
 
 TEST(Address, RoundTrips) {
-    for (const char* text :
-         {"unix:/run/x.sock", "tcp:127.0.0.1:8000", "tcp:[::1]:1", "tcp:localhost:65535"}) {
+    for (const char* text : {"unix:/run/x.sock", "tcp:127.0.0.1:8000", "tcp:[::1]:1",
+                             "tcp:localhost:65535", "tls:10.0.0.1:0", "tls:[::1]:1"}) {
         EXPECT_EQ(to_string(parse_address(text).value()), text);
     }
 }
 
+TEST(Address, OnlyItsOwnSchemeIsTls) {
+    EXPECT_TRUE(parse_address("tls:10.0.0.1:1")->is_tls);
+    EXPECT_FALSE(parse_address("tcp:10.0.0.1:1")->is_tls);
+    EXPECT_FALSE(parse_address("unix:/tls:10.0.0.1:1")->is_tls);
+}
+
 TEST(Address, RefusesNonsense) {
-    for (const char* text :
-         {"", "unix:", "tcp:", "tcp:host", "tcp::80", "tcp:h:65536", "tcp:h:8x", "http://x",
-          "tcp:[h]:80", "tcp:[]:80", "tcp:[[::1]]:80", "tcp:[::1:80"}) {
+    for (const char* text : {"", "unix:", "tcp:", "tcp:host", "tcp::80", "tcp:h:65536", "tcp:h:8x",
+                             "http://x", "tcp:[h]:80", "tls:", "tls:h", "tls:h:65536", "TLS:h:1",
+                             "tcp:[]:80", "tcp:[[::1]]:80", "tcp:[::1:80"}) {
         EXPECT_FALSE(parse_address(text).has_value()) << text;
     }
     const auto long_path = parse_address("unix:/" + std::string(100, 'a'));

@@ -46,6 +46,24 @@ TEST_F(HttpServerTest, PipelinedRequestsAreAnsweredInOrder) {
     EXPECT_NE(seen.find("connection: close"), std::string::npos);
 }
 
+TEST_F(HttpServerTest, ARequestMayComeWhileTwoOthersWait) {
+    std::promise<std::shared_ptr<HttpReply>> promise;
+    serve([&](const HttpRequest& request, std::shared_ptr<HttpReply> reply) {
+        if (request.target == "/1") return promise.set_value(std::move(reply));
+        echo(request, reply);
+    });
+    const UniqueFd fd = connect_unix(path_);
+    send_text(fd, "GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+    const auto first = promise.get_future().get();
+    // The server waits for more by now, with /2 in its buffer.
+    first->respond({200, {}, "/1|"});
+    EXPECT_TRUE(read_until(fd, "/2|").ends_with("/2|"));
+    send_text(fd, "GET /3 HTTP/1.1\r\nconnection: close\r\n\r\n");
+    const std::string rest = read_all(fd);
+    EXPECT_NE(rest.find("200 OK"), std::string::npos) << rest;
+    EXPECT_TRUE(rest.ends_with("/3|")) << rest;
+}
+
 TEST_F(HttpServerTest, BoundsAreAnsweredWithTheirStatus) {
     serve(&echo);
     const auto status_of = [&](const std::string& request) {
@@ -246,6 +264,8 @@ TEST_F(HttpServerTest, TheClientStreamsStopsTimesOutAndIsCancelled) {
     HttpClient impatient(HttpClientOptions{.address = NetAddress{path_, "", 0},
                                            .ca_file = "",
                                            .server_name = "",
+                                           .certificate_file = "",
+                                           .key_file = "",
                                            .timeout = std::chrono::milliseconds(30)});
     EXPECT_EQ(impatient.send({"GET", "/silent", {}, ""}).error().code, ErrorCode::kTimeout);
     std::thread canceller([&] { http.cancel(); });

@@ -9,8 +9,8 @@
 
 #include "config/net/http_client.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/test_ca.h"
 #include "tests/unit/config/net/listener.h"
-#include "tests/unit/config/net/test_ca.h"
 
 namespace turnpike::net {
 namespace {
@@ -31,9 +31,9 @@ class TlsTest : public testing::Test {
         issue({});
     }
 
-    void issue(const LeafOptions& options) {
+    void issue(const test::LeafOptions& options) {
         ca_.issue(certificate_file_, key_file_, options);
-        server_context_ = make_server_context(certificate_file_, key_file_).value();
+        server_context_ = make_server_context({certificate_file_, key_file_, ""}).value();
     }
 
     HttpClientOptions client_options() const {
@@ -107,7 +107,7 @@ class TlsTest : public testing::Test {
     const std::string ca_file_ = dir_.file("ca.crt");
     const std::string certificate_file_ = dir_.file("server.crt");
     const std::string key_file_ = dir_.file("server.key");
-    TestCa ca_{ca_file_};
+    test::TestCa ca_{ca_file_};
     Listener listener_;
     SslContext server_context_;
     Seen seen_;
@@ -126,7 +126,7 @@ TEST_F(TlsTest, AcceptsACertificateOfItsAuthorityAndName) {
 TEST_F(TlsTest, RefusesAnotherAuthorityAndSendsNothing) {
     HttpClientOptions options = client_options();
     options.ca_file = dir_.file("other.crt");
-    const TestCa other(options.ca_file);
+    const test::TestCa other(options.ca_file);
     const auto refused = exchange(options);
     ASSERT_FALSE(refused.has_value());
     EXPECT_NE(refused.error().message.find("certificate"), std::string::npos)
@@ -156,18 +156,19 @@ TEST_F(TlsTest, SaysWhichFileIsAtFault) {
     options.ca_file = dir_.file("missing.crt");
     // The connection is made before the file is read, so somebody accepts it.
     EXPECT_NE(exchange(options).error().message.find("missing.crt"), std::string::npos);
-    const auto no_key = make_server_context(certificate_file_, dir_.file("missing.key"));
+    const auto no_key = make_server_context({certificate_file_, dir_.file("missing.key"), ""});
     EXPECT_NE(no_key.error().message.find("missing.key"), std::string::npos);
-    const auto no_certificate = make_server_context(dir_.file("missing.crt"), key_file_);
+    const auto no_certificate = make_server_context({dir_.file("missing.crt"), key_file_, ""});
     EXPECT_NE(no_certificate.error().message.find("missing.crt"), std::string::npos);
     ca_.issue(dir_.file("b.crt"), dir_.file("b.key"));
-    EXPECT_FALSE(make_server_context(certificate_file_, dir_.file("b.key")).has_value());
+    EXPECT_FALSE(make_server_context({certificate_file_, dir_.file("b.key"), ""}).has_value());
     std::ofstream(dir_.file("garbage.key")) << "no key\n";
-    EXPECT_FALSE(make_server_context(certificate_file_, dir_.file("garbage.key")).has_value());
+    EXPECT_FALSE(
+        make_server_context({certificate_file_, dir_.file("garbage.key"), ""}).has_value());
 }
 
 TEST_F(TlsTest, SpeaksTwoVersionsWithAeadAndNothingOlder) {
-    const SslContext context = make_client_context(ca_file_).value();
+    const SslContext context = make_client_context({"", "", ca_file_}).value();
     const auto seen_with = [&](int version, const char* ciphers) {
         const Ssl ssl(SSL_new(context.get()));
         SSL_set_min_proto_version(ssl.get(), version);
@@ -182,7 +183,7 @@ TEST_F(TlsTest, SpeaksTwoVersionsWithAeadAndNothingOlder) {
 }
 
 TEST_F(TlsTest, SelectsHttp11OfWhatIsOffered) {
-    const SslContext context = make_client_context(ca_file_).value();
+    const SslContext context = make_client_context({"", "", ca_file_}).value();
     const auto alpn_for = [&](const std::string& offer) {
         const Ssl ssl(SSL_new(context.get()));
         SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const unsigned char*>(offer.data()),
@@ -196,7 +197,7 @@ TEST_F(TlsTest, SelectsHttp11OfWhatIsOffered) {
 }
 
 TEST_F(TlsTest, ASessionResumesAndTakesNoEarlyData) {
-    const SslContext context = make_client_context(ca_file_).value();
+    const SslContext context = make_client_context({"", "", ca_file_}).value();
     const Ssl first(SSL_new(context.get()));
     EXPECT_FALSE(handshake(*first).is_resumed);
     const UniqueHandle<SSL_SESSION*, &SSL_SESSION_free> session(SSL_get1_session(first.get()));

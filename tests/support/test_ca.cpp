@@ -1,4 +1,4 @@
-#include "tests/unit/config/net/test_ca.h"
+#include "tests/support/test_ca.h"
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -7,7 +7,7 @@
 
 #include "config/base/check.h"
 
-namespace turnpike::net {
+namespace turnpike::test {
 namespace {
 
 using Key = UniqueHandle<EVP_PKEY*, &EVP_PKEY_free>;
@@ -67,7 +67,7 @@ void TestCa::issue(const std::string& certificate_file,
                    const LeafOptions& options) const {
     const Key key(EVP_EC_gen("P-256"));
     CHECK(key != nullptr);
-    const Certificate leaf = make_certificate(*key, "test server", 2, options.is_expired);
+    const Certificate leaf = make_certificate(*key, options.common_name, 2, options.is_expired);
     X509_set_issuer_name(leaf.get(), X509_get_subject_name(certificate_.get()));
     add_extension(*leaf, NID_subject_alt_name, options.names);
     CHECK(X509_sign(leaf.get(), key_.get(), EVP_sha256()) > 0);
@@ -77,4 +77,4 @@ void TestCa::issue(const std::string& certificate_file,
     CHECK(PEM_write_PrivateKey(file.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1);
 }
 
-}  // namespace turnpike::net
+}  // namespace turnpike::test

@@ -9,11 +9,12 @@
 
 #include "config/base/unique_handle.h"
 
-namespace turnpike::net {
+namespace turnpike::test {
 
 struct LeafOptions {
     std::string names = "DNS:localhost,IP:127.0.0.1";  // subjectAltName
     bool is_expired = false;
+    const char* common_name = "test server";
 };
 
 class TestCa {
@@ -30,4 +31,4 @@ class TestCa {
     UniqueHandle<X509*, &X509_free> certificate_;
 };
 
-}  // namespace turnpike::net
+}  // namespace turnpike::test
