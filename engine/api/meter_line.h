@@ -26,5 +26,11 @@ inline constexpr std::string_view kCacheSaltHeader = "x-turnpike-cache-salt";
 inline constexpr std::string_view kPriorityHeader = "x-turnpike-priority";
 inline constexpr std::string_view kDeadlineHeader = "x-turnpike-deadline-ms";
 inline constexpr std::string_view kEpochHeader = "x-turnpike-epoch";
+// The id of the replica that the sender means. A TCP port may be another's since.
+inline constexpr std::string_view kReplicaHeader = "x-turnpike-replica";
+
+// The subjectAltName of every engine's certificate. Certificates are per host or per cluster: which
+// replica answers is told by epoch and replica header.
+inline constexpr std::string_view kEngineServerName = "turnpike-engine";
 
 }  // namespace turnpike::engine

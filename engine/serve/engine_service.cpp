@@ -236,6 +236,11 @@ ServedModel EngineService::model() const {
 }
 
 void EngineService::handle(const net::HttpRequest& request, const Reply& reply) {
+    if (const Status status = check_replica(request); !status) {
+        if (request.method == "POST") metrics_.refuse(status.error().code);
+        return respond_error(*reply, std::string(request.headers.get(kRequestIdHeader)),
+                             status.error());
+    }
     const std::string_view path = request.path();
     const bool is_get = request.method == "GET";
     if (is_get && handle_get(path, *reply)) return;
@@ -338,6 +343,15 @@ Status EngineService::check_epoch(const net::HttpRequest& request) const {
     return Error{ErrorCode::kConflict,
                  "expected epoch " + std::to_string(settings_.epoch.value()) + ", found " +
                      std::string(text),
+                 {}};
+}
+
+// Of every route: whoever means another replica must not take this one's word for its counts.
+Status EngineService::check_replica(const net::HttpRequest& request) const {
+    const std::string_view text = request.headers.get(kReplicaHeader);
+    if (text.empty() || settings_.replica.empty() || text == settings_.replica) return {};
+    return Error{ErrorCode::kConflict,
+                 "expected replica " + settings_.replica + ", found " + excerpt(text),
                  {}};
 }
 

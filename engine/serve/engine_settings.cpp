@@ -41,6 +41,32 @@ Status validate(const EngineSettings& settings) {
     return {};
 }
 
+std::optional<net::TlsFiles> read_tls(schema::JsonSettings& file) {
+    if (!file.has("tls")) return {};
+    schema::JsonSettings section = file.section("tls");
+    const std::string certificate = section.text("certificate");
+    const std::string key = section.text("key");
+    return net::TlsFiles{certificate, key, section.text("client_ca")};
+}
+
+Status check_listen(const EngineSettings& settings) {
+    if (settings.listen.is_tls != settings.tls.has_value()) {
+        return invalid_argument(
+            "'tls' expected with a tls: address in 'listen' and with no other, "
+            "found 'listen' " +
+                net::to_string(settings.listen) + (settings.tls ? " with 'tls'" : " without 'tls'"),
+            "tls");
+    }
+    if (settings.tls && settings.tls->ca.empty())
+        return invalid_argument("'tls.client_ca' expected a file, found nothing", "tls.client_ca");
+    if (settings.listen.is_tls && settings.listen.port == 0 && settings.address_file.empty()) {
+        return invalid_argument(
+            "'address_file' expected with port 0 in 'listen': nobody would know the port",
+            "address_file");
+    }
+    return {};
+}
+
 constexpr const char* kTensor = "tensor";
 constexpr const char* kData = "data";
 
@@ -61,6 +87,9 @@ Result<EngineSettings> load_engine_settings(const std::string& path, std::int64_
     settings.card = file->text("card");
     const std::string listen = file->text("listen");
     settings.epoch = Epoch(file->integer("epoch", 1));
+    settings.tls = read_tls(*file);
+    settings.address_file = file->text("address_file", "");
+    settings.replica = file->text("replica", "");
     settings.lock_file = file->text("lock_file");
     settings.meter_file = file->text("meter_file");
     settings.num_threads = file->integer("num_threads", 0);
@@ -84,32 +113,40 @@ Result<EngineSettings> load_engine_settings(const std::string& path, std::int64_
     auto layout = parse_attention(attention);
     RETURN_IF_ERROR(layout);
     settings.attention = *layout;
+    RETURN_IF_ERROR(check_listen(settings));
     RETURN_IF_ERROR(validate(settings));
     return settings;
 }
 
 std::string to_json(const EngineSettings& settings) {
     const bool is_tensor = settings.attention == AttentionLayout::kTensorParallel;
-    return nlohmann::ordered_json{{"model_dir", settings.model_dir},
-                                  {"card", settings.card},
-                                  {"listen", net::to_string(settings.listen)},
-                                  {"epoch", settings.epoch.value()},
-                                  {"lock_file", settings.lock_file},
-                                  {"meter_file", settings.meter_file},
-                                  {"num_threads", settings.num_threads},
-                                  {"ranks", settings.ranks},
-                                  {"attention", is_tensor ? kTensor : kData},
-                                  {"isa", settings.isa},
-                                  {"deterministic", settings.is_deterministic},
-                                  {"kv_tokens", settings.kv_tokens},
-                                  {"max_running", settings.max_running},
-                                  {"max_step_tokens", settings.max_step_tokens},
-                                  {"prefix_cache", settings.has_prefix_cache},
-                                  {"speculative_tokens", settings.speculative_tokens},
-                                  {"max_speculating", settings.max_speculating},
-                                  {"watchdog_seconds", settings.watchdog_seconds},
-                                  {"keep_alive_seconds", settings.keep_alive_seconds}}
-        .dump(4);
+    nlohmann::ordered_json json{{"model_dir", settings.model_dir},
+                                {"card", settings.card},
+                                {"listen", net::to_string(settings.listen)},
+                                {"address_file", settings.address_file},
+                                {"replica", settings.replica},
+                                {"epoch", settings.epoch.value()},
+                                {"lock_file", settings.lock_file},
+                                {"meter_file", settings.meter_file},
+                                {"num_threads", settings.num_threads},
+                                {"ranks", settings.ranks},
+                                {"attention", is_tensor ? kTensor : kData},
+                                {"isa", settings.isa},
+                                {"deterministic", settings.is_deterministic},
+                                {"kv_tokens", settings.kv_tokens},
+                                {"max_running", settings.max_running},
+                                {"max_step_tokens", settings.max_step_tokens},
+                                {"prefix_cache", settings.has_prefix_cache},
+                                {"speculative_tokens", settings.speculative_tokens},
+                                {"max_speculating", settings.max_speculating},
+                                {"watchdog_seconds", settings.watchdog_seconds},
+                                {"keep_alive_seconds", settings.keep_alive_seconds}};
+    if (settings.tls) {
+        json["tls"] = {{"certificate", settings.tls->certificate},
+                       {"key", settings.tls->key},
+                       {"client_ca", settings.tls->ca}};
+    }
+    return json.dump(4);
 }
 
 }  // namespace turnpike::engine

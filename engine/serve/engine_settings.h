@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "config/base/ids.h"
 #include "config/base/result.h"
 #include "config/net/address.h"
+#include "config/net/tls_files.h"
 #include "engine/model/partition.h"
 
 namespace turnpike::engine {
@@ -15,6 +17,9 @@ struct EngineSettings {
     std::string model_dir;
     std::string card;  // path of the model card
     net::NetAddress listen;
+    std::optional<net::TlsFiles> tls;  // of a "tls:" address to listen on, and of no other
+    std::string address_file;          // gets the address once it is listened on; empty: none
+    std::string replica;               // its id; empty: whichever the sender means
     Epoch epoch{1};
     std::string lock_file;
     std::string meter_file;

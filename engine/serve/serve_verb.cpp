@@ -8,6 +8,7 @@
 #include "config/base/clock.h"
 #include "config/base/failpoint.h"
 #include "config/base/log.h"
+#include "engine/serve/address_file.h"
 #include "engine/serve/engine_service.h"
 #include "engine/serve/epoch_lock.h"
 #include "engine/serve/replica_ranks.h"
@@ -123,11 +124,14 @@ int serve(const std::string& config_file, std::int64_t num_ranks, bool only_chec
     if (!lock) return fail(lock.error());
     auto meter = MeterFile::open(settings->meter_file);
     if (!meter) return fail(meter.error());
+    const auto address_file = AddressFile::prepare(settings->address_file);
+    if (!address_file) return fail(address_file.error());
     const auto ranks =
         ReplicaRanks::start(static_cast<int>(settings->ranks), settings->attention, log);
     if (!ranks) return fail(ranks.error());
     net::HttpServerOptions options;
     options.address = settings->listen;
+    options.tls = settings->tls;
     options.num_threads = kNumHttpThreads;
     options.drain_timeout = kFlushLimit;
     // Not exit(): the step thread hangs and can be neither joined nor waited for. What it counted
@@ -145,6 +149,8 @@ int serve(const std::string& config_file, std::int64_t num_ranks, bool only_chec
     };
     auto server = net::HttpServer::start(options, handler, log);
     if (!server) return fail(server.error());
+    const Status announced = address_file->write((*server)->address());
+    if (!announced) return fail(announced.error());
     return run(service, **server, signals, clock, log);
 }
 

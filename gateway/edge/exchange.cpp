@@ -117,6 +117,7 @@ std::string Exchange::head_for(const ReplicaRow& replica) const {
     append_header(head, engine::kRequestIdHeader, id_.value());
     append_header(head, engine::kMeterHeader, "1");
     append_header(head, engine::kEpochHeader, std::to_string(replica.epoch.value()));
+    append_header(head, engine::kReplicaHeader, replica.id.value());
     append_header(head, engine::kCacheSaltHeader, admission_.organisation->cache_salt);
     append_header(head, engine::kPriorityHeader, "0");
     append_header(head, engine::kDeadlineHeader,

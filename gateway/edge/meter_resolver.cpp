@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/base/failpoint.h"
+#include "engine/api/meter_line.h"
 #include "engine/api/status.h"
 
 namespace turnpike::gateway {
@@ -110,6 +111,8 @@ bool MeterResolver::ask(Item& item) {
     net::HttpRequest request;
     request.method = "GET";
     request.target = "/meter/" + item.record.request_id.value();
+    // Another replica at this address must not say that it never saw the request.
+    request.headers.add(std::string(engine::kReplicaHeader), item.record.replica.value());
     const auto response = client_->send(request);
     const bool is_unknown = response && response->status == 404;
     if (is_unknown && std::exchange(item.was_unknown, true)) {

@@ -1,4 +1,4 @@
-"""A turnpike-engine on a synthetic checkpoint, and how tests talk to it over its Unix socket."""
+"""A turnpike-engine on a synthetic checkpoint, and how tests talk to it, over its Unix socket if they do not say otherwise."""
 
 import http.client
 import json
@@ -85,6 +85,9 @@ class EngineFixture(unittest.TestCase):
         (self.run / "engine.json").write_text(json.dumps(settings))
         self.engine = subprocess.Popen([ENGINE, "serve", "--config", self.run / "engine.json"], stderr=stderr)
 
+    def connect(self):
+        return UnixConnection(self.socket)
+
     def is_ready(self):
         try:
             return self.get("/health")["state"] == "ready"
@@ -92,14 +95,14 @@ class EngineFixture(unittest.TestCase):
             return False
 
     def get(self, path):
-        connection = UnixConnection(self.socket)
+        connection = self.connect()
         connection.request("GET", path)
         body = json.loads(connection.getresponse().read())
         connection.close()
         return body
 
     def post(self, body, **headers):
-        connection = UnixConnection(self.socket)
+        connection = self.connect()
         connection.request("POST", "/v1/chat/completions", json.dumps(body), headers)
         response = connection.getresponse()
         text = response.read().decode()
@@ -115,7 +118,7 @@ class EngineFixture(unittest.TestCase):
     def open_stream(self, request_id, **fields):
         """A metered stream that no end token ends, after its third event."""
         body = self.chat(stream=True, logit_bias={"1": -100}, **fields)
-        connection = UnixConnection(self.socket)
+        connection = self.connect()
         connection.request("POST", "/v1/chat/completions", json.dumps(body), {"x-turnpike-meter": "1", "x-request-id": request_id})
         response = connection.getresponse()
         self.assertEqual(response.status, 200)

@@ -48,6 +48,55 @@ TEST(EngineSettings, WhatIsPrintedIsWhatIsRead) {
     EXPECT_EQ(again->keep_alive_seconds, 7);
 }
 
+nlohmann::json tls_files() {
+    return {{"certificate", "c.crt"}, {"key", "c.key"}, {"client_ca", "ca.crt"}};
+}
+
+TEST(EngineSettings, ATlsAddressNeedsItsFilesAndAnswersToAReplica) {
+    const auto settings = load_with({{"listen", "tls:10.0.0.1:8000"},
+                                     {"tls", tls_files()},
+                                     {"address_file", "a"},
+                                     {"replica", "rep-1"}});
+    ASSERT_TRUE(settings) << settings.error().message;
+    EXPECT_TRUE(settings->listen.is_tls);
+    EXPECT_EQ(settings->tls->certificate, "c.crt");
+    EXPECT_EQ(settings->tls->key, "c.key");
+    EXPECT_EQ(settings->tls->ca, "ca.crt");
+    const auto printed = nlohmann::json::parse(to_json(*settings));
+    EXPECT_EQ(printed["tls"], tls_files());
+    EXPECT_EQ(printed["replica"], "rep-1");
+    const auto again = load_with(printed);
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_EQ(nlohmann::json::parse(to_json(*again)), printed);
+}
+
+TEST(EngineSettings, TlsAndItsAddressComeTogether) {
+    const auto param_of = [](const nlohmann::json& more) {
+        const auto settings = load_with(more);
+        return settings ? std::string("accepted") : settings.error().param;
+    };
+    const std::string address = "tls:10.0.0.1:8000";
+    EXPECT_EQ(param_of({{"listen", address}}), "tls");
+    EXPECT_EQ(param_of({{"tls", tls_files()}}), "tls");
+    EXPECT_EQ(param_of({{"listen", "tcp:10.0.0.1:8000"}, {"tls", tls_files()}}), "tls");
+    for (const char* key : {"certificate", "key", "client_ca"}) {
+        nlohmann::json files = tls_files();
+        files.erase(key);
+        EXPECT_EQ(param_of({{"listen", address}, {"tls", files}}), std::string("tls.") + key);
+        files["extra"] = "x";
+        EXPECT_NE(param_of({{"listen", address}, {"tls", files}}), "accepted");
+    }
+    nlohmann::json open_to_all = tls_files();
+    open_to_all["client_ca"] = "";
+    EXPECT_EQ(param_of({{"listen", address}, {"tls", open_to_all}}), "tls.client_ca");
+    // A port that nobody would know.
+    const nlohmann::json any_port{{"listen", "tls:10.0.0.1:0"}, {"tls", tls_files()}};
+    EXPECT_EQ(param_of(any_port), "address_file");
+    nlohmann::json announced = any_port;
+    announced["address_file"] = "a";
+    EXPECT_EQ(param_of(announced), "accepted");
+}
+
 TEST(EngineSettings, NamesWhatIsOutOfRange) {
     const std::vector<std::pair<const char*, int>> cases{{"num_threads", -1},
                                                          {"kv_tokens", 63},
