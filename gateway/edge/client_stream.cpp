@@ -6,6 +6,8 @@
 #include <array>
 #include <cerrno>
 
+#include "gateway/edge/tls_io.h"
+
 namespace turnpike::gateway {
 
 using Io = IoResult::Status;
@@ -19,28 +21,9 @@ Result<ClientStream> ClientStream::make(SSL_CTX& context, FdWatch watch) {
     return ClientStream(std::move(ssl), std::move(watch));
 }
 
-IoResult ClientStream::outcome(int result, std::size_t num_bytes) const {
-    if (result == 1) return {Io::kOk, num_bytes};
-    switch (SSL_get_error(ssl_.get(), result)) {
-        case SSL_ERROR_WANT_READ:
-            return {Io::kWouldRead, 0};
-        case SSL_ERROR_WANT_WRITE:
-            return {Io::kWouldWrite, 0};
-        case SSL_ERROR_ZERO_RETURN:
-            return {Io::kEnd, 0};
-        default:
-            break;
-    }
-    // FIN without close_notify: many clients leave like that.
-    const bool is_plain_end =
-        ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING;
-    ERR_clear_error();
-    return {is_plain_end ? Io::kEnd : Io::kFailed, 0};
-}
-
 IoResult ClientStream::handshake() {
     ERR_clear_error();
-    const IoResult done = outcome(SSL_do_handshake(ssl_.get()), 0);
+    const IoResult done = tls_outcome(*ssl_, SSL_do_handshake(ssl_.get()), 0);
     is_broken_ = done.status == Io::kFailed || done.status == Io::kEnd;
     return done;
 }
@@ -49,7 +32,7 @@ IoResult ClientStream::read(std::span<char> space) {
     ERR_clear_error();
     std::size_t num_bytes = 0;
     const int result = SSL_read_ex(ssl_.get(), space.data(), space.size(), &num_bytes);
-    const IoResult done = outcome(result, num_bytes);
+    const IoResult done = tls_outcome(*ssl_, result, num_bytes);
     is_broken_ = is_broken_ || done.status == Io::kFailed;
     return done;
 }
@@ -58,7 +41,7 @@ IoResult ClientStream::write(std::string_view bytes) {
     ERR_clear_error();
     std::size_t num_bytes = 0;
     const int result = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &num_bytes);
-    const IoResult done = outcome(result, num_bytes);
+    const IoResult done = tls_outcome(*ssl_, result, num_bytes);
     is_broken_ = is_broken_ || done.status == Io::kFailed;
     return done;
 }

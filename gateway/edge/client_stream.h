@@ -30,8 +30,6 @@ class ClientStream {
   private:
     ClientStream(net::Ssl ssl, FdWatch watch) : watch_(std::move(watch)), ssl_(std::move(ssl)) {}
 
-    IoResult outcome(int result, std::size_t num_bytes) const;
-
     FdWatch watch_;
     net::Ssl ssl_;
     bool is_broken_ = false;

@@ -59,6 +59,11 @@ Status Gateway::open() {
     auto tls = net::make_server_context({settings.tls_certificate, settings.tls_key, ""});
     RETURN_IF_ERROR(tls);
     tls_ = std::move(*tls);
+    if (settings.upstream_tls) {
+        auto upstream_tls = net::make_client_context(*settings.upstream_tls);
+        RETURN_IF_ERROR(upstream_tls);
+        upstream_tls_ = std::move(*upstream_tls);
+    }
     auto peppers = crypto::load_peppers(settings.pepper_file);
     RETURN_IF_ERROR(peppers);
     peppers_ = std::move(*peppers);
@@ -71,7 +76,10 @@ Status Gateway::open() {
     const auto share_ppm = load_share(settings.outbox_dir);
     RETURN_IF_ERROR(share_ppm);
     leases_ = std::make_unique<LeaseDesk>(clock_, lease_options(options_, *share_ppm));
-    resolver_ = std::make_unique<MeterResolver>(*outbox_, clock_, log_, options_.resolver);
+    MeterResolverOptions resolver_options = options_.resolver;
+    resolver_options.tls = settings.upstream_tls;
+    resolver_ =
+        std::make_unique<MeterResolver>(*outbox_, clock_, log_, std::move(resolver_options));
     adopt_orphans();
     auto delivery = UsageDelivery::start(*outbox_, *controlplane, log_);
     RETURN_IF_ERROR(delivery);
@@ -104,6 +112,7 @@ Status Gateway::start_workers() {
     const WorkerShared shared{clock_,
                               log_,
                               *tls_,
+                              upstream_tls_.get(),
                               *outbox_,
                               *resolver_,
                               *leases_,

@@ -67,6 +67,7 @@ class Gateway {
     const Clock& clock_;
     Log& log_;
     net::SslContext tls_;
+    net::SslContext upstream_tls_;  // null without that setting
     crypto::Peppers peppers_;
     DirectoryHolder directory_;
     AccountTable accounts_;

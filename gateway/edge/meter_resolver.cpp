@@ -16,13 +16,25 @@ namespace {
 constexpr auto kQuestionTimeout = std::chrono::seconds(2);
 constexpr auto kIdlePeriod = std::chrono::seconds(1);
 
+net::HttpClientOptions client_options(const std::string& address,
+                                      const MeterResolverOptions& resolver) {
+    net::HttpClientOptions options;
+    // A bad address was refused before dispatch. One that needs files which the settings no longer
+    // name cannot be asked: its requests stay open.
+    if (auto known = net::peer_options(address, resolver.tls, engine::kEngineServerName))
+        options = std::move(*known);
+    options.connect_timeout = kQuestionTimeout;
+    options.timeout = kQuestionTimeout;
+    return options;
+}
+
 }  // namespace
 
 MeterResolver::MeterResolver(Outbox& outbox,
                              const Clock& clock,
                              Log& log,
                              MeterResolverOptions options)
-    : outbox_(outbox), clock_(clock), log_(log), options_(options) {
+    : outbox_(outbox), clock_(clock), log_(log), options_(std::move(options)) {
     thread_ = std::thread([this] { run(); });
 }
 
@@ -84,12 +96,7 @@ void MeterResolver::run() {
         Item item;
         if (!take_due(item, lock)) continue;
         if (client_ == nullptr || client_address_ != item.address) {
-            net::HttpClientOptions options;
-            options.connect_timeout = kQuestionTimeout;
-            options.timeout = kQuestionTimeout;
-            // A bad address was refused before dispatch.
-            if (auto address = net::parse_address(item.address)) options.address = *address;
-            client_ = std::make_shared<net::HttpClient>(options);
+            client_ = std::make_shared<net::HttpClient>(client_options(item.address, options_));
             client_address_ = item.address;
         }
         lock.unlock();

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -25,6 +26,7 @@ struct MeterResolverOptions {
     std::chrono::milliseconds confirm_delay = std::chrono::seconds(1);
     std::chrono::milliseconds first_retry = std::chrono::milliseconds(100);
     std::chrono::milliseconds last_retry = std::chrono::seconds(30);
+    std::optional<net::TlsFiles> tls;  // for engines with tls: addresses
 };
 
 class MeterResolver {

@@ -24,6 +24,14 @@ void read_limit(schema::JsonSettings& file, const char* name, std::optional<std:
     limit = file.integer(name, limit.value_or(0));
 }
 
+std::optional<net::TlsFiles> read_upstream_tls(schema::JsonSettings& file) {
+    if (!file.has("upstream_tls")) return {};
+    schema::JsonSettings section = file.section("upstream_tls");
+    const std::string certificate = section.text("certificate");
+    const std::string key = section.text("key");
+    return net::TlsFiles{certificate, key, section.text("ca")};
+}
+
 Error bad_setting(const char* name, const std::string& message) {
     return invalid_argument(std::string("'") + name + "': " + message, name);
 }
@@ -45,6 +53,7 @@ Result<Settings> load_settings(const std::string& path) {
     if (settings.listen.empty()) settings.listen.emplace_back(kDefaultListen);
     settings.tls_certificate = file->text("tls_certificate");
     settings.tls_key = file->text("tls_key");
+    settings.upstream_tls = read_upstream_tls(*file);
     settings.controlplane = file->text("controlplane");
     settings.pepper_file = file->text("pepper_file");
     settings.outbox_dir = file->text("outbox_dir");
@@ -83,10 +92,9 @@ Status Settings::validate() const {
     for (const std::string& text : listen) {
         const auto address = net::parse_address(text);
         if (!address) return bad_setting("listen", address.error().message);
-        if (address->is_unix()) {
-            return bad_setting("listen",
-                               "expected tcp:HOST:PORT, found a Unix socket: " + excerpt(text));
-        }
+        // tls: would be mutual.
+        if (address->is_unix() || address->is_tls)
+            return bad_setting("listen", "expected tcp:HOST:PORT, found " + excerpt(text));
     }
     for (const auto& [name, value] :
          {std::pair{"default_requests_per_minute", default_limits.requests_per_minute},
@@ -98,12 +106,23 @@ Status Settings::validate() const {
                                          std::to_string(*value));
         }
     }
-    if (!metrics_listen.empty()) {
-        const auto address = net::parse_address(metrics_listen);
-        if (!address) return bad_setting("metrics_listen", address.error().message);
+    for (const auto& [name, text] :
+         {std::pair{"metrics_listen", &metrics_listen}, std::pair{"controlplane", &controlplane}}) {
+        if (text->empty() && text == &metrics_listen) continue;
+        const auto address = net::parse_address(*text);
+        if (!address) return bad_setting(name, address.error().message);
+        if (address->is_tls) {
+            return bad_setting(name,
+                               "expected unix:PATH or tcp:HOST:PORT, found " + excerpt(*text));
+        }
     }
-    const auto address = net::parse_address(controlplane);
-    if (!address) return bad_setting("controlplane", address.error().message);
+    if (upstream_tls) {
+        for (const auto& [name, value] :
+             {std::pair{"upstream_tls.certificate", &upstream_tls->certificate},
+              std::pair{"upstream_tls.ca", &upstream_tls->ca}}) {
+            if (value->empty()) return bad_setting(name, "expected a path, found an empty text");
+        }
+    }
     for (const auto& [name, value] :
          {std::pair{"outbox_dir", &outbox_dir}, std::pair{"snapshot_file", &snapshot_file}}) {
         if (value->empty()) return bad_setting(name, "expected a path, found an empty text");
@@ -112,7 +131,7 @@ Status Settings::validate() const {
 }
 
 std::string write_settings(const Settings& settings) {
-    const nlohmann::ordered_json object = {
+    nlohmann::ordered_json object = {
         {"listen", settings.listen},
         {"tls_certificate", settings.tls_certificate},
         {"tls_key", settings.tls_key},
@@ -128,6 +147,11 @@ std::string write_settings(const Settings& settings) {
         {"default_tokens_per_minute", settings.default_limits.tokens_per_minute.value_or(0)},
         {"default_concurrent_requests", settings.default_limits.concurrent_requests.value_or(0)},
         {"unleased_usd", format_usd(settings.unleased)}};
+    if (settings.upstream_tls) {
+        object["upstream_tls"] = {{"certificate", settings.upstream_tls->certificate},
+                                  {"key", settings.upstream_tls->key},
+                                  {"ca", settings.upstream_tls->ca}};
+    }
     return object.dump(4, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

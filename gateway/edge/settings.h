@@ -2,12 +2,14 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/base/limits.h"
 #include "config/base/money.h"
 #include "config/base/result.h"
+#include "config/net/tls_files.h"
 #include "controlplane/api/limits.h"
 
 namespace turnpike::gateway {
@@ -22,7 +24,8 @@ struct Settings {
     std::vector<std::string> listen;  // "tcp:0.0.0.0:8443"
     std::string tls_certificate;
     std::string tls_key;
-    std::string controlplane;  // "unix:..."
+    std::optional<net::TlsFiles> upstream_tls;  // for replicas with tls: addresses
+    std::string controlplane;                   // "unix:..."
     std::string pepper_file;
     std::string outbox_dir;
     std::string snapshot_file;

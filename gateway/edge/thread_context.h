@@ -29,6 +29,7 @@ struct ThreadContext {
     const Clock& clock;
     Log& log;                 // thread-safe
     SSL_CTX& tls;             // thread-safe
+    SSL_CTX* upstream_tls;    // thread-safe; null: no replica has a tls: address
     Outbox& outbox;           // thread-safe
     MeterResolver& resolver;  // thread-safe
     LeaseDesk& leases;        // thread-safe

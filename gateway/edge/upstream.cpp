@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -13,9 +14,13 @@
 
 #include "config/base/limits.h"
 #include "config/net/address.h"
+#include "engine/api/meter_line.h"
+#include "gateway/edge/tls_io.h"
 
 namespace turnpike::gateway {
 namespace {
+
+constexpr std::size_t kMaxRecordBytes = 16 * 1024;  // of TLS
 
 // Below limits::kIdleTimeout, after which the engine closes: it should be us who closes first.
 constexpr auto kMaxIdleTime = limits::kIdleTimeout - std::chrono::seconds(15);
@@ -55,15 +60,29 @@ IoResult failed_io() {
     return {IoResult::Status::kFailed, 0};
 }
 
+Result<net::Ssl> make_ssl(SSL_CTX* context, const std::string& address, int fd) {
+    if (context == nullptr)
+        return invalid_argument("'upstream_tls' expected for " + address + ", found none");
+    net::Ssl ssl(SSL_new(context));
+    if (ssl == nullptr || SSL_set_fd(ssl.get(), fd) != 1)
+        return Error{ErrorCode::kInternal, "cannot start TLS: " + net::take_ssl_error(), {}};
+    RETURN_IF_ERROR(net::set_server_name(*ssl, std::string(engine::kEngineServerName)));
+    SSL_set_connect_state(ssl.get());
+    return ssl;
+}
+
 }  // namespace
 
-Upstream::Upstream(std::string address, FdWatch watch, bool is_connecting)
+Upstream::Upstream(std::string address, FdWatch watch, net::Ssl ssl, bool is_open)
     : address_(std::move(address)),
       watch_(std::move(watch)),
+      ssl_(std::move(ssl)),
       buffer_(limits::kRelayBufferBytes),
-      is_connecting_(is_connecting) {}
+      is_open_(is_open) {}
 
-Result<std::unique_ptr<Upstream>> Upstream::connect(Loop& loop, const std::string& address) {
+Result<std::unique_ptr<Upstream>> Upstream::connect(Loop& loop,
+                                                    const std::string& address,
+                                                    SSL_CTX* tls) {
     const auto parsed = net::parse_address(address);
     RETURN_IF_ERROR(parsed);
     const auto target = to_socket_address(*parsed);
@@ -75,25 +94,81 @@ Result<std::unique_ptr<Upstream>> Upstream::connect(Loop& loop, const std::strin
         const int on = 1;
         ::setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
+    net::Ssl ssl;
+    if (parsed->is_tls) {
+        auto made = make_ssl(tls, address, fd.get());
+        RETURN_IF_ERROR(made);
+        ssl = std::move(*made);
+    }
     const auto* name = reinterpret_cast<const sockaddr*>(&target->storage);
     const bool is_connected = ::connect(fd.get(), name, target->length) == 0;
     if (!is_connected && errno != EINPROGRESS) return errno_error("cannot connect to " + address);
     auto watch = FdWatch::make(loop, std::move(fd));
     RETURN_IF_ERROR(watch);
-    return std::unique_ptr<Upstream>(new Upstream(address, std::move(*watch), !is_connected));
+    const bool is_open = is_connected && ssl == nullptr;
+    return std::unique_ptr<Upstream>(
+        new Upstream(address, std::move(*watch), std::move(ssl), is_open));
 }
 
-Status Upstream::finish_connect() {
-    int problem = 0;
-    socklen_t size = sizeof problem;
-    ::getsockopt(watch_.fd(), SOL_SOCKET, SO_ERROR, &problem, &size);
-    errno = problem;
-    if (problem != 0) return errno_error("cannot connect to " + address_);
-    is_connecting_ = false;
-    return {};
+Result<IoResult::Status> Upstream::open() {
+    if (!std::exchange(is_connected_, true)) {
+        int problem = 0;
+        socklen_t size = sizeof problem;
+        ::getsockopt(watch_.fd(), SOL_SOCKET, SO_ERROR, &problem, &size);
+        errno = problem;
+        if (problem != 0) return errno_error("cannot connect to " + address_);
+    }
+    if (ssl_ != nullptr) {
+        const auto status = shake_hands();
+        if (!status || *status != IoResult::Status::kOk) return status;
+    }
+    is_open_ = true;
+    return IoResult::Status::kOk;
+}
+
+Result<IoResult::Status> Upstream::shake_hands() {
+    ERR_clear_error();
+    const IoResult done = tls_outcome(*ssl_, SSL_do_handshake(ssl_.get()), 0);
+    switch (done.status) {
+        case IoResult::Status::kEnd:
+            return Error{ErrorCode::kIo, address_ + " closed the connection", {}};
+        case IoResult::Status::kFailed:
+            break;
+        default:
+            return done.status;
+    }
+    const std::string reason = net::take_ssl_error();
+    const long verify = SSL_get_verify_result(ssl_.get());
+    if (verify == X509_V_OK)
+        return Error{ErrorCode::kIo, "TLS with " + address_ + " failed: " + reason, {}};
+    return Error{ErrorCode::kIo,
+                 "the certificate of " + address_ +
+                     " is not accepted: " + X509_verify_cert_error_string(verify),
+                 {}};
+}
+
+IoResult Upstream::write_tls(std::string_view head, std::string_view body, std::size_t offset) {
+    // The head goes into one record with what follows it.
+    std::string record;
+    std::string_view bytes;
+    if (offset < head.size()) {
+        record = head.substr(offset);
+        if (record.size() < kMaxRecordBytes)
+            record += body.substr(0, kMaxRecordBytes - record.size());
+        bytes = record;
+    } else {
+        bytes = body.substr(offset - head.size());
+    }
+    ERR_clear_error();
+    std::size_t num_bytes = 0;
+    const int result = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &num_bytes);
+    const IoResult done = tls_outcome(*ssl_, result, num_bytes);
+    is_broken_ = is_broken_ || done.status == IoResult::Status::kFailed;
+    return done;
 }
 
 IoResult Upstream::write(std::string_view head, std::string_view body, std::size_t offset) {
+    if (ssl_ != nullptr) return write_tls(head, body, offset);
     std::array<iovec, 2> parts{};
     std::size_t num_parts = 0;
     for (std::string_view part : {head, body}) {
@@ -112,8 +187,19 @@ IoResult Upstream::write(std::string_view head, std::string_view body, std::size
     return failed_io();
 }
 
+IoResult Upstream::read_tls(std::span<char> space) {
+    ERR_clear_error();
+    std::size_t num_bytes = 0;
+    const int result = SSL_read_ex(ssl_.get(), space.data(), space.size(), &num_bytes);
+    buffer_.commit(num_bytes);
+    const IoResult done = tls_outcome(*ssl_, result, num_bytes);
+    is_broken_ = is_broken_ || done.status == IoResult::Status::kFailed;
+    return done;
+}
+
 IoResult Upstream::read(std::size_t min_free) {
     const std::span<char> space = buffer_.prepare(min_free);
+    if (ssl_ != nullptr) return read_tls(space);
     const ssize_t num_bytes = ::recv(watch_.fd(), space.data(), space.size(), 0);
     if (num_bytes > 0) {
         buffer_.commit(static_cast<std::size_t>(num_bytes));
@@ -125,10 +211,17 @@ IoResult Upstream::read(std::size_t min_free) {
 }
 
 void Upstream::half_close() {
+    if (ssl_ != nullptr && !is_broken_) {
+        // When it does not fit into the socket, FIN alone says the same.
+        ERR_clear_error();
+        SSL_shutdown(ssl_.get());
+        ERR_clear_error();
+    }
     ::shutdown(watch_.fd(), SHUT_WR);
 }
 
 bool Upstream::is_idle_alive() const {
+    if (ssl_ != nullptr && SSL_has_pending(ssl_.get()) == 1) return false;
     char byte = 0;
     const ssize_t num_bytes = ::recv(watch_.fd(), &byte, 1, MSG_PEEK);
     return num_bytes < 0 && errno == EAGAIN;

@@ -36,25 +36,44 @@ Task<std::unique_ptr<Upstream>> UpstreamCall::connect(ThreadContext& context,
                                                       bool may_reuse) {
     std::unique_ptr<Upstream> upstream = may_reuse ? context.pool.take(address) : nullptr;
     if (upstream != nullptr) co_return upstream;
-    auto opened = Upstream::connect(context.loop, address);
+    auto opened = Upstream::connect(context.loop, address, context.upstream_tls);
     if (!opened) {
         context.log.warning("replica_unreachable",
                             {{"address", address}, {"reason", opened.error().message}});
         co_return nullptr;
     }
     upstream = std::move(*opened);
-    const SteadyTime outer_deadline = connection.deadline();
-    while (upstream->is_connecting()) {
-        connection.set_deadline(context.clock.steady_now() + context.times.connect);
-        connection.listen_to(upstream.get());
-        const unsigned happened =
-            co_await connection.wait(Connection::kUpstreamWritable | Connection::kDeadline);
-        connection.listen_to(nullptr);
-        connection.set_deadline(outer_deadline);
-        const bool is_late = (happened & Connection::kDeadline) != 0;
-        if (is_late || !upstream->finish_connect()) co_return nullptr;
-    }
+    if (!upstream->is_open() && !co_await finish_opening(context, connection, *upstream))
+        co_return nullptr;
     co_return upstream;
+}
+
+Task<bool> UpstreamCall::finish_opening(ThreadContext& context,
+                                        Connection& connection,
+                                        Upstream& upstream) {
+    const SteadyTime outer_deadline = connection.deadline();
+    connection.set_deadline(context.clock.steady_now() + context.times.connect);
+    connection.listen_to(&upstream);
+    unsigned awaited = Connection::kUpstreamWritable;
+    std::string problem;
+    while (problem.empty() && !upstream.is_open()) {
+        const unsigned happened = co_await connection.wait(awaited | Connection::kDeadline);
+        if ((happened & Connection::kDeadline) != 0) {
+            problem = "no answer in time";
+            break;
+        }
+        const Result<Io> status = upstream.open();
+        if (!status) problem = status.error().message;
+        const bool wants_read = status && *status == Io::kWouldRead;
+        awaited = wants_read ? Connection::kUpstreamReadable : Connection::kUpstreamWritable;
+    }
+    connection.listen_to(nullptr);
+    connection.set_deadline(outer_deadline);
+    if (!problem.empty()) {
+        context.log.warning("replica_unreachable",
+                            {{"address", upstream.address()}, {"reason", problem}});
+    }
+    co_return problem.empty();
 }
 
 unsigned UpstreamCall::client_events() const {
@@ -71,9 +90,11 @@ Task<UpstreamCall::Event> UpstreamCall::send(std::string_view head, std::string_
             sent += result.num_bytes;
             continue;
         }
-        if (result.status != Io::kWouldWrite) co_return Event::kEnded;
-        const unsigned happened =
-            co_await connection_.wait(Connection::kUpstreamWritable | Connection::kDeadline);
+        const bool wants_read = result.status == Io::kWouldRead;
+        if (!wants_read && result.status != Io::kWouldWrite) co_return Event::kEnded;
+        const unsigned awaited =
+            wants_read ? Connection::kUpstreamReadable : Connection::kUpstreamWritable;
+        const unsigned happened = co_await connection_.wait(awaited | Connection::kDeadline);
         if ((happened & Connection::kDeadline) != 0) co_return Event::kDeadline;
     }
     co_return Event::kOk;
@@ -86,13 +107,26 @@ Task<UpstreamCall::Event> UpstreamCall::read_more(std::size_t min_free) {
             has_received_ = true;
             co_return Event::kOk;
         }
-        if (result.status != Io::kWouldRead) co_return Event::kEnded;
-        const unsigned happened = co_await connection_.wait(
-            Connection::kUpstreamReadable | Connection::kDeadline | client_events());
+        const bool wants_write = result.status == Io::kWouldWrite;
+        if (!wants_write && result.status != Io::kWouldRead) {
+            if (result.status == Io::kFailed) log_failure();
+            co_return Event::kEnded;
+        }
+        const unsigned awaited =
+            wants_write ? Connection::kUpstreamWritable : Connection::kUpstreamReadable;
+        const unsigned happened =
+            co_await connection_.wait(awaited | Connection::kDeadline | client_events());
         if ((happened & Connection::kDeadline) != 0) co_return Event::kDeadline;
         const bool has_client_news = (happened & Connection::kClientReadable) != 0;
         if (has_client_news && !connection_.pull(max_input_bytes_)) co_return Event::kClientGone;
     }
+}
+
+// In TLS 1.3 an engine refuses our certificate after the handshake, to our first read.
+void UpstreamCall::log_failure() const {
+    if (!upstream_->is_tls()) return;
+    context_.log.warning("replica_tls_failed",
+                         {{"address", upstream_->address()}, {"reason", net::take_ssl_error()}});
 }
 
 Task<UpstreamCall::Event> UpstreamCall::read_head() {

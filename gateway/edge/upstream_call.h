@@ -60,7 +60,12 @@ class UpstreamCall {
     void give_back();
 
   private:
+    // Of a new connection that is not open at once; logs why not.
+    static Task<bool> finish_opening(ThreadContext& context,
+                                     Connection& connection,
+                                     Upstream& upstream);
     unsigned client_events() const;
+    void log_failure() const;
 
     ThreadContext& context_;
     Connection& connection_;

@@ -72,6 +72,7 @@ ThreadContext make_context(const WorkerShared& shared, Loop& loop) {
     return ThreadContext{shared.clock,
                          shared.log,
                          shared.tls,
+                         shared.upstream_tls,
                          shared.outbox,
                          shared.resolver,
                          shared.leases,

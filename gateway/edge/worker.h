@@ -22,6 +22,7 @@ struct WorkerShared {
     const Clock& clock;
     Log& log;
     SSL_CTX& tls;
+    SSL_CTX* upstream_tls;
     Outbox& outbox;
     MeterResolver& resolver;
     LeaseDesk& leases;

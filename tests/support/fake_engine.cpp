@@ -1,5 +1,7 @@
 #include "tests/support/fake_engine.h"
 
+#include <netinet/in.h>
+#include <openssl/err.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -9,6 +11,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstring>
+#include <span>
 
 #include "config/base/check.h"
 #include "engine/api/meter_line.h"
@@ -18,6 +21,13 @@ namespace turnpike::test {
 namespace {
 
 constexpr int kWaitMs = 20'000;
+
+// At most 0 at the end, and when the peer is lost.
+ssize_t receive(int fd, SSL* ssl, std::span<char> space) {
+    if (ssl == nullptr) return ::recv(fd, space.data(), space.size(), 0);
+    ERR_clear_error();
+    return SSL_read(ssl, space.data(), static_cast<int>(space.size()));
+}
 
 }  // namespace
 
@@ -47,7 +57,10 @@ std::string EngineRequest::header(std::string_view name) const {
 
 bool EngineConnection::send(std::string_view bytes) {
     while (!bytes.empty()) {
-        const ssize_t sent = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        ERR_clear_error();
+        const ssize_t sent = ssl_ != nullptr
+                                 ? SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size()))
+                                 : ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
         if (sent <= 0) return false;
         bytes.remove_prefix(static_cast<std::size_t>(sent));
     }
@@ -94,17 +107,47 @@ bool EngineConnection::has_room() {
 
 bool EngineConnection::wait_for_fin() {
     pollfd watched{fd_, POLLIN, 0};
-    if (::poll(&watched, 1, kWaitMs) != 1) return false;
+    const bool has_pending = ssl_ != nullptr && SSL_has_pending(ssl_) == 1;
+    if (!has_pending && ::poll(&watched, 1, kWaitMs) != 1) return false;
     char byte = 0;
+    if (ssl_ != nullptr) {
+        ERR_clear_error();
+        const int result = SSL_peek(ssl_, &byte, 1);
+        return SSL_get_error(ssl_, result) == SSL_ERROR_ZERO_RETURN;
+    }
     return ::recv(fd_, &byte, 1, MSG_PEEK) <= 0;
 }
 
 FakeEngine::FakeEngine(std::string socket_path, Script script)
-    : socket_path_(std::move(socket_path)), script_(std::move(script)) {
-    listen();
+    : socket_path_(std::move(socket_path)),
+      address_("unix:" + socket_path_),
+      script_(std::move(script)) {
+    listen_unix();
+    accept_thread_ = std::thread([this] { accept_all(); });
 }
 
-void FakeEngine::listen() {
+FakeEngine::FakeEngine(const net::TlsFiles& files, Script script)
+    : tls_(net::make_server_context(files).value()), script_(std::move(script)) {
+    // It insists on close_notify, which a real engine does not.
+    SSL_CTX_clear_options(tls_.get(), SSL_OP_IGNORE_UNEXPECTED_EOF);
+    listen_tcp();
+    accept_thread_ = std::thread([this] { accept_all(); });
+}
+
+void FakeEngine::listen_tcp() {
+    listener_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* raw = reinterpret_cast<sockaddr*>(&address);
+    CHECK(::bind(listener_.get(), raw, size) == 0);
+    CHECK(::listen(listener_.get(), 128) == 0);
+    CHECK(::getsockname(listener_.get(), raw, &size) == 0);
+    address_ = "tls:127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+}
+
+void FakeEngine::listen_unix() {
     ::unlink(socket_path_.c_str());
     listener_ = UniqueFd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
     sockaddr_un address{};
@@ -114,7 +157,6 @@ void FakeEngine::listen() {
     CHECK(::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
           0);
     CHECK(::listen(listener_.get(), 128) == 0);
-    accept_thread_ = std::thread([this] { accept_all(); });
 }
 
 FakeEngine::~FakeEngine() {
@@ -126,7 +168,7 @@ void FakeEngine::die() {
     ::shutdown(listener_.get(), SHUT_RDWR);
     accept_thread_.join();
     listener_.reset();
-    ::unlink(socket_path_.c_str());
+    if (!socket_path_.empty()) ::unlink(socket_path_.c_str());
     drop_connections();
     std::vector<std::thread> threads;
     {
@@ -155,20 +197,23 @@ void FakeEngine::accept_all() {
 }
 
 void FakeEngine::serve(int fd) {
+    const net::Ssl ssl(tls_ == nullptr ? nullptr : SSL_new(tls_.get()));
+    const bool is_open =
+        ssl == nullptr || (SSL_set_fd(ssl.get(), fd) == 1 && SSL_accept(ssl.get()) == 1);
     std::string buffer;
-    while (serve_one(fd, buffer)) {
+    while (is_open && serve_one(fd, ssl.get(), buffer)) {
     }
     // The descriptor itself is closed with the engine, so that its number stays taken.
     ::shutdown(fd, SHUT_RDWR);
 }
 
-bool FakeEngine::serve_one(int fd, std::string& buffer) {
+bool FakeEngine::serve_one(int fd, SSL* ssl, std::string& buffer) {
     EngineRequest request;
     std::size_t head_end = std::string::npos;
     std::size_t total = std::string::npos;
     std::array<char, 16 * 1024> bytes;
     while (buffer.size() < total) {
-        const ssize_t taken = ::recv(fd, bytes.data(), bytes.size(), 0);
+        const ssize_t taken = receive(fd, ssl, bytes);
         if (taken <= 0) return false;
         buffer.append(bytes.data(), static_cast<std::size_t>(taken));
         head_end = buffer.find("\r\n\r\n");
@@ -178,7 +223,7 @@ bool FakeEngine::serve_one(int fd, std::string& buffer) {
     }
     request.body = buffer.substr(head_end + 4, total - head_end - 4);
     buffer.erase(0, total);
-    EngineConnection connection(fd);
+    EngineConnection connection(fd, ssl);
     constexpr std::string_view kMeterPath = "/meter/";
     if (request.path().starts_with(kMeterPath)) {
         answer_meter(request.path().substr(kMeterPath.size()), connection);

@@ -1,5 +1,6 @@
-// FakeEngine: a scripted replica on a Unix socket. Each connection has a thread of its own; a test
-// gives the script of a completion, and the counts that /meter tells.
+// FakeEngine: a scripted replica on a Unix socket, or on a TCP port with mutual TLS. Each
+// connection has a thread of its own; a test gives the script of a completion, and the counts that
+// /meter tells.
 #pragma once
 
 #include <atomic>
@@ -16,6 +17,7 @@
 
 #include "config/base/money.h"
 #include "config/base/unique_handle.h"
+#include "config/net/tls_context.h"
 
 namespace turnpike::test {
 
@@ -42,7 +44,8 @@ struct EngineRequest {
 // What a script can do with a connection.
 class EngineConnection {
   public:
-    explicit EngineConnection(int fd) : fd_(fd) {}
+    // `ssl` null: plain.
+    EngineConnection(int fd, SSL* ssl) : fd_(fd), ssl_(ssl) {}
 
     // False when the peer has gone.
     bool send(std::string_view bytes);
@@ -57,7 +60,8 @@ class EngineConnection {
 
     // Whether a send would go through within 100 ms.
     bool has_room();
-    // Blocks until the peer sends FIN or resets; false after 20 s, or when it sent bytes.
+    // Blocks until the peer sends FIN or resets, over TLS close_notify and nothing else; false
+    // after 20 s, or when it sent bytes.
     bool wait_for_fin();
 
     // Ends the connection when the script returns.
@@ -67,6 +71,7 @@ class EngineConnection {
 
   private:
     int fd_;
+    SSL* ssl_;
     bool is_closed_ = false;
 };
 
@@ -75,11 +80,13 @@ class FakeEngine {
     using Script = std::function<void(const EngineRequest&, EngineConnection&)>;
 
     FakeEngine(std::string socket_path, Script script);
+    // On a port of 127.0.0.1. Clients show a certificate of files.ca.
+    FakeEngine(const net::TlsFiles& files, Script script);
     ~FakeEngine();
     FakeEngine(const FakeEngine&) = delete;
     FakeEngine& operator=(const FakeEngine&) = delete;
 
-    std::string address() const { return "unix:" + socket_path_; }
+    const std::string& address() const { return address_; }
 
     void set_script(Script script);
     // What GET /meter/<id> says; without it, 404.
@@ -96,13 +103,16 @@ class FakeEngine {
     void drop_connections();
 
   private:
-    void listen();
+    void listen_unix();
+    void listen_tcp();
     void accept_all();
     void serve(int fd);
-    bool serve_one(int fd, std::string& buffer);
+    bool serve_one(int fd, SSL* ssl, std::string& buffer);
     void answer_meter(const std::string& request_id, EngineConnection& connection);
 
-    const std::string socket_path_;
+    const std::string socket_path_;  // empty: TLS
+    net::SslContext tls_;
+    std::string address_;
     UniqueFd listener_;
     std::atomic<std::size_t> num_connections_{0};
     mutable std::mutex mutex_;  // guards the rest

@@ -31,11 +31,31 @@ TEST(GatewaySettings, DefaultsAndRoundTrip) {
     EXPECT_EQ(write_settings(*again), write_settings(*settings));
 }
 
+TEST(GatewaySettings, UpstreamTlsIsWholeOrAbsent) {
+    EXPECT_FALSE(load(std::string("{") + kRequired + "}")->upstream_tls.has_value());
+    const auto settings = load(std::string("{") + kRequired +
+                               R"(,"upstream_tls":{"certificate":"c","key":"k","ca":"a"}})");
+    ASSERT_TRUE(settings.has_value()) << settings.error().message;
+    EXPECT_EQ(settings->upstream_tls->certificate, "c");
+    EXPECT_EQ(settings->upstream_tls->key, "k");
+    EXPECT_EQ(settings->upstream_tls->ca, "a");
+    EXPECT_EQ(write_settings(*load(write_settings(*settings))), write_settings(*settings));
+    for (const std::string files :
+         {R"({"certificate":"c","key":"k"})", R"({"certificate":"c","ca":"a"})",
+          R"({"key":"k","ca":"a"})", R"({"certificate":"c","key":"k","ca":""})",
+          R"({"certificate":"","key":"k","ca":"a"})",
+          R"({"certificate":"c","key":"k","ca":"a","more":"m"})", R"("c")", "{}"}) {
+        EXPECT_FALSE(load(std::string("{") + kRequired + R"(,"upstream_tls":)" + files + "}"))
+            << files;
+    }
+}
+
 TEST(GatewaySettings, RefusesWhatItCannotServe) {
     for (const std::string extra :
-         {R"("listen":["unix:/x"])", R"("listen":["8443"])", R"("durability":"maybe")",
-          R"("num_threads":-1)", R"("drain_seconds":-1)", R"("drain_seconds":99999)",
-          R"("unknown":1)", R"("num_threads":"two")"}) {
+         {R"("listen":["unix:/x"])", R"("listen":["8443"])", R"("listen":["tls:0.0.0.0:1"])",
+          R"("metrics_listen":"tls:127.0.0.1:1")", R"("durability":"maybe")", R"("num_threads":-1)",
+          R"("drain_seconds":-1)", R"("drain_seconds":99999)", R"("unknown":1)",
+          R"("num_threads":"two")"}) {
         EXPECT_FALSE(load(std::string("{") + kRequired + "," + extra + "}").has_value()) << extra;
     }
     EXPECT_FALSE(load("{}").has_value());
