@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "config/net/http_client.h"
 #include "engine/api/status.h"
 
 namespace turnpike::controlplane {
@@ -24,22 +23,19 @@ Answer answer_of(engine::EngineState state) {
 
 }  // namespace
 
-EngineAnswer ask_health(const std::string& address, std::chrono::milliseconds timeout) {
-    Result<net::NetAddress> parsed = net::parse_address(address);
-    if (!parsed) return {};
-    net::HttpClientOptions options;
-    options.address = *std::move(parsed);
-    options.connect_timeout = timeout;
-    options.timeout = timeout;
-    net::HttpClient client(std::move(options));
-    const net::HttpRequest request{"GET", "/health", {}, {}};
-    const Result<net::HttpResponse> response = client.send(request);
+EngineAnswer ask_health(const std::string& address,
+                        const ReplicaId& replica,
+                        const EngineAccess& access) {
+    Result<net::HttpClientOptions> options = engine_options(address, access);
+    if (!options) return {};
+    net::HttpClient client(*std::move(options));
+    const Result<net::HttpResponse> response = client.send(engine_request("/health", replica));
     if (!response) return {};
     const Result<engine::Health> health = engine::parse_health(response->body);
     if (!health) return {};
     EngineAnswer answer{answer_of(health->state), health->reason, 0.0};
     if (answer.answer != Answer::kReady) return answer;
-    const auto load_response = client.send(net::HttpRequest{"GET", "/load", {}, {}});
+    const auto load_response = client.send(engine_request("/load", replica));
     if (!load_response) return answer;
     const Result<engine::Load> load = engine::parse_load(load_response->body);
     if (load) answer.kv_usage = load->kv_usage();

@@ -1,10 +1,10 @@
 // What an engine says of itself, asked over its socket.
 #pragma once
 
-#include <chrono>
 #include <string>
 
 #include "controlplane/plan/reconcile.h"
+#include "controlplane/run/engine_access.h"
 
 namespace turnpike::controlplane {
 
@@ -14,9 +14,10 @@ struct EngineAnswer {
     double kv_usage = 0.0;  // of kReady, 0 to 1
 };
 
-// Blocks for at most `timeout` to connect and as long to be answered. An engine that cannot be
-// reached, or that answers something else, gives kNone: a replica that does not speak the protocol
-// serves nobody.
-EngineAnswer ask_health(const std::string& address, std::chrono::milliseconds timeout);
+// An engine that cannot be reached, that is another replica's, or that answers something else gives
+// kNone: a replica that does not speak the protocol serves nobody.
+EngineAnswer ask_health(const std::string& address,
+                        const ReplicaId& replica,
+                        const EngineAccess& access);
 
 }  // namespace turnpike::controlplane

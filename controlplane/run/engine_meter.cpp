@@ -13,25 +13,23 @@ Error unexpected(const net::HttpResponse& response) {
 
 }  // namespace
 
-Result<EngineMeter> EngineMeter::at(const std::string& address, std::chrono::milliseconds timeout) {
-    const auto parsed = net::parse_address(address);
-    RETURN_IF_ERROR(parsed);
-    net::HttpClientOptions options;
-    options.address = *parsed;
-    options.connect_timeout = timeout;
-    options.timeout = timeout;
-    return EngineMeter(std::move(options));
+Result<EngineMeter> EngineMeter::at(const std::string& address,
+                                    const ReplicaId& replica,
+                                    const EngineAccess& access) {
+    auto options = engine_options(address, access);
+    RETURN_IF_ERROR(options);
+    return EngineMeter(replica, std::move(*options));
 }
 
 Result<engine::MeterTotals> EngineMeter::ask_totals() {
-    const auto response = client_.send({"GET", "/meter", {}, {}});
+    const auto response = client_.send(engine_request("/meter", replica_));
     RETURN_IF_ERROR(response);
     if (response->status != 200) return unexpected(*response);
     return engine::parse_meter_totals(response->body);
 }
 
 Result<std::optional<engine::MeterEntry>> EngineMeter::ask_request(const RequestId& id) {
-    const auto response = client_.send({"GET", "/meter/" + id.value(), {}, {}});
+    const auto response = client_.send(engine_request("/meter/" + id.value(), replica_));
     RETURN_IF_ERROR(response);
     if (response->status == 404) return std::optional<engine::MeterEntry>();
     if (response->status != 200) return unexpected(*response);

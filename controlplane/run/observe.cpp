@@ -25,7 +25,7 @@ Result<Observed> observe(const Store& store, Driver& driver, const HealthProbe& 
         if (!process.is_running) continue;
         const Result<std::string> address = driver.address_of(process.id);
         if (!address) return address.error();
-        EngineAnswer answer = probe(*address);
+        EngineAnswer answer = probe(process.id, *address);
         process.answer = answer.answer;
         process.answer_reason = std::move(answer.reason);
         process.kv_usage = answer.kv_usage;

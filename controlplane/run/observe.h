@@ -13,8 +13,8 @@
 
 namespace turnpike::controlplane {
 
-// ask_health() of an address, or a test's own.
-using HealthProbe = std::function<EngineAnswer(const std::string& address)>;
+// ask_health() of a replica at its address, or a test's own.
+using HealthProbe = std::function<EngineAnswer(const ReplicaId& id, const std::string& address)>;
 
 Result<Desired> read_desired(const Store& store,
                              const std::vector<HardwareSlots>& hardware,

@@ -49,6 +49,7 @@ int run(const Flags& flags) {
     const SystemClock clock;
     Log log(clock, "controlplane");
     const sigset_t signals = block_end_signals();
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes plainly
     const auto until_told = [&] {
         int signal = 0;
         CHECK(sigwait(&signals, &signal) == 0);

@@ -57,9 +57,10 @@ struct Engines {
 
 Status ask(const Store& store,
            const Replica& replica,
+           const EngineAccess& access,
            const ReplicaUsage& books,
            Engines& engines) {
-    auto meter = EngineMeter::at(replica.address, kMeterTimeout);
+    auto meter = EngineMeter::at(replica.address, replica.id, access);
     RETURN_IF_ERROR(meter);
     const auto totals = meter->ask_totals();
     if (!totals) {
@@ -77,7 +78,9 @@ Status ask(const Store& store,
 }
 
 // Replicas that run are asked; others with usage in the books are told as not asked.
-Result<Engines> ask_engines(const Store& store, const Reconciliation& books) {
+Result<Engines> ask_engines(const Store& store,
+                            const EngineAccess& access,
+                            const Reconciliation& books) {
     const auto replicas = list_replicas(store, std::nullopt);
     RETURN_IF_ERROR(replicas);
     Engines engines;
@@ -86,7 +89,7 @@ Result<Engines> ask_engines(const Store& store, const Reconciliation& books) {
         known.insert(replica.id);
         const auto found = books.by_replica.find(replica.id);
         const ReplicaUsage usage = found == books.by_replica.end() ? ReplicaUsage() : found->second;
-        RETURN_IF_ERROR(ask(store, replica, usage, engines));
+        RETURN_IF_ERROR(ask(store, replica, access, usage, engines));
     }
     for (const auto& [id, usage] : books.by_replica) {
         const bool has_tokens = !(usage.sum() == TokenUsage());
@@ -144,10 +147,10 @@ json to_json(const Reconciliation& books, const Engines& engines) {
             {"engines", to_json(engines)}};
 }
 
-Result<json> reconcile_route(const Store& store) {
+Result<json> reconcile_route(const Store& store, const EngineAccess& access) {
     const auto books = reconcile_books(store);
     RETURN_IF_ERROR(books);
-    const auto engines = ask_engines(store, *books);
+    const auto engines = ask_engines(store, access, *books);
     RETURN_IF_ERROR(engines);
     return to_json(*books, *engines);
 }
@@ -170,11 +173,16 @@ EngineComparison compare(const ReplicaId& replica,
     return comparison;
 }
 
-void add_reconcile_routes(Router& router, const Store& store) {
-    router.add("GET", "/admin/v1/reconcile", [&](const net::HttpRequest&, const PathArguments&) {
-        const auto result = reconcile_route(store);
-        return result ? json_response(200, dump(*result)) : error_response(result.error());
-    });
+void add_reconcile_routes(Router& router,
+                          const Store& store,
+                          const std::optional<net::TlsFiles>& engine_tls) {
+    const EngineAccess access{engine_tls, kMeterTimeout};
+    router.add("GET", "/admin/v1/reconcile",
+               [&store, access](const net::HttpRequest&, const PathArguments&) {
+                   const auto result = reconcile_route(store, access);
+                   return result ? json_response(200, dump(*result))
+                                 : error_response(result.error());
+               });
 }
 
 }  // namespace turnpike::controlplane

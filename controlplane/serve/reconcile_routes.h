@@ -15,8 +15,11 @@
 
 namespace turnpike::controlplane {
 
-// `store` outlives the router. Asks every replica's engine, so it takes a while.
-void add_reconcile_routes(Router& router, const Store& store);
+// `store` outlives the router. Asks every replica's engine, so it takes a while; `engine_tls` is
+// for those with tls: addresses.
+void add_reconcile_routes(Router& router,
+                          const Store& store,
+                          const std::optional<net::TlsFiles>& engine_tls);
 
 // One engine beside our books.
 struct EngineComparison {

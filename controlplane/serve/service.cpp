@@ -8,6 +8,7 @@
 
 #include "config/crypto/pepper.h"
 #include "config/net/http_server.h"
+#include "config/net/tls_context.h"
 #include "controlplane/run/engine_client.h"
 #include "controlplane/run/loop.h"
 #include "controlplane/run/process_driver.h"
@@ -86,7 +87,10 @@ ReconcileOptions loop_options(const ControlplaneSettings& settings, const LoadRe
     }
     for (const HardwareSettings& row : settings.hardware)
         options.hardware.push_back({row.hardware.id, row.num_slots});
-    options.probe = [](const std::string& address) { return ask_health(address, kHealthTimeout); };
+    const EngineAccess access{settings.engine_tls, kHealthTimeout};
+    options.probe = [access](const ReplicaId& id, const std::string& address) {
+        return ask_health(address, id, access);
+    };
     return options;
 }
 
@@ -107,6 +111,8 @@ Status serve(const ControlplaneSettings& settings,
              const Clock& clock,
              Log& log,
              const std::function<void()>& until_told) {
+    // Now, rather than as replicas that never get ready.
+    if (settings.engine_tls) RETURN_IF_ERROR(net::make_client_context(*settings.engine_tls));
     RETURN_IF_ERROR(make_directories(settings));
     const Result<crypto::Peppers> peppers = crypto::load_peppers(settings.pepper_file);
     if (!peppers) return peppers.error();
@@ -125,7 +131,7 @@ Status serve(const ControlplaneSettings& settings,
     Router admin;
     add_account_routes(admin, **store, *peppers, clock);
     add_billing_routes(admin, **store, clock);
-    add_reconcile_routes(admin, **store);
+    add_reconcile_routes(admin, **store, settings.engine_tls);
     add_public_routes(admin, **store, clock, caller_of_operator(**store));
     add_endpoint_routes(admin, {**store, **driver, loop, settings, clock});
     add_limit_routes(admin, **store, clock);

@@ -31,6 +31,27 @@ int read_int(JsonSettings& section, const char* key, std::optional<std::int64_t>
     return value < 0 || value > 1'000'000 ? -1 : static_cast<int>(value);
 }
 
+std::optional<net::TlsFiles> read_engine_tls(JsonSettings& file) {
+    if (!file.has("engine_tls")) return {};
+    JsonSettings section = file.section("engine_tls");
+    const std::string certificate = absolute(section.text("certificate"));
+    const std::string key = absolute(section.text("key"));
+    return net::TlsFiles{certificate, key, absolute(section.text("ca"))};
+}
+
+// Without them the system's authorities would do, and no certificate be shown.
+Status check_engine_tls(const ControlplaneSettings& settings) {
+    if (!settings.engine_tls) return {};
+    for (const auto& [key, path] :
+         {std::pair{"engine_tls.certificate", &settings.engine_tls->certificate},
+          std::pair{"engine_tls.ca", &settings.engine_tls->ca}}) {
+        if (path->empty())
+            return invalid_argument(std::string(key) + ": expected a path, found an empty text",
+                                    key);
+    }
+    return {};
+}
+
 struct RawName {
     std::string name;
     std::string card;
@@ -206,6 +227,7 @@ Status validate(const ControlplaneSettings& settings) {
     if (settings.driver != "process")
         return invalid_argument("driver: expected \"process\", found '" + settings.driver + "'",
                                 "driver");
+    RETURN_IF_ERROR(check_engine_tls(settings));
     RETURN_IF_ERROR(check_names(settings));
     RETURN_IF_ERROR(check_autoscaling(settings.autoscaling));
     for (const HardwareSettings& row : settings.hardware) {
@@ -240,6 +262,11 @@ Result<NanoUsd> parse_overdraft(const std::string& text) {
 Result<net::NetAddress> parse_listen(const std::string& text, const char* key) {
     Result<net::NetAddress> address = net::parse_address(text);
     if (!address) return invalid_argument(std::string(key) + ": " + address.error().message, key);
+    if (address->is_tls) {
+        return invalid_argument(
+            std::string(key) + ": expected unix:PATH or tcp:HOST:PORT, found " + excerpt(text),
+            key);
+    }
     return address;
 }
 
@@ -350,6 +377,7 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     settings.cards_dir = absolute(file->text("cards_dir"));
     settings.run_dir = absolute(file->text("run_dir"));
     settings.engine_binary = absolute(file->text("engine_binary"));
+    settings.engine_tls = read_engine_tls(*file);
     settings.driver = file->text("driver", "process");
     settings.platform_organisation = file->text("platform_organisation", "turnpike");
     const std::string overdraft_usd = file->text("overdraft_usd", kDefaultOverdraftUsd);
@@ -378,24 +406,28 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
 }
 
 std::string write_settings(const ControlplaneSettings& settings) {
-    const ordered_json json{
-        {"data_dir", settings.data_dir},
-        {"listen_internal", net::to_string(settings.listen_internal)},
-        {"listen_admin", net::to_string(settings.listen_admin)},
-        {"listen_operators",
-         settings.listen_operators ? net::to_string(*settings.listen_operators) : ""},
-        {"operator_keys_file", settings.operator_keys_file},
-        {"pepper_file", settings.pepper_file},
-        {"cards_dir", settings.cards_dir},
-        {"run_dir", settings.run_dir},
-        {"engine_binary", settings.engine_binary},
-        {"driver", settings.driver},
-        {"platform_organisation", settings.platform_organisation},
-        {"overdraft_usd", format_usd(settings.overdraft)},
-        {"autoscaling", json_of(settings.autoscaling)},
-        {"models", array_of(settings.models)},
-        {"serverless", array_of(settings.serverless)},
-        {"hardware", array_of(settings.hardware)}};
+    ordered_json json{{"data_dir", settings.data_dir},
+                      {"listen_internal", net::to_string(settings.listen_internal)},
+                      {"listen_admin", net::to_string(settings.listen_admin)},
+                      {"listen_operators",
+                       settings.listen_operators ? net::to_string(*settings.listen_operators) : ""},
+                      {"operator_keys_file", settings.operator_keys_file},
+                      {"pepper_file", settings.pepper_file},
+                      {"cards_dir", settings.cards_dir},
+                      {"run_dir", settings.run_dir},
+                      {"engine_binary", settings.engine_binary},
+                      {"driver", settings.driver},
+                      {"platform_organisation", settings.platform_organisation},
+                      {"overdraft_usd", format_usd(settings.overdraft)},
+                      {"autoscaling", json_of(settings.autoscaling)},
+                      {"models", array_of(settings.models)},
+                      {"serverless", array_of(settings.serverless)},
+                      {"hardware", array_of(settings.hardware)}};
+    if (settings.engine_tls) {
+        json["engine_tls"] = {{"certificate", settings.engine_tls->certificate},
+                              {"key", settings.engine_tls->key},
+                              {"ca", settings.engine_tls->ca}};
+    }
     return json.dump(2) + "\n";
 }
 

@@ -9,6 +9,7 @@
 #include "config/base/money.h"
 #include "config/base/result.h"
 #include "config/net/address.h"
+#include "config/net/tls_files.h"
 #include "config/schema/model_card.h"
 #include "controlplane/api/endpoint.h"
 #include "controlplane/plan/autoscale.h"
@@ -51,6 +52,7 @@ struct ControlplaneSettings {
     std::string cards_dir;
     std::string run_dir;
     std::string engine_binary;
+    std::optional<net::TlsFiles> engine_tls;  // for replicas with tls: addresses; absolute
     std::string driver;
     std::string platform_organisation;
     NanoUsd overdraft;  // how far below zero a balance may go

@@ -120,7 +120,9 @@ class Scale {
         Scaling scaling(
             {}, [this](WallTime) { return std::optional(loads_); }, *store_, log_);
         MinuteBilling billing(NanoUsd(1'000'000'000'000), *store_, log_);
-        const auto probe = [](const std::string&) { return EngineAnswer{Answer::kReady, "", 0.1}; };
+        const auto probe = [](const ReplicaId&, const std::string&) {
+            return EngineAnswer{Answer::kReady, "", 0.1};
+        };
         std::size_t num_actions = 0;
         Result<Observed> observed = observe(*store_, driver_, probe);
         Result<Desired> desired = read_desired(*store_, {{"h", 1'000'000}}, false);

@@ -73,6 +73,25 @@ TEST(ControlplaneSettings, WithoutNamesAModelHasThoseOfItsCard) {
     EXPECT_EQ(settings->find_model("deepseek-ai/DeepSeek-R1")->card.id, names[0]);
 }
 
+TEST(ControlplaneSettings, EngineTlsIsWholeOrAbsent) {
+    EXPECT_FALSE(load(good())->engine_tls.has_value());
+    nlohmann::json json = good();
+    json["engine_tls"] = {{"certificate", "/c.crt"}, {"key", "/c.key"}, {"ca", "ca.crt"}};
+    const auto settings = load(json);
+    ASSERT_TRUE(settings) << settings.error().message;
+    EXPECT_EQ(settings->engine_tls->certificate, "/c.crt");
+    EXPECT_EQ(settings->engine_tls->key, "/c.key");
+    EXPECT_TRUE(settings->engine_tls->ca.starts_with('/'));
+    EXPECT_EQ(nlohmann::json::parse(write_settings(*settings))["engine_tls"]["key"], "/c.key");
+    for (const char* key : {"certificate", "key", "ca"}) {
+        nlohmann::json without = json;
+        without["engine_tls"].erase(key);
+        EXPECT_EQ(load(without).error().param, std::string("engine_tls.") + key);
+    }
+    json["engine_tls"]["ca"] = "";
+    EXPECT_EQ(load(json).error().param, "engine_tls.ca");
+}
+
 TEST(ControlplaneSettings, RefusesNonsenseByName) {
     const auto param_of = [](const char* pointer, const nlohmann::json& value) {
         nlohmann::json json = good();
@@ -82,6 +101,7 @@ TEST(ControlplaneSettings, RefusesNonsenseByName) {
     };
     EXPECT_EQ(param_of("/driver", "slurm"), "driver");
     EXPECT_EQ(param_of("/listen_admin", "http://x"), "listen_admin");
+    EXPECT_EQ(param_of("/listen_internal", "tls:127.0.0.1:1"), "listen_internal");
     EXPECT_EQ(param_of("/serverless/0/model", "none"), "serverless.model");
     EXPECT_EQ(param_of("/serverless/0/hardware", "none"), "serverless.hardware");
     EXPECT_EQ(param_of("/serverless/0/min_replicas", 0), "serverless.min_replicas");
