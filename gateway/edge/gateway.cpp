@@ -78,6 +78,9 @@ Status Gateway::open() {
     leases_ = std::make_unique<LeaseDesk>(clock_, lease_options(options_, *share_ppm));
     MeterResolverOptions resolver_options = options_.resolver;
     resolver_options.tls = settings.upstream_tls;
+    resolver_options.address_of = [this](const controlplane::UsageRecord& record) {
+        return address_of(record);
+    };
     resolver_ =
         std::make_unique<MeterResolver>(*outbox_, clock_, log_, std::move(resolver_options));
     adopt_orphans();
@@ -90,6 +93,20 @@ Status Gateway::open() {
                                                   *controlplane, log_);
     load_reporter_ =
         std::make_unique<LoadReporter>(load_, outbox_->id(), *controlplane, clock_, log_);
+    return {};
+}
+
+// Of the replica that worked on it, as of the newest snapshot; empty when it has none.
+std::string Gateway::address_of(const controlplane::UsageRecord& record) const {
+    const auto directory = directory_.get();
+    if (directory == nullptr) return {};
+    const controlplane::ModelRow* model = directory->find_model(record.model, record.org);
+    if (model == nullptr) return {};
+    const controlplane::EndpointRow* endpoint = directory->find_endpoint(model->endpoint);
+    if (endpoint == nullptr) return {};
+    for (const controlplane::ReplicaRow& replica : endpoint->replicas) {
+        if (replica.id == record.replica) return replica.address;
+    }
     return {};
 }
 

@@ -61,6 +61,7 @@ class Gateway {
     Status open();
     Status start_workers();
     void adopt_orphans();
+    std::string address_of(const controlplane::UsageRecord& record) const;
     Status start_metrics();
 
     const GatewayOptions options_;

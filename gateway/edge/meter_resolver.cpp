@@ -95,6 +95,10 @@ void MeterResolver::run() {
     while (!is_stopping_) {
         Item item;
         if (!take_due(item, lock)) continue;
+        if (options_.address_of) {
+            std::string address = options_.address_of(item.record);
+            if (!address.empty()) item.address = std::move(address);
+        }
         if (client_ == nullptr || client_address_ != item.address) {
             client_ = std::make_shared<net::HttpClient>(client_options(item.address, options_));
             client_address_ = item.address;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -27,6 +28,9 @@ struct MeterResolverOptions {
     std::chrono::milliseconds first_retry = std::chrono::milliseconds(100);
     std::chrono::milliseconds last_retry = std::chrono::seconds(30);
     std::optional<net::TlsFiles> tls;  // for engines with tls: addresses
+    // Where the record's replica listens now; empty when that is not known. A replica that was
+    // started again may have got another port. May be null.
+    std::function<std::string(const controlplane::UsageRecord&)> address_of;
 };
 
 class MeterResolver {
@@ -35,8 +39,9 @@ class MeterResolver {
     // What is not resolved stays open in the outbox, and is an orphan of the next run.
     ~MeterResolver();
 
-    // Asks `address` for the counts of `record`, whose outcome is set, and closes it once the
-    // engine has answered finally; `hold` is let go then. Thread-safe.
+    // Asks at `address`, or where the replica listens since, for the counts of `record`, whose
+    // outcome is set, and closes it once the engine has answered finally; `hold` is let go then.
+    // Thread-safe.
     void resolve(controlplane::UsageRecord record,
                  std::string address,
                  std::shared_ptr<CreditHold> hold = nullptr);

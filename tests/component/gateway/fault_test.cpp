@@ -105,6 +105,29 @@ TEST_F(FaultTest, EngineThatDoesNotAnswerACancelIsAskedForItsCount) {
     is_over.set();
 }
 
+TEST_F(FaultTest, EngineThatCameBackElsewhereIsAskedThere) {
+    std::string request_id;
+    std::unique_ptr<FakeEngine> first;
+    first = std::make_unique<FakeEngine>(
+        engine_path(0), [&](const EngineRequest& request, EngineConnection& to) {
+            request_id = request.header("x-request-id");
+            first->set_meter(request_id, {7, 0, 1, 0}, /*is_final=*/false);
+            to.begin();
+            to.meter({7, 0, 1, 0});
+            to.event("{}");
+            to.close();
+        });
+    publish({first.get()});
+    EXPECT_THAT(post(kStreamBody).body, HasSubstr("\"error\""));
+    first->die();
+    // The same replica, and its meter file.
+    FakeEngine second(engine_path(1), test::answer_briefly);
+    second.set_meter(request_id, {7, 0, 5, 0}, true);
+    publish({&second});
+    EXPECT_EQ(only_record().outcome, Outcome::kReplicaFailed);
+    EXPECT_EQ(only_record().usage, (TokenUsage{7, 0, 5, 0}));
+}
+
 TEST_F(FaultTest, EngineThatDiesBeforeTheFirstByteIs502) {
     FakeEngine engine(engine_path(0), [&](const EngineRequest& request, EngineConnection& to) {
         engine.set_meter(request.header("x-request-id"), {7, 0, 1, 0}, true);
