@@ -201,7 +201,7 @@ class Reconciler {
     void settle_running(const Replica& row, const ObservedProcess& process) {
         switch (process.answer) {
             case Answer::kReady:
-                return mark_replica(row, ReplicaState::kReady, "");
+                return mark_replica(row, ReplicaState::kReady, "", std::nullopt, process.address);
             case Answer::kLoading:
                 plan_.is_settling = true;
                 return mark_replica(row, ReplicaState::kLoading, "");
@@ -332,11 +332,13 @@ class Reconciler {
     void mark_replica(const Replica& row,
                       ReplicaState state,
                       std::string reason,
-                      std::optional<int> num_failures = std::nullopt) {
-        if (row.state == state && row.reason == reason) return;
+                      std::optional<int> num_failures = std::nullopt,
+                      const std::string& address = {}) {
+        const bool has_moved = !address.empty() && address != row.address;
+        if (row.state == state && row.reason == reason && !has_moved) return;
         plan_.is_settling = plan_.is_settling || state != ReplicaState::kReady;
-        plan_.actions.emplace_back(
-            MarkReplica{row.id, row.epoch, state, std::move(reason), num_failures});
+        plan_.actions.emplace_back(MarkReplica{row.id, row.epoch, state, std::move(reason),
+                                               num_failures, has_moved ? address : std::string()});
     }
 
     const Desired& desired_;

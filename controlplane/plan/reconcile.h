@@ -45,7 +45,7 @@ struct ObservedProcess {
     bool is_running = false;  // asked for and not ended: it may wait for its place
     Phase phase = Phase::kRunning;
     std::string wait_reason;  // of kQueued: why
-    std::string address;      // set by drivers that do not know it before the process runs
+    std::string address;      // where it listens; empty while that is not known
     std::int64_t pid = 0;     // 0 when there is none
     std::string exit_reason;  // of a process that ended: "exit status 1", "signal 9", "gone"
     std::string last_log;     // its last log lines
@@ -85,7 +85,8 @@ struct MarkReplica {
     Epoch epoch;
     ReplicaState state = ReplicaState::kPending;
     std::string reason;
-    std::optional<int> num_failures;  // unset: as it is
+    std::optional<int> num_failures = std::nullopt;  // unset: as it is
+    std::string address = {};                        // where it listens; empty: as it is
 };
 
 struct ForgetReplica {

@@ -47,8 +47,8 @@ Status start_process(const ApplyTo& to, const Replica& row, const Endpoint& endp
                      {}};
     const ServedModel& from = served->second;
     const int num_drafts = endpoint.disable_speculative_decoding ? 0 : from.speculative_tokens;
-    return to.driver.start(
-        ReplicaSpec{row.id, row.epoch, from.card_file, from.model_dir, num_drafts});
+    return to.driver.start(ReplicaSpec{row.id, row.epoch, from.card_file, from.model_dir,
+                                       num_drafts, endpoint.hardware});
 }
 
 Status perform(const ApplyTo& to, const StartReplica& action) {
@@ -69,11 +69,14 @@ Status perform(const ApplyTo& to, const StartReplica& action) {
         const Status started =
             address ? start_process(to, *row, *endpoint) : Status(address.error());
         if (started) return {};
-        RETURN_IF_ERROR(
-            set_replica_state(to.store,
-                              ReplicaChange{row->id, row->epoch, ReplicaState::kFailed,
-                                            started.error().message, row->num_failures + 1},
-                              to.clock.wall_now()));
+        RETURN_IF_ERROR(set_replica_state(to.store,
+                                          ReplicaChange{row->id,
+                                                        row->epoch,
+                                                        ReplicaState::kFailed,
+                                                        started.error().message,
+                                                        row->num_failures + 1,
+                                                        {}},
+                                          to.clock.wall_now()));
         return started;
     });
 }
@@ -85,7 +88,7 @@ Status perform(const ApplyTo& to, const DrainReplica& action) {
     return as_step(to, step_of(row->endpoint, action.id, "drain"), [&]() -> Status {
         RETURN_IF_ERROR(set_replica_state(
             to.store,
-            ReplicaChange{action.id, action.epoch, ReplicaState::kDraining, action.reason, {}},
+            ReplicaChange{action.id, action.epoch, ReplicaState::kDraining, action.reason, {}, {}},
             to.clock.wall_now()));
         pass_failpoint(Failpoint::kDrainWritten);
         to.log.info("replica_drained", {{"replica", action.id.value()}, {"reason", action.reason}});
@@ -112,10 +115,11 @@ Status perform(const ApplyTo& to, const MarkReplica& action) {
     } else {
         to.log.info("replica_changed", fields);
     }
-    RETURN_IF_ERROR(set_replica_state(
-        to.store,
-        ReplicaChange{action.id, action.epoch, action.state, action.reason, action.num_failures},
-        to.clock.wall_now()));
+    RETURN_IF_ERROR(
+        set_replica_state(to.store,
+                          ReplicaChange{action.id, action.epoch, action.state, action.reason,
+                                        action.num_failures, action.address},
+                          to.clock.wall_now()));
     pass_failpoint(Failpoint::kReplicaMarked);
     return {};
 }

@@ -17,6 +17,7 @@ struct ReplicaSpec {
     std::string card;       // path of the model card's file
     std::string model_dir;  // the checkpoint
     int speculative_tokens = 0;
+    std::string hardware = {};  // a row of the catalogue
 };
 
 enum class StopHow {
@@ -27,14 +28,16 @@ enum class StopHow {
 class Driver {
   public:
     virtual ~Driver() = default;
-    // Where the replica of that name listens; kInvalidArgument when no such address can exist.
+    // Where the replica of that name listens, empty when that is known once it does (list() tells);
+    // kInvalidArgument when no such address can exist.
     virtual Result<std::string> address_of(const ReplicaId& id) const = 0;
-    // Returns once the process exists. Nothing happens when it runs with this epoch already;
-    // kConflict when it runs with another one.
+    // Returns once the process exists, or waits for its place. Nothing happens when it runs with
+    // this epoch already; kConflict when it runs with another one.
     virtual Status start(const ReplicaSpec& spec) = 0;
     // No error when there is no such process.
     virtual Status stop(const ReplicaId& id, StopHow how) = 0;
-    // Every replica that was ever started here; `answer` is not filled in.
+    // Every process that runs or waits, and those that ended as far as they are known; `answer` is
+    // not filled in.
     virtual Result<std::vector<ObservedProcess>> list() = 0;
 };
 

@@ -13,12 +13,16 @@
 
 namespace turnpike::controlplane {
 
-// ask_health() of a replica at its address, or a test's own.
+// Called by several threads at once. ask_health() of a replica at its address, or a test's own.
 using HealthProbe = std::function<EngineAnswer(const ReplicaId& id, const std::string& address)>;
 
 Result<Desired> read_desired(const Store& store,
                              const std::vector<HardwareSlots>& hardware,
                              bool is_parked);
-Result<Observed> observe(const Store& store, Driver& driver, const HealthProbe& probe);
+// Asks `num_threads` engines at a time, so that one that hangs does not hold up the rest.
+Result<Observed> observe(const Store& store,
+                         Driver& driver,
+                         const HealthProbe& probe,
+                         int num_threads);
 
 }  // namespace turnpike::controlplane

@@ -15,7 +15,8 @@ ReconcilePass::ReconcilePass(
       billing_(options_.overdraft, store, log) {}
 
 PassOutcome ReconcilePass::run(bool is_parked, const std::function<bool()>& is_stopping) {
-    const Result<Observed> observed = observe(store_, driver_, options_.probe);
+    const Result<Observed> observed =
+        observe(store_, driver_, options_.probe, options_.num_probe_threads);
     Result<Desired> desired = read_desired(store_, options_.hardware, is_parked);
     if (!observed || !desired) {
         const Error& error = !observed ? observed.error() : desired.error();

@@ -17,6 +17,7 @@ struct ReconcileOptions {
     ServedModels models;
     std::vector<HardwareSlots> hardware;
     HealthProbe probe;
+    int num_probe_threads = 1;
     ScalePolicies scaling;
     LoadSource loads;   // may be empty
     NanoUsd overdraft;  // how far below zero a balance may go

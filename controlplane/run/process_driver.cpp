@@ -4,19 +4,14 @@
 
 #include <cerrno>
 #include <csignal>
-#include <filesystem>
-#include <nlohmann/json.hpp>
 #include <sstream>
 #include <utility>
 
 #include "config/base/failpoint.h"
-#include "config/base/limits.h"
 #include "controlplane/run/spawn.h"
 
 namespace turnpike::controlplane {
 namespace {
-
-constexpr std::size_t kLogTailBytes = 1024;  // of a reason that people read
 
 std::string describe_exit(int status) {
     if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
@@ -44,17 +39,6 @@ Result<PidFile> parse_pid_file(const std::string& text) {
     return file;
 }
 
-// The epoch in the settings that a replica was started with.
-Epoch epoch_in_settings(const std::string& path) {
-    const Result<std::string> text = read_whole_file(path);
-    if (!text) return Epoch();
-    const auto settings = nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false);
-    if (!settings.is_object()) return Epoch();
-    const auto epoch = settings.find("epoch");
-    if (epoch == settings.end() || !epoch->is_number_integer()) return Epoch();
-    return Epoch(epoch->get<std::int64_t>());
-}
-
 }  // namespace
 
 ProcessDriver::ProcessDriver(ProcessDriverOptions options, std::function<void()> on_exit)
@@ -71,31 +55,26 @@ Result<std::unique_ptr<ProcessDriver>> ProcessDriver::open(ProcessDriverOptions 
     return driver;
 }
 
-std::string ProcessDriver::dir_of(const ReplicaId& id) const {
-    return options_.run_dir + "/r/" + id.value();
+ReplicaDir ProcessDriver::dir_of(const ReplicaId& id) const {
+    return {options_.run_dir, id};
 }
 
 Status ProcessDriver::find_running() {
-    const std::string parent = options_.run_dir + "/r";
-    std::error_code failed;
-    std::filesystem::create_directories(parent, failed);
-    if (failed)
-        return Error{ErrorCode::kIo, "cannot create " + parent + ": " + failed.message(), {}};
-    const auto arguments = find_process_arguments(parent + "/");
-    for (const auto& entry : std::filesystem::directory_iterator(parent, failed))
-        RETURN_IF_ERROR(adopt(ReplicaId(entry.path().filename().string()), arguments));
-    if (failed) return Error{ErrorCode::kIo, "cannot list " + parent + ": " + failed.message(), {}};
+    const auto ids = ReplicaDir::list(options_.run_dir);
+    RETURN_IF_ERROR(ids);
+    const auto arguments = find_process_arguments(options_.run_dir + "/r/");
+    for (const ReplicaId& id : *ids) RETURN_IF_ERROR(adopt(id, arguments));
     return {};
 }
 
 // Started by an earlier life of ours. The pid file tells which process it is; when we died before
 // writing it, the command line does.
 Status ProcessDriver::adopt(const ReplicaId& id, const std::map<pid_t, std::string>& arguments) {
-    const std::string settings_file = dir_of(id) + "/engine.json";
+    const ReplicaDir dir = dir_of(id);
     Known known;
     known.has_ended = true;
     known.exit_reason = "gone";
-    if (const auto text = read_whole_file(dir_of(id) + "/pid")) {
+    if (const auto text = read_whole_file(dir.pid_file())) {
         const Result<PidFile> file = parse_pid_file(*text);
         if (!file) return file.error();
         known.identity = file->identity;
@@ -105,14 +84,13 @@ Status ProcessDriver::adopt(const ReplicaId& id, const std::map<pid_t, std::stri
         return text.error();
     }
     for (const auto& [pid, argument] : arguments) {
-        if (!known.has_ended || argument != settings_file) continue;
+        if (!known.has_ended || argument != dir.settings_file()) continue;
         const auto identity = identify_process(pid);
         if (!identity) continue;
         known.identity = *identity;
-        known.epoch = epoch_in_settings(settings_file);
+        known.epoch = dir.epoch();
         known.has_ended = false;
-        RETURN_IF_ERROR(
-            write_whole_file(dir_of(id) + "/pid", write_pid_file({*identity, known.epoch})));
+        RETURN_IF_ERROR(write_whole_file(dir.pid_file(), write_pid_file({*identity, known.epoch})));
     }
     if (!known.has_ended) watcher_.watch(known.identity);
     const std::lock_guard lock(mutex_);
@@ -121,26 +99,7 @@ Status ProcessDriver::adopt(const ReplicaId& id, const std::map<pid_t, std::stri
 }
 
 Result<std::string> ProcessDriver::address_of(const ReplicaId& id) const {
-    const std::string path = dir_of(id) + "/engine.sock";
-    if (path.size() > limits::kMaxUnixSocketPath)
-        return invalid_argument("the socket path " + path + " has " + std::to_string(path.size()) +
-                                    " bytes, at most " +
-                                    std::to_string(limits::kMaxUnixSocketPath) +
-                                    " are possible; choose a shorter run_dir",
-                                "run_dir");
-    return "unix:" + path;
-}
-
-Status ProcessDriver::write_settings(const ReplicaSpec& spec, const std::string& address) const {
-    const std::string dir = dir_of(spec.id);
-    const nlohmann::json settings{{"model_dir", spec.model_dir},
-                                  {"card", spec.card},
-                                  {"listen", address},
-                                  {"epoch", spec.epoch.value()},
-                                  {"lock_file", dir + "/lock"},
-                                  {"meter_file", dir + "/meter"},
-                                  {"speculative_tokens", spec.speculative_tokens}};
-    return write_whole_file(dir + "/engine.json", settings.dump(2) + "\n");
+    return dir_of(id).socket_address();
 }
 
 Status ProcessDriver::start(const ReplicaSpec& spec) {
@@ -157,13 +116,10 @@ Status ProcessDriver::start(const ReplicaSpec& spec) {
                              std::to_string(found->second.epoch.value()),
                          {}};
     }
-    const std::string dir = dir_of(spec.id);
-    std::error_code failed;
-    std::filesystem::create_directories(dir, failed);
-    if (failed) return Error{ErrorCode::kIo, "cannot create " + dir + ": " + failed.message(), {}};
-    RETURN_IF_ERROR(write_settings(spec, *address));
-    const SpawnOptions options{{options_.engine_binary, "serve", "--config", dir + "/engine.json"},
-                               dir + "/engine.log"};
+    const ReplicaDir dir = dir_of(spec.id);
+    RETURN_IF_ERROR(dir.write_settings(spec, {*address, {}}));
+    const SpawnOptions options{{options_.engine_binary, "serve", "--config", dir.settings_file()},
+                               dir.log_file()};
     const Result<pid_t> pid = spawn_detached(options);
     if (!pid) return pid.error();
     // A child that we have not reaped keeps its pid, so it can be identified; one that has ended
@@ -172,7 +128,7 @@ Status ProcessDriver::start(const ReplicaSpec& spec) {
     known_[spec.id] = Known{identity, spec.epoch, true, false, {}};
     watcher_.watch(identity);
     pass_failpoint(Failpoint::kReplicaStarted);
-    return write_whole_file(dir + "/pid", write_pid_file({identity, spec.epoch}));
+    return write_whole_file(dir.pid_file(), write_pid_file({identity, spec.epoch}));
 }
 
 Status ProcessDriver::stop(const ReplicaId& id, StopHow how) {
@@ -210,8 +166,7 @@ Result<std::vector<ObservedProcess>> ProcessDriver::list() {
         process.is_running = !known.has_ended;
         process.pid = known.has_ended ? 0 : known.identity.pid;
         process.exit_reason = known.exit_reason;
-        if (known.has_ended)
-            process.last_log = last_lines(dir_of(id) + "/engine.log", kLogTailBytes);
+        if (known.has_ended) process.last_log = dir_of(id).last_log();
         processes.push_back(std::move(process));
     }
     return processes;

@@ -15,6 +15,7 @@
 #include "controlplane/run/driver.h"
 #include "controlplane/run/exit_watcher.h"
 #include "controlplane/run/process_identity.h"
+#include "controlplane/run/replica_dir.h"
 
 namespace turnpike::controlplane {
 
@@ -45,10 +46,9 @@ class ProcessDriver final : public Driver {
     };
 
     ProcessDriver(ProcessDriverOptions options, std::function<void()> on_exit);
-    std::string dir_of(const ReplicaId& id) const;
+    ReplicaDir dir_of(const ReplicaId& id) const;
     Status find_running();
     Status adopt(const ReplicaId& id, const std::map<pid_t, std::string>& arguments);
-    Status write_settings(const ReplicaSpec& spec, const std::string& address) const;
     void refresh(Known& known);
 
     const ProcessDriverOptions options_;

@@ -11,9 +11,9 @@
 #include "config/net/tls_context.h"
 #include "controlplane/run/engine_client.h"
 #include "controlplane/run/loop.h"
-#include "controlplane/run/process_driver.h"
 #include "controlplane/serve/account_routes.h"
 #include "controlplane/serve/billing_routes.h"
+#include "controlplane/serve/driver_settings.h"
 #include "controlplane/serve/endpoint_routes.h"
 #include "controlplane/serve/init.h"
 #include "controlplane/serve/internal_routes.h"
@@ -35,6 +35,8 @@ using namespace std::chrono_literals;
 
 // A healthy engine answers within milliseconds; this leaves room for a busy host.
 constexpr auto kHealthTimeout = 1s;
+// Engines that hang are asked beside each other.
+constexpr int kProbeThreads = 16;
 // Long polls are all that may still be open, and a gateway asks again.
 constexpr auto kDrainTimeout = 1s;
 // Gateways report every second.
@@ -88,6 +90,7 @@ ReconcileOptions loop_options(const ControlplaneSettings& settings, const LoadRe
     for (const HardwareSettings& row : settings.hardware)
         options.hardware.push_back({row.hardware.id, row.num_slots});
     const EngineAccess access{settings.engine_tls, kHealthTimeout};
+    options.num_probe_threads = kProbeThreads;
     options.probe = [access](const ReplicaId& id, const std::string& address) {
         return ask_health(address, id, access);
     };
@@ -120,8 +123,7 @@ Status serve(const ControlplaneSettings& settings,
     if (!store) return store.error();
     RETURN_IF_ERROR(seed(**store, settings, clock.wall_now()));
     WakeRelay relay;
-    const Result<std::unique_ptr<ProcessDriver>> driver =
-        ProcessDriver::open({settings.run_dir, settings.engine_binary}, [&] { relay.wake(); });
+    const Result<std::unique_ptr<Driver>> driver = open_driver(settings, [&] { relay.wake(); });
     if (!driver) return driver.error();
     LoadReports loads;
     ReconcileLoop loop(loop_options(settings, loads), **store, **driver, clock, log);

@@ -7,6 +7,7 @@
 
 #include "config/base/limits.h"
 #include "config/schema/json_settings.h"
+#include "controlplane/serve/driver_settings.h"
 
 namespace turnpike::controlplane {
 namespace {
@@ -14,15 +15,8 @@ namespace {
 using nlohmann::ordered_json;
 using schema::JsonSettings;
 
-std::string absolute(const std::string& path) {
-    if (path.empty()) return path;
-    std::error_code failed;  // only when there is no working directory; then the path stays
-    const std::filesystem::path whole = std::filesystem::absolute(path, failed);
-    return failed ? path : whole.lexically_normal().string();
-}
-
 std::string card_path(const ControlplaneSettings& settings, const std::string& file) {
-    return absolute((std::filesystem::path(settings.cards_dir) / file).string());
+    return absolute_path((std::filesystem::path(settings.cards_dir) / file).string());
 }
 
 int read_int(JsonSettings& section, const char* key, std::optional<std::int64_t> fallback = {}) {
@@ -34,9 +28,9 @@ int read_int(JsonSettings& section, const char* key, std::optional<std::int64_t>
 std::optional<net::TlsFiles> read_engine_tls(JsonSettings& file) {
     if (!file.has("engine_tls")) return {};
     JsonSettings section = file.section("engine_tls");
-    const std::string certificate = absolute(section.text("certificate"));
-    const std::string key = absolute(section.text("key"));
-    return net::TlsFiles{certificate, key, absolute(section.text("ca"))};
+    const std::string certificate = absolute_path(section.text("certificate"));
+    const std::string key = absolute_path(section.text("key"));
+    return net::TlsFiles{certificate, key, absolute_path(section.text("ca"))};
 }
 
 // Without them the system's authorities would do, and no certificate be shown.
@@ -69,7 +63,7 @@ std::vector<RawModel> read_models(JsonSettings& file) {
     std::vector<RawModel> models;
     for (JsonSettings& section : file.sections("models")) {
         RawModel model{section.text("card"),
-                       absolute(section.text("model_dir")),
+                       absolute_path(section.text("model_dir")),
                        read_int(section, "speculative_tokens", 0),
                        section.number("target_in_flight", 0.0),
                        {}};
@@ -142,6 +136,7 @@ std::vector<HardwareSettings> read_hardware(JsonSettings& file) {
         row.hardware.gpu_count = read_int(section, "gpu_count", 0);
         row.hardware.cents_per_minute = read_int(section, "cents_per_minute", 0);
         row.num_slots = read_int(section, "slots");
+        if (section.has("slurm")) row.slurm = read_slurm_hardware(section.section("slurm"));
         rows.push_back(std::move(row));
     }
     return rows;
@@ -224,10 +219,8 @@ Status check_pool(const ControlplaneSettings& settings, const PoolSettings& pool
 }
 
 Status validate(const ControlplaneSettings& settings) {
-    if (settings.driver != "process")
-        return invalid_argument("driver: expected \"process\", found '" + settings.driver + "'",
-                                "driver");
     RETURN_IF_ERROR(check_engine_tls(settings));
+    RETURN_IF_ERROR(check_driver(settings));
     RETURN_IF_ERROR(check_names(settings));
     RETURN_IF_ERROR(check_autoscaling(settings.autoscaling));
     for (const HardwareSettings& row : settings.hardware) {
@@ -290,13 +283,18 @@ ordered_json json_of(const PoolSettings& pool) {
 
 ordered_json json_of(const HardwareSettings& row) {
     const Hardware& one = row.hardware;
-    return {{"id", one.id},
-            {"gpu_type", one.gpu_type},
-            {"gpu_link", one.gpu_link},
-            {"gpu_memory_gb", one.gpu_memory_gb},
-            {"gpu_count", one.gpu_count},
-            {"cents_per_minute", one.cents_per_minute},
-            {"slots", row.num_slots}};
+    ordered_json json{{"id", one.id},
+                      {"gpu_type", one.gpu_type},
+                      {"gpu_link", one.gpu_link},
+                      {"gpu_memory_gb", one.gpu_memory_gb},
+                      {"gpu_count", one.gpu_count},
+                      {"cents_per_minute", one.cents_per_minute},
+                      {"slots", row.num_slots}};
+    if (row.slurm)
+        json["slurm"] = {{"gres", row.slurm->gres},
+                         {"nodes", row.slurm->num_nodes},
+                         {"arguments", row.slurm->arguments}};
+    return json;
 }
 
 ordered_json json_of(const ScalePolicy& policy) {
@@ -339,7 +337,7 @@ Status read_operators(const std::string& listen,
             "TLS proxy before it), found '" +
             listen + "'");
     settings.listen_operators = *address;
-    settings.operator_keys_file = absolute(keys_file);
+    settings.operator_keys_file = absolute_path(keys_file);
     return {};
 }
 
@@ -368,17 +366,18 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     Result<JsonSettings> file = JsonSettings::load(path);
     if (!file) return file.error();
     ControlplaneSettings settings;
-    settings.data_dir = absolute(file->text("data_dir"));
+    settings.data_dir = absolute_path(file->text("data_dir"));
     const std::string internal = file->text("listen_internal");
     const std::string admin = file->text("listen_admin");
     const std::string operators = file->text("listen_operators", "");
     const std::string operator_keys = file->text("operator_keys_file", "");
-    settings.pepper_file = absolute(file->text("pepper_file"));
-    settings.cards_dir = absolute(file->text("cards_dir"));
-    settings.run_dir = absolute(file->text("run_dir"));
-    settings.engine_binary = absolute(file->text("engine_binary"));
+    settings.pepper_file = absolute_path(file->text("pepper_file"));
+    settings.cards_dir = absolute_path(file->text("cards_dir"));
+    settings.run_dir = absolute_path(file->text("run_dir"));
+    settings.engine_binary = absolute_path(file->text("engine_binary"));
     settings.engine_tls = read_engine_tls(*file);
-    settings.driver = file->text("driver", "process");
+    const std::string driver = file->text("driver", "process");
+    if (file->has("slurm")) settings.slurm = read_slurm(file->section("slurm"));
     settings.platform_organisation = file->text("platform_organisation", "turnpike");
     const std::string overdraft_usd = file->text("overdraft_usd", kDefaultOverdraftUsd);
     const std::vector<RawModel> models = read_models(*file);
@@ -386,6 +385,9 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     settings.serverless = read_pools(*file);
     settings.hardware = read_hardware(*file);
     RETURN_IF_ERROR(file->finish());
+    const Result<DriverKind> kind = parse_driver(driver);
+    if (!kind) return kind.error();
+    settings.driver = *kind;
     const Result<NanoUsd> overdraft = parse_overdraft(overdraft_usd);
     if (!overdraft) return overdraft.error();
     settings.overdraft = *overdraft;
@@ -416,7 +418,7 @@ std::string write_settings(const ControlplaneSettings& settings) {
                       {"cards_dir", settings.cards_dir},
                       {"run_dir", settings.run_dir},
                       {"engine_binary", settings.engine_binary},
-                      {"driver", settings.driver},
+                      {"driver", to_string(settings.driver)},
                       {"platform_organisation", settings.platform_organisation},
                       {"overdraft_usd", format_usd(settings.overdraft)},
                       {"autoscaling", json_of(settings.autoscaling)},
@@ -427,6 +429,13 @@ std::string write_settings(const ControlplaneSettings& settings) {
         json["engine_tls"] = {{"certificate", settings.engine_tls->certificate},
                               {"key", settings.engine_tls->key},
                               {"ca", settings.engine_tls->ca}};
+    }
+    if (settings.driver == DriverKind::kSlurm) {
+        json["slurm"] = {{"job_prefix", settings.slurm.job_prefix},
+                         {"tls",
+                          {{"certificate", settings.slurm.tls.certificate},
+                           {"key", settings.slurm.tls.key},
+                           {"client_ca", settings.slurm.tls.ca}}}};
     }
     return json.dump(2) + "\n";
 }

@@ -13,6 +13,7 @@
 #include "config/schema/model_card.h"
 #include "controlplane/api/endpoint.h"
 #include "controlplane/plan/autoscale.h"
+#include "controlplane/run/slurm_driver.h"
 
 namespace turnpike::controlplane {
 
@@ -40,6 +41,14 @@ struct PoolSettings {
 struct HardwareSettings {
     Hardware hardware;
     int num_slots = 0;  // replicas that fit
+    std::optional<SlurmHardware> slurm;
+};
+
+enum class DriverKind { kProcess, kSystemd, kSlurm };
+
+struct SlurmSettings {
+    std::string job_prefix;
+    net::TlsFiles tls;  // of the engines, as the nodes have them; absolute
 };
 
 struct ControlplaneSettings {
@@ -53,7 +62,8 @@ struct ControlplaneSettings {
     std::string run_dir;
     std::string engine_binary;
     std::optional<net::TlsFiles> engine_tls;  // for replicas with tls: addresses; absolute
-    std::string driver;
+    DriverKind driver = DriverKind::kProcess;
+    SlurmSettings slurm;  // of kSlurm
     std::string platform_organisation;
     NanoUsd overdraft;  // how far below zero a balance may go
     ScalePolicy autoscaling;

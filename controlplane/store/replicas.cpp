@@ -85,12 +85,13 @@ Status upsert_started(Database& database, const ReplicaStart& start, WallTime no
 Status save(Database& database, const Replica& replica) {
     return database
         .prepare(
-            "UPDATE replicas SET state = ?, reason = ?, num_failures = ?, state_since_us = ? "
-            "WHERE id = ?")
+            "UPDATE replicas SET state = ?, reason = ?, num_failures = ?, state_since_us = ?, "
+            "address = ? WHERE id = ?")
         .bind(to_string(replica.state))
         .bind(replica.reason)
         .bind(std::int64_t{replica.num_failures})
         .bind(replica.state_since)
+        .bind(replica.address)
         .bind(replica.id.value())
         .run();
 }
@@ -152,6 +153,7 @@ Status set_replica_state(Store& store, const ReplicaChange& change, WallTime now
         if (replica.state != change.state) replica.state_since = now;
         replica.state = change.state;
         replica.reason = change.reason;
+        if (!change.address.empty()) replica.address = change.address;
         replica.num_failures = change.num_failures.value_or(replica.num_failures);
         RETURN_IF_ERROR(save(database, replica));
         return publish_endpoint(database, replica.endpoint);

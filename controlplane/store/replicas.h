@@ -37,7 +37,8 @@ struct ReplicaChange {
     Epoch epoch;  // the one that was observed
     ReplicaState state = ReplicaState::kPending;
     std::string reason;
-    std::optional<int> num_failures;  // unset: as it is
+    std::optional<int> num_failures = std::nullopt;  // unset: as it is
+    std::string address = {};                        // empty: as it is
 };
 
 // state_since moves only when the state differs. kConflict when the row has another epoch,

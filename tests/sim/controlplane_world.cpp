@@ -100,10 +100,10 @@ void ControlplaneWorld::open_control_plane() {
     options.scaling.standard.target_in_flight = 2;
     options.scaling.standard.down_window = 60s;
     options.scaling.standard.idle_window = 120s;
-    options.probe = [this](const std::string& address) {
+    options.probe = [this](const ReplicaId& id, const std::string&) {
         const bool is_lost = !is_calm_ && pick(20) == 0;
         EngineAnswer answer;
-        answer.answer = is_lost ? Answer::kNone : cluster_.answer_of(ReplicaId(address), now());
+        answer.answer = is_lost ? Answer::kNone : cluster_.answer_of(id, now());
         return answer;
     };
     options.loads = [this](WallTime) -> std::optional<std::vector<EndpointLoad>> {

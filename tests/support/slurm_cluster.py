@@ -7,6 +7,7 @@ import contextlib
 import getpass
 import os
 import pathlib
+import select
 import shutil
 import signal
 import socket
@@ -40,7 +41,8 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 GresTypes=gpu
 ReturnToService=2
-SlurmdTimeout=15
+SlurmdTimeout=6
+MessageTimeout=3
 KillWait=5
 SlurmdParameters=config_overrides
 AccountingStorageType=accounting_storage/none
@@ -143,7 +145,7 @@ class SlurmCluster:
         while not condition():
             if time.monotonic() > deadline:
                 raise AssertionError(f"not within {DEADLINE_S} s: {what}")
-            time.sleep(0.05)
+            select.select([], [], [], 0.05)
 
     def print_logs(self):
         for log in sorted(self.dir.glob("*.log")):

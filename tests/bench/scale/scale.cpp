@@ -124,9 +124,10 @@ class Scale {
             return EngineAnswer{Answer::kReady, "", 0.1};
         };
         std::size_t num_actions = 0;
-        Result<Observed> observed = observe(*store_, driver_, probe);
+        Result<Observed> observed = observe(*store_, driver_, probe, 16);
         Result<Desired> desired = read_desired(*store_, {{"h", 1'000'000}}, false);
-        const double observing = median_ms([&] { observed = observe(*store_, driver_, probe); });
+        const double observing =
+            median_ms([&] { observed = observe(*store_, driver_, probe, 16); });
         const double reading = median_ms([&] {
             desired = read_desired(*store_, {{"h", 1'000'000}}, false);
         });

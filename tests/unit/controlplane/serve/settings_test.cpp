@@ -33,7 +33,7 @@ Result<ControlplaneSettings> load(const nlohmann::json& json) {
 TEST(ControlplaneSettings, FillsInDefaultsAndResolvesNames) {
     const auto settings = load(good());
     ASSERT_TRUE(settings) << settings.error().message;
-    EXPECT_EQ(settings->driver, "process");
+    EXPECT_EQ(settings->driver, DriverKind::kProcess);
     EXPECT_EQ(settings->platform_organisation, "turnpike");
     EXPECT_TRUE(settings->data_dir.starts_with('/'));
     ASSERT_NE(settings->find_model("deepseek-ai/DeepSeek-R1"), nullptr);
@@ -92,6 +92,30 @@ TEST(ControlplaneSettings, EngineTlsIsWholeOrAbsent) {
     EXPECT_EQ(load(json).error().param, "engine_tls.ca");
 }
 
+TEST(ControlplaneSettings, SlurmNeedsItsHardwareAndTls) {
+    nlohmann::json json = good();
+    json["driver"] = "slurm";
+    EXPECT_EQ(load(json).error().param, "slurm.tls");
+    json["slurm"]["tls"] = {{"certificate", "/e.crt"}, {"key", "/e.key"}, {"client_ca", "/ca.crt"}};
+    EXPECT_EQ(load(json).error().param, "engine_tls");
+    json["engine_tls"] = {{"certificate", "/c.crt"}, {"key", "/c.key"}, {"ca", "/ca.crt"}};
+    EXPECT_EQ(load(json).error().param, "hardware.slurm");
+    json["hardware"][0]["slurm"] = {{"gres", "gpu:h200:8"}, {"arguments", {"--partition=gpu"}}};
+    const auto settings = load(json);
+    ASSERT_TRUE(settings) << settings.error().message;
+    EXPECT_EQ(settings->slurm.job_prefix, "turnpike");
+    EXPECT_EQ(settings->hardware[0].slurm->num_nodes, 1);
+    const auto written = nlohmann::json::parse(write_settings(*settings));
+    EXPECT_EQ(written["driver"], "slurm");
+    EXPECT_EQ(written["slurm"]["tls"]["client_ca"], "/ca.crt");
+    EXPECT_EQ(written["hardware"][0]["slurm"]["arguments"][0], "--partition=gpu");
+    json["hardware"][0]["slurm"]["nodes"] = 65;
+    EXPECT_EQ(load(json).error().param, "hardware.slurm.nodes");
+    json["hardware"][0]["slurm"]["nodes"] = 2;
+    json["slurm"]["job_prefix"] = "a:b";
+    EXPECT_EQ(load(json).error().param, "slurm.job_prefix");
+}
+
 TEST(ControlplaneSettings, RefusesNonsenseByName) {
     const auto param_of = [](const char* pointer, const nlohmann::json& value) {
         nlohmann::json json = good();
@@ -99,7 +123,9 @@ TEST(ControlplaneSettings, RefusesNonsenseByName) {
         const auto settings = load(json);
         return settings ? std::string("accepted") : settings.error().param;
     };
-    EXPECT_EQ(param_of("/driver", "slurm"), "driver");
+    EXPECT_EQ(param_of("/driver", "kubernetes"), "driver");
+    EXPECT_EQ(param_of("/driver", "systemd"), "accepted");
+    EXPECT_EQ(param_of("/hardware/0/slurm", nlohmann::json::object()), "hardware.slurm");
     EXPECT_EQ(param_of("/listen_admin", "http://x"), "listen_admin");
     EXPECT_EQ(param_of("/listen_internal", "tls:127.0.0.1:1"), "listen_internal");
     EXPECT_EQ(param_of("/serverless/0/model", "none"), "serverless.model");
