@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "controlplane/cli/audit_verbs.h"
 #include "controlplane/cli/billing_verbs.h"
 #include "controlplane/cli/limit_verbs.h"
 #include "controlplane/cli/verbs.h"
@@ -24,6 +25,7 @@ struct Options {
     ChangedLimits limits;
     std::string reason;
     std::string month;
+    std::string since;
     std::int64_t price_version = 0;
     bool is_csv = false;
     NewEndpoint endpoint;
@@ -56,6 +58,7 @@ class Commands {
     void usage();
     void prices();
     void billing();
+    void audit();
 
     CLI::App& app_;
     Options& options_;

@@ -26,6 +26,7 @@ void Commands::reports() {
     usage();
     billing();
     prices();
+    audit();
 }
 
 void Commands::usage() {
@@ -97,6 +98,19 @@ void Commands::billing() {
                         "price it by this one: see `turnpike prices list`");
     verb(*billing, "verify", "compute the ledger's hash chain again; 1 when it is broken",
          [](auto& admin, const Options& o) { return verify_ledger(admin, o.output); });
+}
+
+void Commands::audit() {
+    CLI::App& audit = noun("audit", "who changed what and when");
+    auto* list = verb(audit, "list", "rows, newest first", [](auto& admin, const Options& o) {
+        return list_audit(admin, o.since, o.limit, o.output);
+    });
+    list->add_option("--since", options_.since, "2026-12-01 or 2026-12-01T06:30:00Z, UTC");
+    list->add_option("--limit", options_.limit, "rows, at most 1000 (20)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 1000));
+    verb(audit, "verify", "compute the audit's hash chain again; 1 when it is broken",
+         [](auto& admin, const Options& o) { return verify_audit(admin, o.output); });
 }
 
 }  // namespace turnpike::controlplane::cli

@@ -144,19 +144,6 @@ Result<json> invoice_route(const Store& store, const HttpRequest& request, WallT
     return to_json(*invoice);
 }
 
-Result<std::int64_t> integer_of_query(const HttpRequest& request, const char* name) {
-    const std::string text = request.query(name);
-    std::int64_t value = 0;
-    if (text.empty()) return value;
-    const char* end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, value);
-    if (error != std::errc() || rest != end || value < 0) {
-        return invalid_argument("expected an integer of at least 0, found '" + excerpt(text) + "'",
-                                name);
-    }
-    return value;
-}
-
 Result<json> export_route(const Store& store, const HttpRequest& request) {
     const auto org = required_org(store, request);
     RETURN_IF_ERROR(org);
@@ -265,6 +252,19 @@ Result<WallTime> parse_utc(const std::string& text, const char* param) {
         hour >= 0 && hour < 24 && minute >= 0 && minute < 60 && second >= 0 && second < 60;
     if (!date.ok() || date.year() < year(1970) || !is_time) return bad;
     return WallTime(sys_days(date)) + hours(hour) + minutes(minute) + seconds(second);
+}
+
+Result<std::int64_t> integer_of_query(const HttpRequest& request, const char* name) {
+    const std::string text = request.query(name);
+    std::int64_t value = 0;
+    if (text.empty()) return value;
+    const char* end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, value);
+    if (error != std::errc() || rest != end || value < 0) {
+        return invalid_argument("expected an integer of at least 0, found '" + excerpt(text) + "'",
+                                name);
+    }
+    return value;
 }
 
 void add_billing_routes(Router& router, Store& store, const Clock& clock) {

@@ -19,6 +19,9 @@ void add_billing_routes(Router& router, Store& store, const Clock& clock);
 // is refused. `param` names the field in the error.
 Result<NanoUsd> parse_per_token_price(const std::string& usd_per_mtok, const char* param);
 
+// A number of at least 0; 0 when the query has none of this name.
+Result<std::int64_t> integer_of_query(const net::HttpRequest& request, const char* name);
+
 // "2026-12-01" (midnight) or "2026-12-01T06:30:00Z".
 Result<WallTime> parse_utc(const std::string& text, const char* param);
 

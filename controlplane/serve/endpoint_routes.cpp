@@ -8,6 +8,7 @@
 
 #include "controlplane/serve/endpoint_json.h"
 #include "controlplane/serve/seed.h"
+#include "controlplane/store/audit.h"
 #include "controlplane/store/endpoints.h"
 #include "controlplane/store/minutes.h"
 #include "controlplane/store/organisations.h"
@@ -310,6 +311,9 @@ Result<HttpResponse> list_its_replicas(const EndpointContext& context,
 }
 
 void park(const EndpointContext& context, const std::shared_ptr<net::HttpReply>& reply) {
+    const Status noted =
+        note_action(context.store, "replicas.park", "all", "", context.clock.wall_now());
+    if (!noted) return reply->respond(error_response(noted.error()));
     context.loop.park(kParkTimeout, [reply](bool nothing_runs) {
         if (nothing_runs) return reply->respond(json_response(200, R"({"parked":true})"));
         reply->respond(error_response(

@@ -87,7 +87,7 @@ Status remove_others(Store& store,
     if (!published) return published.error();
     for (const ModelRow& row : *published) {
         if (!row.owner && !names.contains(row.name))
-            RETURN_IF_ERROR(remove_model_name(store, row.name));
+            RETURN_IF_ERROR(remove_model_name(store, row.name, now));
     }
     for (const Endpoint& endpoint : before) {
         if (endpoint.type == EndpointType::kServerless && !pools.contains(endpoint.id))

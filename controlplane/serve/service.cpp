@@ -12,6 +12,7 @@
 #include "controlplane/run/engine_client.h"
 #include "controlplane/run/loop.h"
 #include "controlplane/serve/account_routes.h"
+#include "controlplane/serve/audit_routes.h"
 #include "controlplane/serve/billing_routes.h"
 #include "controlplane/serve/driver_settings.h"
 #include "controlplane/serve/endpoint_routes.h"
@@ -137,6 +138,7 @@ Status serve(const ControlplaneSettings& settings,
     add_public_routes(admin, **store, clock, caller_of_operator(**store));
     add_endpoint_routes(admin, {**store, **driver, loop, settings, clock});
     add_limit_routes(admin, **store, clock);
+    add_audit_routes(admin, **store);
     Router internal;
     add_internal_routes(internal, **store, poller, loads, clock, [&relay] { relay.wake(); });
     add_public_routes(internal, **store, clock, caller_of_gateway());

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "config/crypto/identifiers.h"
+#include "controlplane/store/audit.h"
 #include "controlplane/store/ledger_entries.h"
-#include "controlplane/store/publish.h"
 #include "controlplane/store/store.h"
 
 namespace turnpike::controlplane {

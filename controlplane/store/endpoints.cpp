@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "config/crypto/identifiers.h"
+#include "controlplane/store/audit.h"
 #include "controlplane/store/model_names.h"
 #include "controlplane/store/publish.h"
 #include "controlplane/store/store.h"

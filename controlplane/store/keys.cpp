@@ -3,6 +3,7 @@
 
 #include "config/crypto/digest.h"
 #include "config/crypto/identifiers.h"
+#include "controlplane/store/audit.h"
 #include "controlplane/store/publish.h"
 #include "controlplane/store/store.h"
 

@@ -13,8 +13,8 @@ std::string sized(const std::string& text) {
     return std::to_string(text.size()) + ":" + text + "\n";
 }
 
-std::string first_hash(const std::string& store_id) {
-    return crypto::to_hex(crypto::sha256("turnpike ledger\n" + sized(store_id)));
+std::string first_hash(const std::string& founded_as) {
+    return crypto::to_hex(crypto::sha256("turnpike ledger\n" + sized(founded_as)));
 }
 
 std::string next_hash(const std::string& before, const ChainedTransaction& transaction) {
@@ -110,11 +110,11 @@ std::string canonical_bytes(const ChainedTransaction& transaction) {
     return bytes;
 }
 
-Status begin_chain(Database& control, const std::string& store_id) {
+Status begin_chain(Database& control, const std::string& founded_as) {
     const auto begun = read_link(control, 0);
     RETURN_IF_ERROR(begun);
     if (!begun->empty()) return {};
-    RETURN_IF_ERROR(insert_link(control, 0, first_hash(store_id)));
+    RETURN_IF_ERROR(insert_link(control, 0, first_hash(founded_as)));
     std::int64_t expected = 1;
     return for_each_transaction(
         control, [&](const ChainedTransaction& transaction) -> Result<bool> {
@@ -143,13 +143,13 @@ Status append_link(Database& control, const ChainedTransaction& transaction) {
     return insert_link(control, sorted.id, next_hash(*before, sorted));
 }
 
-Result<ChainReport> verify_chain(Database& control, const std::string& store_id) {
+Result<ChainReport> verify_chain(Database& control, const std::string& founded_as) {
     ChainReport report;
-    report.head = first_hash(store_id);
+    report.head = first_hash(founded_as);
     const auto first = read_link(control, 0);
     RETURN_IF_ERROR(first);
     if (*first != report.head) {
-        report.fault = "the chain does not begin with the link of store " + store_id;
+        report.fault = "the chain does not begin with the link of store " + founded_as;
         return report;
     }
     RETURN_IF_ERROR(
@@ -175,7 +175,7 @@ Result<ChainReport> verify_chain(Database& control, const std::string& store_id)
 Result<ChainReport> verify_chain(const Store& store) {
     Result<ChainReport> report = ChainReport();
     RETURN_IF_ERROR(store.read([&](Database& control) -> Status {
-        report = verify_chain(control, store.store_id());
+        report = verify_chain(control, store.founded_as());
         RETURN_IF_ERROR(report);
         return {};
     }));

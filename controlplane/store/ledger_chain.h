@@ -30,7 +30,7 @@ std::string canonical_bytes(const ChainedTransaction& transaction);
 
 // Link 0, and a link for every transaction that is older than the chain; does nothing once link 0
 // exists, so that a transaction slipped in later stays without one. In the caller's transaction.
-Status begin_chain(Database& control, const std::string& store_id);
+Status begin_chain(Database& control, const std::string& founded_as);
 
 // The link of a transaction that was just written. In the caller's transaction.
 Status append_link(Database& control, const ChainedTransaction& transaction);
@@ -43,7 +43,7 @@ struct ChainReport {
 };
 
 // Computes every link again. In the caller's view of the database.
-Result<ChainReport> verify_chain(Database& control, const std::string& store_id);
+Result<ChainReport> verify_chain(Database& control, const std::string& founded_as);
 Result<ChainReport> verify_chain(const Store& store);
 
 }  // namespace turnpike::controlplane

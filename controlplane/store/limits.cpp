@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "controlplane/store/audit.h"
 #include "controlplane/store/publish.h"
 #include "controlplane/store/store.h"
 

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "controlplane/store/audit.h"
 #include "controlplane/store/model_names.h"
 #include "controlplane/store/prices.h"
 #include "controlplane/store/publish.h"
@@ -10,6 +11,9 @@
 
 namespace turnpike::controlplane {
 namespace {
+
+// Names come from the settings; those of dedicated endpoints are audited as their endpoints.
+constexpr const char* kActor = "settings";
 
 Status check_endpoint(Database& database, const EndpointId& endpoint) {
     Statement row =
@@ -69,6 +73,20 @@ Status add_prices(Database& database, ModelRow& model, WallTime now) {
     return {};
 }
 
+// The name as the audit tells of it; its prices have rows of their own. Empty: no such name.
+Result<std::string> terms_of(Database& database, const std::string& name) {
+    Statement rows = database.prepare(TURNPIKE_MODEL_COLUMNS "WHERE name = ?");
+    std::string terms;
+    if (rows.bind(name).step()) {
+        const ModelRow row = read_row(rows);
+        terms = "at " + row.endpoint.value() + ", served by " + row.served_model + ", " +
+                row.display_name + " of " + row.organization + ", context " +
+                std::to_string(row.context_length);
+    }
+    RETURN_IF_ERROR(rows.status());
+    return terms;
+}
+
 Result<std::vector<std::string>> names_of(Database& database, const EndpointId& endpoint) {
     Statement rows = database.prepare("SELECT name FROM model_names WHERE endpoint = ?");
     rows.bind(endpoint.value());
@@ -123,16 +141,28 @@ Result<ModelRow> put_model_name(Store& store,
                                 WallTime now) {
     ModelRow row;
     RETURN_IF_ERROR(store.write([&](Database& database) -> Status {
+        const auto before = terms_of(database, name.name);
+        RETURN_IF_ERROR(before);
         auto written = write_model_name(database, name, price, now);
         RETURN_IF_ERROR(written);
         row = std::move(*written);
-        return {};
+        const auto after = terms_of(database, name.name);
+        RETURN_IF_ERROR(after);
+        // Every start gives the names of the settings again.
+        if (*before == *after) return {};
+        return write_audit(database, kActor, "name.set", row.name, *after, now);
     }));
     return row;
 }
 
-Status remove_model_name(Store& store, const std::string& name) {
-    return store.write([&](Database& database) { return erase_model_name(database, name); });
+Status remove_model_name(Store& store, const std::string& name, WallTime now) {
+    return store.write([&](Database& database) -> Status {
+        const auto before = terms_of(database, name);
+        RETURN_IF_ERROR(before);
+        RETURN_IF_ERROR(erase_model_name(database, name));
+        if (before->empty()) return {};
+        return write_audit(database, kActor, "name.remove", name, *before, now);
+    });
 }
 
 Result<std::vector<ModelRow>> list_models(const Store& store, WallTime now) {

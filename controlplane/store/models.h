@@ -37,7 +37,7 @@ Result<ModelRow> put_model_name(Store& store,
                                 WallTime now);
 
 // Takes the name from gateways; its prices stay. No error when there is none.
-Status remove_model_name(Store& store, const std::string& name);
+Status remove_model_name(Store& store, const std::string& name, WallTime now);
 
 // What is published, by name, with the prices of `now`.
 Result<std::vector<ModelRow>> list_models(const Store& store, WallTime now);

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "controlplane/store/audit.h"
 #include "controlplane/store/model_names.h"
 #include "controlplane/store/publish.h"
 #include "controlplane/store/store.h"

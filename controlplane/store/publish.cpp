@@ -92,6 +92,14 @@ Result<std::int64_t> read_revision(Database& database) {
     return revision;
 }
 
+Result<StoreIdentity> read_identity(Database& database) {
+    Statement row = database.prepare("SELECT store_id, founded_as, revision FROM identity");
+    StoreIdentity identity;
+    if (row.step()) identity = {row.text(0), row.text(1), row.integer(2)};
+    RETURN_IF_ERROR(row.status());
+    return identity;
+}
+
 Result<std::vector<PublishedRow>> read_published(Database& database,
                                                  std::int64_t after,
                                                  bool is_full) {
@@ -106,22 +114,6 @@ Result<std::vector<PublishedRow>> read_published(Database& database,
     }
     RETURN_IF_ERROR(rows.status());
     return published;
-}
-
-Status write_audit(Database& database,
-                   const std::string& actor,
-                   const std::string& action,
-                   const std::string& subject,
-                   const std::string& detail,
-                   WallTime now) {
-    return database
-        .prepare("INSERT INTO audit (at_us, actor, action, subject, detail) VALUES (?, ?, ?, ?, ?)")
-        .bind(now)
-        .bind(actor)
-        .bind(action)
-        .bind(subject)
-        .bind(detail)
-        .run();
 }
 
 }  // namespace turnpike::controlplane

@@ -23,17 +23,18 @@ Status publish_endpoint(Database& database, const EndpointId& id);
 
 Result<std::int64_t> read_revision(Database& database);
 
+// Which database this is.
+struct StoreIdentity {
+    std::string store_id;
+    std::string founded_as;  // what store_id was at first; the chains begin with it
+    std::int64_t revision = 0;
+};
+
+Result<StoreIdentity> read_identity(Database& database);
+
 // Rows beyond `after`, in the order of their revisions; without deleted ones when `is_full`.
 Result<std::vector<PublishedRow>> read_published(Database& database,
                                                  std::int64_t after,
                                                  bool is_full);
-
-// One row of the audit.
-Status write_audit(Database& database,
-                   const std::string& actor,
-                   const std::string& action,
-                   const std::string& subject,
-                   const std::string& detail,
-                   WallTime now);
 
 }  // namespace turnpike::controlplane

@@ -1,7 +1,7 @@
 // Usage records kept aside in control.db.
 #include "controlplane/store/quarantine.h"
 
-#include "controlplane/store/publish.h"
+#include "controlplane/store/audit.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage_events.h"
 

@@ -74,7 +74,7 @@ Status Pass::run() {
 }
 
 Status Pass::check_chain() {
-    const auto report = verify_chain(control_, store_.store_id());
+    const auto report = verify_chain(control_, store_.founded_as());
     RETURN_IF_ERROR(report);
     result_.num_links = report->num_links;
     result_.chain_head = report->head;

@@ -14,6 +14,7 @@
 
 #include "config/base/failpoint.h"
 #include "config/crypto/identifiers.h"
+#include "controlplane/store/audit.h"
 #include "controlplane/store/ledger_chain.h"
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/models.h"
@@ -46,23 +47,21 @@ Result<UniqueFd> lock_directory(const std::string& data_dir) {
 }
 
 // A random id per database: a gateway that knew another one starts over.
-Result<std::string> read_or_make_store_id(Database& database, WallTime now) {
+Result<StoreIdentity> read_or_make_identity(Database& database, WallTime now) {
     RETURN_IF_ERROR(database
-                        .prepare("INSERT INTO identity (singleton, store_id, revision) VALUES (1, "
-                                 "?, 0) ON CONFLICT (singleton) DO NOTHING")
+                        .prepare("INSERT INTO identity (singleton, store_id, founded_as, revision) "
+                                 "VALUES (1, ?1, ?1, 0) ON CONFLICT (singleton) DO NOTHING")
                         .bind(crypto::new_request_id(now).value())
                         .run());
-    Statement row = database.prepare("SELECT store_id FROM identity");
-    std::string store_id = row.step() ? row.text(0) : "";
-    RETURN_IF_ERROR(row.status());
-    return store_id;
+    return read_identity(database);
 }
 
-// The companion of migration 0008; see ledger_chain.h.
-Status chain_older_transactions(Database& database, const std::string& store_id) {
+// The companion of migrations 0008 and 0016; see ledger_chain.h and audit.h.
+Status begin_chains(Database& database, const std::string& founded_as) {
     auto transaction = Transaction::begin(database, Transaction::Kind::kImmediate);
     RETURN_IF_ERROR(transaction);
-    RETURN_IF_ERROR(begin_chain(database, store_id));
+    RETURN_IF_ERROR(begin_chain(database, founded_as));
+    RETURN_IF_ERROR(begin_audit_chain(database, founded_as));
     return transaction->commit();
 }
 
@@ -100,7 +99,7 @@ struct Store::Impl {
     const Clock& clock;
     Log& log;
     UniqueFd lock_file;
-    std::string store_id;
+    StoreIdentity identity;
     std::atomic<std::int64_t> revision{0};
 
     std::mutex write_mutex;
@@ -131,13 +130,11 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
     impl->writer = std::move(*writer);
     const WallTime now = clock.wall_now();
     RETURN_IF_ERROR(migrate(*impl->writer, migrations::control(), kControlApplicationId, now));
-    auto store_id = read_or_make_store_id(*impl->writer, now);
-    RETURN_IF_ERROR(store_id);
-    impl->store_id = *store_id;
-    RETURN_IF_ERROR(chain_older_transactions(*impl->writer, *store_id));
-    const auto revision = read_revision(*impl->writer);
-    RETURN_IF_ERROR(revision);
-    impl->revision = *revision;
+    auto identity = read_or_make_identity(*impl->writer, now);
+    RETURN_IF_ERROR(identity);
+    impl->identity = *identity;
+    RETURN_IF_ERROR(begin_chains(*impl->writer, identity->founded_as));
+    impl->revision = identity->revision;
 
     std::unique_ptr<Store> store(new Store(std::move(impl)));
     Store* self = store.get();
@@ -169,7 +166,11 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
 }
 
 const std::string& Store::store_id() const {
-    return impl_->store_id;
+    return impl_->identity.store_id;
+}
+
+const std::string& Store::founded_as() const {
+    return impl_->identity.founded_as;
 }
 
 std::int64_t Store::revision() const {
@@ -181,10 +182,11 @@ Result<std::string> Store::snapshot_json(const std::string& store_id, std::int64
     RETURN_IF_ERROR(read([&](Database& database) -> Status {
         const auto revision = read_revision(database);
         RETURN_IF_ERROR(revision);
-        const bool is_full = store_id != impl_->store_id || after <= 0 || after > *revision;
+        const bool is_full =
+            store_id != impl_->identity.store_id || after <= 0 || after > *revision;
         const auto rows = read_published(database, is_full ? 0 : after, is_full);
         RETURN_IF_ERROR(rows);
-        text = write_published(impl_->store_id, *revision, is_full, *rows);
+        text = write_published(impl_->identity.store_id, *revision, is_full, *rows);
         return {};
     }));
     return text;

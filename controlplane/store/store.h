@@ -41,6 +41,9 @@ class Store {
     Store& operator=(const Store&) = delete;
 
     const std::string& store_id() const;
+    // The id that the database had when it was made, with which its chains begin: a restored store
+    // has another.
+    const std::string& founded_as() const;
     // Of the last published row.
     std::int64_t revision() const;
     // The body of GET /internal/v1/snapshot: rows beyond `after`; everything when `store_id` is

@@ -82,7 +82,7 @@ TEST_F(Accounts, APriceGetsAVersionOnlyWhenItDiffers) {
     EXPECT_EQ(find_price(*store_, 99).error().code, ErrorCode::kNotFound);
     ASSERT_EQ(list_models(*store_, now()).value().size(), 2U);
     EXPECT_EQ(write_row(list_models(*store_, now()).value()[0]), write_row(dearer));
-    ASSERT_TRUE(remove_model_name(*store_, "a").has_value());
+    ASSERT_TRUE(remove_model_name(*store_, "a", now()).has_value());
     EXPECT_EQ(list_models(*store_, now()).value().size(), 1U);
 }
 
