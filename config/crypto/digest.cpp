@@ -31,6 +31,32 @@ Digest sha256(std::string_view data) {
     return digest;
 }
 
+struct Sha256::Impl {
+    UniqueHandle<EVP_MD_CTX*, &EVP_MD_CTX_free> context;
+};
+
+Sha256::Sha256() : impl_(std::make_unique<Impl>()) {
+    impl_->context.reset(EVP_MD_CTX_new());
+    CHECK(impl_->context != nullptr);
+    CHECK(EVP_DigestInit_ex2(impl_->context.get(), EVP_sha256(), nullptr) == 1);
+}
+
+Sha256::~Sha256() = default;
+Sha256::Sha256(Sha256&&) noexcept = default;
+Sha256& Sha256::operator=(Sha256&&) noexcept = default;
+
+void Sha256::update(std::string_view data) {
+    CHECK(EVP_DigestUpdate(impl_->context.get(), data.data(), data.size()) == 1);
+}
+
+Digest Sha256::finish() {
+    Digest digest{};
+    unsigned int length = 0;
+    CHECK(EVP_DigestFinal_ex(impl_->context.get(), digest.data(), &length) == 1);
+    CHECK(length == digest.size());
+    return digest;
+}
+
 // The context keeps the key's two padded SHA-256 states; re-initialising it with no key restores
 // them.
 struct HmacSha256::Impl {

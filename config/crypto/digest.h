@@ -18,6 +18,23 @@ using Digest = std::array<std::uint8_t, 32>;
 
 Digest sha256(std::string_view data);
 
+// SHA-256 of what comes in pieces.
+class Sha256 {
+  public:
+    Sha256();
+    ~Sha256();
+    Sha256(Sha256&&) noexcept;
+    Sha256& operator=(Sha256&&) noexcept;
+
+    void update(std::string_view data);
+    // Once, at the end.
+    Digest finish();
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
 // HMAC-SHA-256 with a key set once; a call costs two SHA-256 blocks and no allocation beyond
 // OpenSSL's. Not thread-safe: one per thread.
 class HmacSha256 {

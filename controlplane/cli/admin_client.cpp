@@ -61,10 +61,11 @@ Result<net::NetAddress> find_admin_address(const std::string& flag) {
     return net::parse_address(text);
 }
 
-AdminClient::AdminClient(const net::NetAddress& address)
+AdminClient::AdminClient(const net::NetAddress& address, std::chrono::milliseconds timeout)
     : client_([&] {
           net::HttpClientOptions options;
           options.address = address;
+          options.timeout = timeout;
           return options;
       }()) {}
 

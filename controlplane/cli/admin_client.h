@@ -1,6 +1,7 @@
 // AdminClient: calls of the admin API, and what to say when one fails.
 #pragma once
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
@@ -19,7 +20,8 @@ Result<net::NetAddress> find_admin_address(const std::string& flag);
 
 class AdminClient {
   public:
-    explicit AdminClient(const net::NetAddress& address);
+    explicit AdminClient(const net::NetAddress& address,
+                         std::chrono::milliseconds timeout = std::chrono::seconds(30));
 
     // The JSON body of a 2xx answer (null for 204). An HTTP error comes back as an Error with the
     // server's message and its status' code; kIo and kTimeout mean that nobody answered.

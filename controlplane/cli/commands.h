@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "controlplane/cli/audit_verbs.h"
+#include "controlplane/cli/backup_verbs.h"
 #include "controlplane/cli/billing_verbs.h"
 #include "controlplane/cli/limit_verbs.h"
 #include "controlplane/cli/verbs.h"
@@ -26,6 +28,7 @@ struct Options {
     std::string reason;
     std::string month;
     std::string since;
+    std::string to;
     std::int64_t price_version = 0;
     bool is_csv = false;
     NewEndpoint endpoint;
@@ -34,6 +37,8 @@ struct Options {
     int wait_s = 0;
     bool waits = false;
     Output output;
+    // Not empty: a program beside this one that does it, and its arguments.
+    std::vector<std::string> program;
 };
 
 using Action = std::function<int(AdminClient&, const Options&)>;
@@ -59,6 +64,7 @@ class Commands {
     void prices();
     void billing();
     void audit();
+    void backup();
 
     CLI::App& app_;
     Options& options_;

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "controlplane/cli/commands.h"
 #include "controlplane/cli/exit_code.h"
@@ -34,6 +36,16 @@ int run_sibling(char** argv) {
     return fail_usage("no verb '" + std::string(argv[1]) + "', and no program " + sibling);
 }
 
+// Becomes a program from beside this binary.
+int run_program(std::vector<std::string> words) {
+    const std::string path = binary_dir() + "/" + words[0];
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    ::execv(path.c_str(), arguments.data());
+    return report(turnpike::errno_error("cannot run " + path));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -61,6 +73,7 @@ int main(int argc, char** argv) {
     }
     if (up->parsed())
         return run_supervisor(std::filesystem::absolute(options.dir).string(), binary_dir());
+    if (!options.program.empty()) return run_program(options.program);
     if (!chosen) return fail_usage("chat comes first: turnpike chat …, without --admin");
     const auto address = find_admin_address(options.admin);
     if (!address) return report(address.error());

@@ -27,6 +27,7 @@ void Commands::reports() {
     billing();
     prices();
     audit();
+    backup();
 }
 
 void Commands::usage() {
@@ -111,6 +112,19 @@ void Commands::audit() {
         ->check(CLI::Range(1, 1000));
     verb(audit, "verify", "compute the audit's hash chain again; 1 when it is broken",
          [](auto& admin, const Options& o) { return verify_audit(admin, o.output); });
+}
+
+void Commands::backup() {
+    CLI::App& backup = noun("backup", "copies of the control plane's databases");
+    verb(backup, "create", "make one while the control plane serves",
+         [](auto&, const Options& o) { return create_backup(o.admin, o.to, o.output); })
+        ->add_option("--to", options_.to, "a directory to make, on the control plane's host")
+        ->required();
+    auto* verify = backup.add_subcommand("verify", "whether one can be restored; 1 when not");
+    verify->add_option("dir", options_.to, "as it was made")->required();
+    verify->callback([this] {
+        options_.program = {"turnpike-controlplane", "--verify-backup", options_.to};
+    });
 }
 
 }  // namespace turnpike::controlplane::cli

@@ -1,4 +1,5 @@
-// turnpike-controlplane: init prepares the state directory, serve runs the control plane.
+// turnpike-controlplane: init prepares the state directory, serve runs the control plane; a backup
+// is verified or restored instead.
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -8,6 +9,7 @@
 #include "config/base/clock.h"
 #include "config/base/failpoint.h"
 #include "config/base/log.h"
+#include "controlplane/serve/backup_program.h"
 #include "controlplane/serve/init.h"
 #include "controlplane/serve/service.h"
 #include "controlplane/serve/settings.h"
@@ -35,6 +37,9 @@ struct Flags {
     std::string config;
     bool check_config = false;
     bool is_init = false;
+    std::string verified_backup;
+    std::string restored_backup;
+    std::string restore_to;
 };
 
 int run(const Flags& flags) {
@@ -60,6 +65,25 @@ int run(const Flags& flags) {
     return done ? 0 : fail(done.error());
 }
 
+int use_backup(const Flags& flags) {
+    const SystemClock clock;
+    const Status done =
+        flags.verified_backup.empty()
+            ? controlplane::print_restored_backup(flags.restored_backup, flags.restore_to, clock)
+            : controlplane::print_verified_backup(flags.verified_backup);
+    return done ? 0 : fail(done.error());
+}
+
+void add_backup_flags(CLI::App& app, Flags& flags) {
+    auto* verify = app.add_option("--verify-backup", flags.verified_backup,
+                                  "check a backup, and change nothing");
+    auto* restore =
+        app.add_option("--restore-backup", flags.restored_backup, "make a data directory of it");
+    auto* to = app.add_option("--to", flags.restore_to, "that directory, without a database");
+    restore->needs(to)->excludes(verify);
+    to->needs(restore);
+}
+
 void add_flags(CLI::App& verb, Flags& flags) {
     verb.add_option("--config", flags.config, "settings file (JSON)")->required();
     verb.add_flag("--check-config", flags.check_config, "print the effective settings and exit");
@@ -69,13 +93,19 @@ void add_flags(CLI::App& verb, Flags& flags) {
 
 int main(int argc, char** argv) {
     CLI::App app{"Turnpike's control plane: accounts, endpoints, replicas and the ledger"};
-    app.require_subcommand(1);
+    app.require_subcommand(0, 1);
     Flags flags;
+    add_backup_flags(app, flags);
     CLI::App* serve = app.add_subcommand("serve", "run until SIGTERM; replicas outlive it");
     CLI::App* init = app.add_subcommand("init", "make directories, peppers and databases");
     add_flags(*serve, flags);
     add_flags(*init, flags);
     CLI11_PARSE(app, argc, argv);
+    const bool has_backup = !flags.verified_backup.empty() || !flags.restored_backup.empty();
+    const bool has_verb = serve->parsed() || init->parsed();
+    if (has_verb == has_backup)
+        return app.exit(CLI::RequiredError("One of serve, init and a backup's flags"));
+    if (has_backup) return use_backup(flags);
     flags.is_init = init->parsed();
     return run(flags);
 }

@@ -13,6 +13,7 @@
 #include "controlplane/run/loop.h"
 #include "controlplane/serve/account_routes.h"
 #include "controlplane/serve/audit_routes.h"
+#include "controlplane/serve/backup_routes.h"
 #include "controlplane/serve/billing_routes.h"
 #include "controlplane/serve/driver_settings.h"
 #include "controlplane/serve/endpoint_routes.h"
@@ -131,6 +132,7 @@ Status serve(const ControlplaneSettings& settings,
     const RelayConnection connection(relay, loop);
 
     SnapshotPoller poller(**store, clock);
+    BackupRunner backups(**store, clock, log);
     Router admin;
     add_account_routes(admin, **store, *peppers, clock);
     add_billing_routes(admin, **store, clock);
@@ -139,6 +141,7 @@ Status serve(const ControlplaneSettings& settings,
     add_endpoint_routes(admin, {**store, **driver, loop, settings, clock});
     add_limit_routes(admin, **store, clock);
     add_audit_routes(admin, **store);
+    add_backup_routes(admin, backups);
     Router internal;
     add_internal_routes(internal, **store, poller, loads, clock, [&relay] { relay.wake(); });
     add_public_routes(internal, **store, clock, caller_of_gateway());

@@ -89,6 +89,18 @@ Status apply(Database& database, const Migration& migration, WallTime now) {
 
 }  // namespace
 
+Result<std::size_t> check_migrations(Database& database,
+                                     std::span<const Migration> wanted,
+                                     std::int64_t application_id) {
+    const auto found = read_pragma(database, "PRAGMA application_id");
+    RETURN_IF_ERROR(found);
+    if (*found != application_id) {
+        return corrupt(database, "expected application_id " + std::to_string(application_id) +
+                                     ", found " + std::to_string(*found));
+    }
+    return check_applied(database, wanted);
+}
+
 Status migrate(Database& database,
                std::span<const Migration> wanted,
                std::int64_t application_id,

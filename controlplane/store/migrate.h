@@ -19,4 +19,9 @@ Status migrate(Database& database,
                std::int64_t application_id,
                WallTime now);
 
+// How many of `wanted` were applied to a database that is only read; kCorrupt as above.
+Result<std::size_t> check_migrations(Database& database,
+                                     std::span<const migrations::Migration> wanted,
+                                     std::int64_t application_id);
+
 }  // namespace turnpike::controlplane

@@ -29,8 +29,8 @@ TokenUsage operator+(const TokenUsage& a, const TokenUsage& b) {
 // One pass over everything, in one view of control.db.
 class Pass {
   public:
-    Pass(const Store& store, Database& control, std::map<std::int64_t, Price> prices)
-        : store_(store), control_(control), prices_(std::move(prices)) {}
+    Pass(const OpenBooks& books, std::map<std::int64_t, Price> prices)
+        : books_(books), control_(books.control), prices_(std::move(prices)) {}
 
     Status run();
 
@@ -50,7 +50,7 @@ class Pass {
     void count(const UsageRow& row);
     void note(const std::string& check, std::string what);
 
-    const Store& store_;
+    const OpenBooks& books_;
     Database& control_;
     const std::map<std::int64_t, Price> prices_;
     Reconciliation result_;
@@ -74,7 +74,7 @@ Status Pass::run() {
 }
 
 Status Pass::check_chain() {
-    const auto report = verify_chain(control_, store_.founded_as());
+    const auto report = verify_chain(control_, books_.founded_as);
     RETURN_IF_ERROR(report);
     result_.num_links = report->num_links;
     result_.chain_head = report->head;
@@ -106,7 +106,7 @@ Status Pass::check_balances() {
 }
 
 Status Pass::check_months() {
-    return store_.read_months([&](const std::string& month, Database& file) -> Result<bool> {
+    return books_.read_months([&](const std::string& month, Database& file) -> Result<bool> {
         RETURN_IF_ERROR(check_month(month, file));
         return true;
     });
@@ -219,7 +219,7 @@ Status Pass::check_entries() {
     RETURN_IF_ERROR(sum.status());
     if (result_.num_transactions == num_matched_) return {};
     std::set<std::string> known;
-    RETURN_IF_ERROR(store_.read_months([&](const std::string&, Database& file) -> Result<bool> {
+    RETURN_IF_ERROR(books_.read_months([&](const std::string&, Database& file) -> Result<bool> {
         Statement ids = file.prepare("SELECT request_id FROM events WHERE cost_nano_usd <> 0");
         while (ids.step()) known.insert(ids.text(0));
         RETURN_IF_ERROR(ids.status());
@@ -264,14 +264,22 @@ TokenUsage ReplicaUsage::sum() const {
     return billed + written_off + quarantined;
 }
 
-Result<Reconciliation> reconcile_books(const Store& store) {
-    auto prices = read_price_versions(store);
+Result<Reconciliation> reconcile_books(const OpenBooks& books) {
+    auto prices = read_price_versions(books.control);
     RETURN_IF_ERROR(prices);
-    Reconciliation result;
+    Pass pass(books, std::move(*prices));
+    RETURN_IF_ERROR(pass.run());
+    return pass.take();
+}
+
+Result<Reconciliation> reconcile_books(const Store& store) {
+    Result<Reconciliation> result = Reconciliation();
     RETURN_IF_ERROR(store.read([&](Database& control) -> Status {
-        Pass pass(store, control, std::move(*prices));
-        RETURN_IF_ERROR(pass.run());
-        result = pass.take();
+        const OpenBooks books{control, store.founded_as(), [&store](const MonthVisitor& visitor) {
+                                  return store.read_months(visitor);
+                              }};
+        result = reconcile_books(books);
+        RETURN_IF_ERROR(result);
         return {};
     }));
     return result;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -10,10 +11,9 @@
 #include "config/base/ids.h"
 #include "config/base/money.h"
 #include "config/base/result.h"
+#include "controlplane/store/store.h"
 
 namespace turnpike::controlplane {
-
-class Store;
 
 // What one replica's requests used by our books.
 struct ReplicaUsage {
@@ -43,6 +43,15 @@ struct Reconciliation {
     std::map<ReplicaId, ReplicaUsage> by_replica;
     std::vector<Misfit> misfits;  // at most one per check, in the order of the checks
 };
+
+// What is reconciled: a view of control.db, and the usage files beside it.
+struct OpenBooks {
+    Database& control;
+    std::string founded_as;  // of its identity
+    std::function<Status(const MonthVisitor&)> read_months;
+};
+
+Result<Reconciliation> reconcile_books(const OpenBooks& books);
 
 // One view of control.db for all of it, and every event once. Blocks for as long as that takes.
 Result<Reconciliation> reconcile_books(const Store& store);

@@ -10,6 +10,8 @@
 namespace turnpike::controlplane {
 namespace {
 
+constexpr int kPagesPerStep = 4096;  // 16 MiB
+
 Error sqlite_error(sqlite3* db, int code, std::string_view what) {
     // After a failed fsync the kernel may have dropped the pages: what is on disk is unknown, and
     // only a new process that reads it again can tell.
@@ -172,6 +174,30 @@ Statement Database::prepare(std::string_view sql) {
 Status Database::execute(const std::string& sql) {
     const int code = sqlite3_exec(handle_.get(), sql.c_str(), nullptr, nullptr, nullptr);
     if (code != SQLITE_OK) return sqlite_error(handle_.get(), code, path_);
+    return {};
+}
+
+Status Database::copy_to(const std::string& to) {
+    UniqueFd file(::open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (!file.is_open()) return errno_error("cannot make " + to);
+    file.reset();  // closing it later would drop SQLite's locks
+    sqlite3* raw = nullptr;
+    const int opened = sqlite3_open_v2(
+        to.c_str(), &raw, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+        nullptr);
+    const UniqueHandle<sqlite3*, &sqlite3_close_v2> target(raw);
+    if (opened != SQLITE_OK) return sqlite_error(raw, opened, "cannot open " + to);
+    sqlite3_backup* backup = sqlite3_backup_init(raw, "main", handle_.get(), "main");
+    if (backup == nullptr) return sqlite_error(raw, sqlite3_errcode(raw), "cannot copy to " + to);
+    int code = SQLITE_OK;
+    while (code == SQLITE_OK) code = sqlite3_backup_step(backup, kPagesPerStep);
+    const int finished = sqlite3_backup_finish(backup);
+    if (code != SQLITE_DONE) return sqlite_error(raw, code, "cannot copy to " + to);
+    if (finished != SQLITE_OK) return sqlite_error(raw, finished, "cannot copy to " + to);
+    // The copy says WAL as its source does, and could not be opened where nothing may be written.
+    const int settled =
+        sqlite3_exec(raw, "PRAGMA journal_mode = DELETE", nullptr, nullptr, nullptr);
+    if (settled != SQLITE_OK) return sqlite_error(raw, settled, to);
     return {};
 }
 

@@ -79,6 +79,9 @@ class Database {
     Statement prepare(std::string_view sql);
     // Several statements without parameters.
     Status execute(const std::string& sql);
+    // Copies what this connection sees, which in a transaction is its snapshot, to a new file with
+    // SQLite's backup API: a database without files beside it. Others write meanwhile.
+    Status copy_to(const std::string& to);
     std::int64_t num_changed() const;
     std::int64_t last_row_id() const;
 

@@ -1,12 +1,7 @@
 // The databases, their connections and their locks.
 #include "controlplane/store/store.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <sys/file.h>
-
 #include <atomic>
-#include <filesystem>
 #include <future>
 #include <map>
 #include <mutex>
@@ -15,9 +10,11 @@
 #include "config/base/failpoint.h"
 #include "config/crypto/identifiers.h"
 #include "controlplane/store/audit.h"
+#include "controlplane/store/data_dir.h"
 #include "controlplane/store/ledger_chain.h"
 #include "controlplane/store/migrate.h"
 #include "controlplane/store/models.h"
+#include "controlplane/store/moment.h"
 #include "controlplane/store/organisations.h"
 #include "controlplane/store/poster.h"
 #include "controlplane/store/publish.h"
@@ -26,25 +23,6 @@
 
 namespace turnpike::controlplane {
 namespace {
-
-// A second in all: a child that a killed control plane was just starting has its files, and so its
-// lock, until it executes its own program.
-constexpr int kLockAttempts = 50;
-constexpr int kLockPauseMs = 20;
-
-Result<UniqueFd> lock_directory(const std::string& data_dir) {
-    std::error_code error;
-    std::filesystem::create_directories(data_dir, error);
-    if (error) return Error{ErrorCode::kIo, data_dir + ": " + error.message(), {}};
-    const std::string path = data_dir + "/lock";
-    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!file.is_open()) return errno_error("cannot open " + path);
-    for (int i = 0; i < kLockAttempts; ++i) {
-        if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) return file;
-        ::poll(nullptr, 0, kLockPauseMs);
-    }
-    return Error{ErrorCode::kConflict, data_dir + " is in use by another process", {}};
-}
 
 // A random id per database: a gateway that knew another one starts over.
 Result<StoreIdentity> read_or_make_identity(Database& database, WallTime now) {
@@ -71,7 +49,7 @@ struct Store::Impl {
     Impl(std::string data_directory, const Clock& wall, Log& to)
         : data_dir(std::move(data_directory)), clock(wall), log(to) {}
 
-    std::string control_path() const { return data_dir + "/control.db"; }
+    std::string control_path() const { return controlplane::control_path(data_dir); }
 
     Result<std::unique_ptr<Database>> take_reader() {
         {
@@ -122,7 +100,7 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
                                            const Clock& clock,
                                            Log& log) {
     auto impl = std::make_unique<Impl>(data_dir, clock, log);
-    auto lock_file = lock_directory(data_dir);
+    auto lock_file = lock_data_dir(data_dir);
     RETURN_IF_ERROR(lock_file);
     impl->lock_file = std::move(*lock_file);
     auto writer = Database::open(impl->control_path(), Database::Access::kWrite);
@@ -192,6 +170,24 @@ Result<std::string> Store::snapshot_json(const std::string& store_id, std::int64
     return text;
 }
 
+Result<StoreMoment> Store::pin() const {
+    // Nothing commits to control.db until all files are pinned. So no watermark passes the end of a
+    // usage file that was pinned before, and no event names an organisation or a price that is
+    // newer than control.db: the writer of usage checks both against what is committed there.
+    // Events that are written meanwhile are beyond the watermark, where the poster of a restored
+    // store finds them.
+    const std::lock_guard lock(impl_->write_mutex);
+    auto control = pin_database(impl_->control_path());
+    RETURN_IF_ERROR(control);
+    StoreMoment moment{std::move(*control), {}};
+    for (const std::string& month : impl_->usage->months()) {
+        auto file = pin_database(impl_->usage->path_of(month));
+        RETURN_IF_ERROR(file);
+        moment.months.emplace(month, std::move(*file));
+    }
+    return moment;
+}
+
 int Store::subscribe(std::function<void()> on_commit) {
     const std::lock_guard lock(impl_->subscriber_mutex);
     const int id = impl_->next_subscription++;
@@ -251,8 +247,7 @@ Status Store::read(const std::function<Status(Database&)>& work) const {
     return status;
 }
 
-Status Store::read_months(
-    const std::function<Result<bool>(const std::string& month, Database&)>& work) const {
+Status Store::read_months(const MonthVisitor& work) const {
     for (const std::string& month : impl_->usage->months()) {
         auto file = Database::open(impl_->usage->path_of(month), Database::Access::kRead);
         RETURN_IF_ERROR(file);

@@ -19,6 +19,10 @@
 namespace turnpike::controlplane {
 
 class Database;
+struct StoreMoment;
+
+// For the file of one month ("2026-11"); false: no further one.
+using MonthVisitor = std::function<Result<bool>(const std::string& month, Database& file)>;
 
 struct IngestResult {
     std::int64_t num_new = 0;
@@ -72,8 +76,9 @@ class Store {
     Status write_quietly(const std::function<Status(Database&)>& work);
     // One consistent view of each month's usage file ("2026-11"), newest first, until `work`
     // returns false.
-    Status read_months(
-        const std::function<Result<bool>(const std::string& month, Database&)>& work) const;
+    Status read_months(const MonthVisitor& work) const;
+    // One moment of all the files, while it is held: see moment.h.
+    Result<StoreMoment> pin() const;
 
   private:
     struct Impl;

@@ -77,17 +77,25 @@ Result<std::vector<UsageGroup>> group_usage(const Store& store, const UsageRange
     return groups;
 }
 
-Result<std::map<std::int64_t, Price>> read_price_versions(const Store& store) {
+Result<std::map<std::int64_t, Price>> read_price_versions(Database& control) {
     std::map<std::int64_t, Price> prices;
+    Statement rows = control.prepare(
+        "SELECT version, input_nano_usd, cached_input_nano_usd, output_nano_usd, "
+        "per_minute_nano_usd FROM prices");
+    while (rows.step()) {
+        prices[rows.integer(0)] = {rows.integer(0), rows.money(1), rows.money(2), rows.money(3),
+                                   rows.money(4)};
+    }
+    RETURN_IF_ERROR(rows.status());
+    return prices;
+}
+
+Result<std::map<std::int64_t, Price>> read_price_versions(const Store& store) {
+    Result<std::map<std::int64_t, Price>> prices = std::map<std::int64_t, Price>();
     RETURN_IF_ERROR(store.read([&](Database& control) -> Status {
-        Statement rows = control.prepare(
-            "SELECT version, input_nano_usd, cached_input_nano_usd, output_nano_usd, "
-            "per_minute_nano_usd FROM prices");
-        while (rows.step()) {
-            prices[rows.integer(0)] = {rows.integer(0), rows.money(1), rows.money(2), rows.money(3),
-                                       rows.money(4)};
-        }
-        return rows.status();
+        prices = read_price_versions(control);
+        RETURN_IF_ERROR(prices);
+        return {};
     }));
     return prices;
 }

@@ -44,6 +44,7 @@ Result<std::vector<UsageGroup>> group_usage(const Store& store, const UsageRange
 Result<std::vector<UsageGroup>> group_events(Database& month_file, const UsageRange& range);
 
 // Every version, by number.
+Result<std::map<std::int64_t, Price>> read_price_versions(Database& control);
 Result<std::map<std::int64_t, Price>> read_price_versions(const Store& store);
 
 }  // namespace turnpike::controlplane

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "config/base/failpoint.h"
+#include "controlplane/store/data_dir.h"
 #include "controlplane/store/migrate.h"
 #include "migrations/migrations.h"
 
@@ -21,12 +22,6 @@ constexpr auto kMaxAhead = 24h;
 // Each gateway has one delivery under way; more than this waiting means a disk that hangs.
 constexpr std::size_t kMaxQueuedBatches = 256;
 constexpr std::string_view kFirstMonth = "2020-01";
-
-std::optional<std::string> month_of_file(const std::string& name) {
-    // usage-YYYY-MM.db
-    if (name.size() != 16 || name.substr(0, 6) != "usage-" || name.substr(13) != ".db") return {};
-    return name.substr(6, 7);
-}
 
 }  // namespace
 
@@ -55,7 +50,7 @@ Status UsageWriter::start() {
 }
 
 std::string UsageWriter::path_of(const std::string& month) const {
-    return data_dir_ + "/usage-" + month + ".db";
+    return month_path(data_dir_, month);
 }
 
 std::vector<std::string> UsageWriter::months() const {

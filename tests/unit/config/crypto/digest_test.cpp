@@ -11,6 +11,13 @@ TEST(Sha256, MatchesFips180Vector) {
               "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+TEST(Sha256, InPiecesIsAsInOne) {
+    Sha256 pieces;
+    for (const char* piece : {"a", "", "bc"}) pieces.update(piece);
+    EXPECT_EQ(pieces.finish(), sha256("abc"));
+    EXPECT_EQ(Sha256().finish(), sha256(""));
+}
+
 TEST(HmacSha256, MatchesRfc4231CaseTwoAgainAndAgain) {
     HmacSha256 hmac(Secret("Jefe"));
     const std::string expected = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
