@@ -12,7 +12,8 @@ ReconcilePass::ReconcilePass(
       clock_(clock),
       log_(log),
       scaling_(options_.scaling, options_.loads, store, log),
-      billing_(options_.overdraft, store, log) {}
+      billing_(options_.overdraft, store, log),
+      retention_(options_.retention, store, log) {}
 
 PassOutcome ReconcilePass::run(bool is_parked, const std::function<bool()>& is_stopping) {
     const Result<Observed> observed =

@@ -9,6 +9,7 @@
 #include "controlplane/run/apply.h"
 #include "controlplane/run/minute_billing.h"
 #include "controlplane/run/observe.h"
+#include "controlplane/run/retention_job.h"
 #include "controlplane/run/scaling.h"
 
 namespace turnpike::controlplane {
@@ -21,6 +22,7 @@ struct ReconcileOptions {
     ScalePolicies scaling;
     LoadSource loads;   // may be empty
     NanoUsd overdraft;  // how far below zero a balance may go
+    RetentionPolicy retention;
 };
 
 struct PassOutcome {
@@ -47,6 +49,7 @@ class ReconcilePass {
     Log& log_;
     Scaling scaling_;
     MinuteBilling billing_;
+    RetentionJob retention_;
 };
 
 }  // namespace turnpike::controlplane

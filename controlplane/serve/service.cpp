@@ -82,6 +82,7 @@ ReconcileOptions loop_options(const ControlplaneSettings& settings, const LoadRe
     ReconcileOptions options;
     options.scaling.standard = settings.autoscaling;
     options.overdraft = settings.overdraft;
+    options.retention = settings.retention;
     options.loads = [&loads](WallTime now) { return loads.loads(now - kFreshLoad); };
     for (const ModelSettings& model : settings.models) {
         options.models[model.card.id] = {model.card_file, model.model_dir,

@@ -111,6 +111,28 @@ Status check_autoscaling(const ScalePolicy& policy) {
     return {};
 }
 
+RetentionPolicy read_retention(JsonSettings section) {
+    RetentionPolicy policy;
+    policy.usage_months = read_int(section, "usage_months", policy.usage_months);
+    policy.audit_days = read_int(section, "audit_days", policy.audit_days);
+    policy.finished_operations_days =
+        read_int(section, "finished_operations_days", policy.finished_operations_days);
+    return policy;
+}
+
+Status check_retention(const RetentionPolicy& policy) {
+    constexpr int kMaxMonths = 1200;
+    constexpr int kMaxDays = 36'500;
+    const auto is_within = [](int value, int most) { return value >= 0 && value <= most; };
+    if (is_within(policy.usage_months, kMaxMonths) && is_within(policy.audit_days, kMaxDays) &&
+        is_within(policy.finished_operations_days, kMaxDays))
+        return {};
+    return invalid_argument(
+        "retention: expected usage_months from 0 to 1,200, audit_days and "
+        "finished_operations_days from 0 to 36,500",
+        "retention");
+}
+
 std::vector<PoolSettings> read_pools(JsonSettings& file) {
     std::vector<PoolSettings> pools;
     for (JsonSettings& section : file.sections("serverless")) {
@@ -223,6 +245,7 @@ Status validate(const ControlplaneSettings& settings) {
     RETURN_IF_ERROR(check_driver(settings));
     RETURN_IF_ERROR(check_names(settings));
     RETURN_IF_ERROR(check_autoscaling(settings.autoscaling));
+    RETURN_IF_ERROR(check_retention(settings.retention));
     for (const HardwareSettings& row : settings.hardware) {
         const Hardware& one = row.hardware;
         if (one.gpu_memory_gb < 0 || one.gpu_count < 0 || one.cents_per_minute < 0 ||
@@ -308,6 +331,12 @@ ordered_json json_of(const ScalePolicy& policy) {
             {"idle_window_s", policy.idle_window.count()}};
 }
 
+ordered_json json_of(const RetentionPolicy& policy) {
+    return {{"usage_months", policy.usage_months},
+            {"audit_days", policy.audit_days},
+            {"finished_operations_days", policy.finished_operations_days}};
+}
+
 template <class Rows>
 ordered_json array_of(const Rows& rows) {
     ordered_json array = ordered_json::array();
@@ -382,6 +411,7 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     const std::string overdraft_usd = file->text("overdraft_usd", kDefaultOverdraftUsd);
     const std::vector<RawModel> models = read_models(*file);
     settings.autoscaling = read_autoscaling(file->section("autoscaling"));
+    settings.retention = read_retention(file->section("retention"));
     settings.serverless = read_pools(*file);
     settings.hardware = read_hardware(*file);
     RETURN_IF_ERROR(file->finish());
@@ -422,6 +452,7 @@ std::string write_settings(const ControlplaneSettings& settings) {
                       {"platform_organisation", settings.platform_organisation},
                       {"overdraft_usd", format_usd(settings.overdraft)},
                       {"autoscaling", json_of(settings.autoscaling)},
+                      {"retention", json_of(settings.retention)},
                       {"models", array_of(settings.models)},
                       {"serverless", array_of(settings.serverless)},
                       {"hardware", array_of(settings.hardware)}};

@@ -14,6 +14,7 @@
 #include "controlplane/api/endpoint.h"
 #include "controlplane/plan/autoscale.h"
 #include "controlplane/run/slurm_driver.h"
+#include "controlplane/store/retention.h"
 
 namespace turnpike::controlplane {
 
@@ -67,6 +68,7 @@ struct ControlplaneSettings {
     std::string platform_organisation;
     NanoUsd overdraft;  // how far below zero a balance may go
     ScalePolicy autoscaling;
+    RetentionPolicy retention;
     std::vector<ModelSettings> models;
     std::vector<PoolSettings> serverless;
     std::vector<HardwareSettings> hardware;

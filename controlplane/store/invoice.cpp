@@ -8,7 +8,9 @@
 
 #include "controlplane/store/csv.h"
 #include "controlplane/store/minutes.h"
+#include "controlplane/store/month.h"
 #include "controlplane/store/organisations.h"
+#include "controlplane/store/retired.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage_groups.h"
 
@@ -86,16 +88,9 @@ Status price(InvoiceLine& line, const Price& price) {
                  {}};
 }
 
-WallTime begin_of(const std::string& month, int later) {
-    const int year = std::stoi(month.substr(0, 4));
-    const auto number = static_cast<unsigned>(std::stoi(month.substr(5)));
-    const auto first = std::chrono::year(year) / std::chrono::month(number) / 1;
-    return WallTime(std::chrono::sys_days(first + std::chrono::months(later)).time_since_epoch());
-}
-
 Status add_minutes(const Store& store, Invoice& invoice) {
-    const auto groups =
-        group_minutes(store, invoice.org, begin_of(invoice.month, 0), begin_of(invoice.month, 1));
+    const auto groups = group_minutes(store, invoice.org, begin_of_month(invoice.month, 0),
+                                      begin_of_month(invoice.month, 1));
     RETURN_IF_ERROR(groups);
     for (const MinuteGroup& group : *groups) {
         invoice.minutes.push_back(
@@ -123,6 +118,8 @@ Result<Invoice> make_invoice(const Store& store,
                              const std::string& month,
                              WallTime now) {
     RETURN_IF_ERROR(check_month(month));
+    const auto kept = store.keep_months();
+    RETURN_IF_ERROR(check_not_retired(store, month));
     const auto organisation = find_organisation(store, org.value());
     RETURN_IF_ERROR(organisation);
     const auto groups = read_groups(store, org, month);

@@ -5,6 +5,7 @@
 
 #include "controlplane/store/minutes.h"
 #include "controlplane/store/poster.h"
+#include "controlplane/store/retired.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage_events.h"
 
@@ -87,6 +88,7 @@ struct Books {
     NanoUsd entries;
     std::int64_t num_wrong_balances = 0;
     std::map<std::string, std::int64_t> watermarks;
+    NanoUsd retired;  // cost of the events whose files were deleted
 };
 
 Result<Books> read_books(const Store& store) {
@@ -110,6 +112,9 @@ Result<Books> read_books(const Store& store) {
         auto watermarks = read_watermarks(control);
         RETURN_IF_ERROR(watermarks);
         books.watermarks = std::move(*watermarks);
+        const auto retired = read_retired_usage(control);
+        RETURN_IF_ERROR(retired);
+        for (const RetiredUsage& sum : *retired) books.retired = books.retired + sum.cost_nano_usd;
         return {};
     }));
     return books;
@@ -118,12 +123,14 @@ Result<Books> read_books(const Store& store) {
 }  // namespace
 
 Result<BillingStatement> billing_statement(const Store& store, const std::optional<OrgId>& org) {
+    const auto kept = store.keep_months();
     auto books = read_books(store);
     RETURN_IF_ERROR(books);
     BillingStatement statement;
     statement.ledger_sum_nano_usd = books->entries;
     // Files are append-only, so events up to a watermark read earlier are as they were then.
-    NanoUsd posted_cost;
+    NanoUsd posted_cost = books->retired;
+    statement.usage_cost_nano_usd = books->retired;
     RETURN_IF_ERROR(
         store.read_months([&](const std::string& month, Database& file) -> Result<bool> {
             const std::int64_t watermark = books->watermarks[month];

@@ -11,6 +11,7 @@
 #include "controlplane/store/minutes.h"
 #include "controlplane/store/poster.h"
 #include "controlplane/store/quarantine.h"
+#include "controlplane/store/retired.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage_events.h"
 #include "controlplane/store/usage_groups.h"
@@ -39,6 +40,7 @@ class Pass {
   private:
     Status check_chain();
     Status check_balances();
+    Status check_retired();
     Status check_months();
     Status check_month(const std::string& month, Database& file);
     Status check_event(const std::string& month, const UsageRow& row, bool is_posted);
@@ -55,6 +57,7 @@ class Pass {
     const std::map<std::int64_t, Price> prices_;
     Reconciliation result_;
     std::int64_t num_matched_ = 0;  // ledger transactions that belong to an event
+    std::set<std::string> retired_;
 };
 
 void Pass::note(const std::string& check, std::string what) {
@@ -67,6 +70,7 @@ void Pass::note(const std::string& check, std::string what) {
 Status Pass::run() {
     RETURN_IF_ERROR(check_chain());
     RETURN_IF_ERROR(check_balances());
+    RETURN_IF_ERROR(check_retired());
     RETURN_IF_ERROR(check_months());
     RETURN_IF_ERROR(check_entries());
     RETURN_IF_ERROR(check_minutes());
@@ -103,6 +107,39 @@ Status Pass::check_balances() {
                            " USD, its entries sum to " + format_usd(wrong.money(4)));
     }
     return wrong.status();
+}
+
+// Events whose files were deleted: their sums must be those of the ledger.
+Status Pass::check_retired() {
+    const auto sums = read_retired_usage(control_);
+    RETURN_IF_ERROR(sums);
+    std::map<std::string, LedgerMonth> expected;
+    for (const RetiredUsage& sum : *sums) {
+        ReplicaUsage& replica = result_.by_replica[sum.replica];
+        result_.num_events += sum.num_events;
+        (sum.is_billed ? result_.num_billed : result_.num_written_off) += sum.num_events;
+        TokenUsage& usage = sum.is_billed ? replica.billed : replica.written_off;
+        usage = usage + sum.usage;
+        result_.usage_cost_nano_usd = result_.usage_cost_nano_usd + sum.cost_nano_usd;
+        LedgerMonth& month = expected[sum.month];
+        month.num_transactions += sum.num_with_cost;
+        month.cost_nano_usd = month.cost_nano_usd + sum.cost_nano_usd;
+    }
+    for (const auto& [month, wanted] : expected) {
+        retired_.insert(month);
+        const auto found = read_ledger_month(control_, month);
+        RETURN_IF_ERROR(found);
+        num_matched_ += found->num_transactions;
+        const bool fits = found->num_transactions == wanted.num_transactions &&
+                          found->cost_nano_usd == wanted.cost_nano_usd;
+        if (fits) continue;
+        note("event", "usage-" + month + ".db was deleted with " +
+                          std::to_string(wanted.num_transactions) + " events that cost " +
+                          format_usd(wanted.cost_nano_usd) + " USD, the ledger has " +
+                          std::to_string(found->num_transactions) + " that charge " +
+                          format_usd(found->cost_nano_usd));
+    }
+    return {};
 }
 
 Status Pass::check_months() {
@@ -228,7 +265,9 @@ Status Pass::check_entries() {
     Statement refs =
         control_.prepare("SELECT id, ref FROM transactions WHERE ref GLOB 'usage:*' ORDER BY id");
     while (refs.step()) {
-        if (known.contains(refs.text(1).substr(kUsageRef.size()))) continue;
+        const std::string id = refs.text(1).substr(kUsageRef.size());
+        const auto month = month_of(RequestId(id));
+        if (known.contains(id) || (month && retired_.contains(*month))) continue;
         note("entry", "transaction " + std::to_string(refs.integer(0)) + " (" + refs.text(1) +
                           ") is in the ledger and its request in no usage file");
         break;
@@ -273,6 +312,7 @@ Result<Reconciliation> reconcile_books(const OpenBooks& books) {
 }
 
 Result<Reconciliation> reconcile_books(const Store& store) {
+    const auto kept = store.keep_months();
     Result<Reconciliation> result = Reconciliation();
     RETURN_IF_ERROR(store.read([&](Database& control) -> Status {
         const OpenBooks books{control, store.founded_as(), [&store](const MonthVisitor& visitor) {

@@ -19,6 +19,7 @@
 #include "controlplane/store/poster.h"
 #include "controlplane/store/publish.h"
 #include "controlplane/store/quarantine.h"
+#include "controlplane/store/retired.h"
 #include "controlplane/store/usage_writer.h"
 
 namespace turnpike::controlplane {
@@ -41,6 +42,62 @@ Status begin_chains(Database& database, const std::string& founded_as) {
     RETURN_IF_ERROR(begin_chain(database, founded_as));
     RETURN_IF_ERROR(begin_audit_chain(database, founded_as));
     return transaction->commit();
+}
+
+// What the writer of usage needs of control.db.
+UsageWriter::Accounts accounts_of(Store& store, const Clock& clock) {
+    UsageWriter::Accounts accounts;
+    accounts.find_price = [&store](std::int64_t version) { return find_price(store, version); };
+    accounts.check_organisation = [&store](const OrgId& org) -> Status {
+        RETURN_IF_ERROR(find_organisation(store, org.value()));
+        return {};
+    };
+    accounts.quarantine = [&store,
+                           &clock](const std::vector<QuarantinedRecord>& records) -> Status {
+        return store.write_quietly([&](Database& control) {
+            return write_quarantine(control, records, clock.wall_now());
+        });
+    };
+    accounts.post = [&store, &clock](Database& file,
+                                     const std::string& month) -> Result<std::int64_t> {
+        Result<std::int64_t> num_posted = std::int64_t{0};
+        RETURN_IF_ERROR(store.write_quietly([&](Database& control) -> Status {
+            num_posted = post_events(control, file, month, clock.wall_now());
+            RETURN_IF_ERROR(num_posted);
+            if (*num_posted > 0) pass_failpoint(Failpoint::kUsagePosting);
+            return {};
+        }));
+        if (*num_posted > 0) pass_failpoint(Failpoint::kUsagePosted);
+        return num_posted;
+    };
+    accounts.retired_months = [&store]() -> Result<std::vector<std::string>> {
+        Result<std::vector<std::string>> months = std::vector<std::string>();
+        RETURN_IF_ERROR(store.read([&](Database& control) -> Status {
+            months = read_retired_months(control);
+            RETURN_IF_ERROR(months);
+            return {};
+        }));
+        return months;
+    };
+    accounts.retire = [&store, &clock](Database& file, const std::string& month) -> Result<bool> {
+        Result<bool> is_retired = false;
+        RETURN_IF_ERROR(store.write_quietly([&](Database& control) -> Status {
+            is_retired = retire_month(control, file, month, clock.wall_now());
+            RETURN_IF_ERROR(is_retired);
+            return {};
+        }));
+        return is_retired;
+    };
+    accounts.is_posted = [&store](const RequestId& id) -> Result<bool> {
+        bool is_posted = false;
+        RETURN_IF_ERROR(store.read([&](Database& control) -> Status {
+            Statement row = control.prepare("SELECT 1 FROM transactions WHERE ref = ?");
+            is_posted = row.bind("usage:" + id.value()).step();
+            return row.status();
+        }));
+        return is_posted;
+    };
+    return accounts;
 }
 
 }  // namespace
@@ -115,30 +172,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
     impl->revision = identity->revision;
 
     std::unique_ptr<Store> store(new Store(std::move(impl)));
-    Store* self = store.get();
-    UsageWriter::Accounts accounts;
-    accounts.find_price = [self](std::int64_t version) { return find_price(*self, version); };
-    accounts.check_organisation = [self](const OrgId& org) -> Status {
-        RETURN_IF_ERROR(find_organisation(*self, org.value()));
-        return {};
-    };
-    accounts.quarantine = [self](const std::vector<QuarantinedRecord>& records) -> Status {
-        return self->write_quietly([&](Database& control) {
-            return write_quarantine(control, records, self->impl_->clock.wall_now());
-        });
-    };
-    accounts.post = [self](Database& file, const std::string& month) -> Result<std::int64_t> {
-        Result<std::int64_t> num_posted = std::int64_t{0};
-        RETURN_IF_ERROR(self->write_quietly([&](Database& control) -> Status {
-            num_posted = post_events(control, file, month, self->impl_->clock.wall_now());
-            RETURN_IF_ERROR(num_posted);
-            if (*num_posted > 0) pass_failpoint(Failpoint::kUsagePosting);
-            return {};
-        }));
-        if (*num_posted > 0) pass_failpoint(Failpoint::kUsagePosted);
-        return num_posted;
-    };
-    store->impl_->usage = std::make_unique<UsageWriter>(data_dir, std::move(accounts), clock, log);
+    store->impl_->usage =
+        std::make_unique<UsageWriter>(data_dir, accounts_of(*store, clock), clock, log);
     RETURN_IF_ERROR(store->impl_->usage->start());
     return store;
 }
@@ -170,12 +205,25 @@ Result<std::string> Store::snapshot_json(const std::string& store_id, std::int64
     return text;
 }
 
+std::shared_ptr<const void> Store::keep_months() const {
+    return impl_->usage->keep_months();
+}
+
+Result<bool> Store::retire_month(const std::string& month) {
+    return impl_->usage->retire(month);
+}
+
+std::vector<std::string> Store::months() const {
+    return impl_->usage->months();
+}
+
 Result<StoreMoment> Store::pin() const {
     // Nothing commits to control.db until all files are pinned. So no watermark passes the end of a
     // usage file that was pinned before, and no event names an organisation or a price that is
     // newer than control.db: the writer of usage checks both against what is committed there.
     // Events that are written meanwhile are beyond the watermark, where the poster of a restored
     // store finds them.
+    const auto kept = keep_months();
     const std::lock_guard lock(impl_->write_mutex);
     auto control = pin_database(impl_->control_path());
     RETURN_IF_ERROR(control);
@@ -248,6 +296,7 @@ Status Store::read(const std::function<Status(Database&)>& work) const {
 }
 
 Status Store::read_months(const MonthVisitor& work) const {
+    const auto kept = keep_months();
     for (const std::string& month : impl_->usage->months()) {
         auto file = Database::open(impl_->usage->path_of(month), Database::Access::kRead);
         RETURN_IF_ERROR(file);

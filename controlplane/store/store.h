@@ -77,6 +77,15 @@ class Store {
     // One consistent view of each month's usage file ("2026-11"), newest first, until `work`
     // returns false.
     Status read_months(const MonthVisitor& work) const;
+    // No month's file is deleted while what it returns is held: for who compares the files with
+    // control.db, before either is read.
+    std::shared_ptr<const void> keep_months() const;
+    // Deletes a month's file and keeps its sums: see retired.h. False when some of it is not
+    // posted, when somebody keeps months, and when there is no such file. Waits for the writer of
+    // usage.
+    Result<bool> retire_month(const std::string& month);
+    // With a file, newest first.
+    std::vector<std::string> months() const;
     // One moment of all the files, while it is held: see moment.h.
     Result<StoreMoment> pin() const;
 

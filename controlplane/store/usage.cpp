@@ -2,15 +2,44 @@
 #include "controlplane/store/usage.h"
 
 #include "controlplane/store/csv.h"
+#include "controlplane/store/retired.h"
 #include "controlplane/store/store.h"
 #include "controlplane/store/usage_events.h"
 
 namespace turnpike::controlplane {
+namespace {
+
+void add(TokenUsage& sum, const TokenUsage& more) {
+    sum.prompt_tokens += more.prompt_tokens;
+    sum.cached_tokens += more.cached_tokens;
+    sum.completion_tokens += more.completion_tokens;
+    sum.reasoning_tokens += more.reasoning_tokens;
+}
+
+// What the files that were deleted had.
+Status add_retired(const Store& store, const std::optional<OrgId>& org, UsageTotals& totals) {
+    return store.read([&](Database& control) -> Status {
+        const auto sums = read_retired_usage(control);
+        RETURN_IF_ERROR(sums);
+        for (const RetiredUsage& sum : *sums) {
+            if (org && sum.org != *org) continue;
+            (sum.is_billed ? totals.num_requests : totals.num_written_off) += sum.num_events;
+            add(sum.is_billed ? totals.billed : totals.written_off, sum.usage);
+            totals.cost_nano_usd = totals.cost_nano_usd + sum.cost_nano_usd;
+            totals.written_off_nano_usd = totals.written_off_nano_usd + sum.written_off_nano_usd;
+        }
+        return {};
+    });
+}
+
+}  // namespace
 
 Result<UsageListing> list_usage(const Store& store,
                                 const std::optional<OrgId>& org,
                                 std::int64_t limit) {
+    const auto kept = store.keep_months();
     UsageListing listing;
+    RETURN_IF_ERROR(add_retired(store, org, listing.totals));
     RETURN_IF_ERROR(store.read_months([&](const std::string&, Database& file) -> Result<bool> {
         RETURN_IF_ERROR(add_totals(file, org, listing.totals));
         const std::int64_t room = limit - static_cast<std::int64_t>(listing.rows.size());
@@ -44,6 +73,8 @@ Result<UsagePage> page_usage(const Store& store,
                              const std::string& month,
                              std::int64_t after,
                              std::int64_t limit) {
+    const auto kept = store.keep_months();
+    RETURN_IF_ERROR(check_not_retired(store, month));
     UsagePage page;
     RETURN_IF_ERROR(
         store.read_months([&](const std::string& found, Database& file) -> Result<bool> {

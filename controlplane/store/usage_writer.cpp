@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <future>
 
 #include "config/base/failpoint.h"
 #include "controlplane/store/data_dir.h"
@@ -38,6 +39,11 @@ UsageWriter::~UsageWriter() {
 }
 
 Status UsageWriter::start() {
+    const auto retired = accounts_.retired_months();
+    RETURN_IF_ERROR(retired);
+    retired_.insert(retired->begin(), retired->end());
+    // A crash may have come between the sums and the deletion.
+    for (const std::string& month : retired_) RETURN_IF_ERROR(delete_files(month));
     std::error_code error;
     std::filesystem::directory_iterator entries(data_dir_, error);
     if (error) return Error{ErrorCode::kIo, data_dir_ + ": " + error.message(), {}};
@@ -47,6 +53,51 @@ Status UsageWriter::start() {
     }
     thread_ = std::thread([this] { run(); });
     return {};
+}
+
+Result<bool> UsageWriter::retire(const std::string& month) {
+    std::promise<Result<bool>> promise;
+    auto future = promise.get_future();
+    {
+        const std::lock_guard lock(mutex_);
+        if (is_stopping_) return Error{ErrorCode::kUnavailable, "the store is closing", {}};
+        retirements_.push_back(
+            {month, [&promise](Result<bool> result) { promise.set_value(std::move(result)); }});
+    }
+    changed_.notify_all();
+    return future.get();
+}
+
+std::shared_ptr<const void> UsageWriter::keep_months() const {
+    const std::lock_guard lock(holder_mutex_);
+    return holder_;
+}
+
+Status UsageWriter::delete_files(const std::string& month) const {
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+        std::error_code failed;
+        std::filesystem::remove(path_of(month) + suffix, failed);
+        if (failed) return Error{ErrorCode::kIo, path_of(month) + ": " + failed.message(), {}};
+    }
+    return {};
+}
+
+// Whoever reads the files and control.db side by side sees both before this or both after it.
+Result<bool> UsageWriter::retire_now(const std::string& month) {
+    const std::lock_guard lock(holder_mutex_);
+    const auto file = files_.find(month);
+    if (file == files_.end() || holder_.use_count() > 1) return false;
+    const auto is_retired = accounts_.retire(*file->second, month);
+    RETURN_IF_ERROR(is_retired);
+    if (!*is_retired) return false;
+    retired_.insert(month);
+    files_.erase(file);
+    {
+        const std::lock_guard months_lock(mutex_);
+        std::erase(months_, month);
+    }
+    RETURN_IF_ERROR(delete_files(month));
+    return true;
 }
 
 std::string UsageWriter::path_of(const std::string& month) const {
@@ -81,24 +132,28 @@ Status UsageWriter::wait_until_posted() {
 void UsageWriter::run() {
     while (true) {
         std::deque<Job> jobs;
+        std::deque<Retirement> retirements;
         {
             std::unique_lock lock(mutex_);
             is_busy_ = false;
             changed_.notify_all();
             const auto has_work = [this] {
-                return is_stopping_ || !queue_.empty() || (has_unposted_ && !posting_error_);
+                return is_stopping_ || !queue_.empty() || !retirements_.empty() ||
+                       (has_unposted_ && !posting_error_);
             };
             if (has_unposted_ && posting_error_) {
                 changed_.wait_for(lock, kRetryPeriod, has_work);
             } else {
                 changed_.wait(lock, has_work);
             }
-            if (is_stopping_ && queue_.empty()) return;
+            if (is_stopping_ && queue_.empty() && retirements_.empty()) return;
             jobs.swap(queue_);
+            retirements.swap(retirements_);
             is_busy_ = true;
         }
         if (!jobs.empty()) write_jobs(std::move(jobs));
         post_round();
+        for (const Retirement& one : retirements) one.done(retire_now(one.month));
     }
 }
 
@@ -115,6 +170,7 @@ void UsageWriter::write_jobs(std::deque<Job> jobs) {
             std::move(more.begin(), more.end(), std::back_inserter(target));
         }
         std::move(prepared.aside.begin(), prepared.aside.end(), std::back_inserter(all.aside));
+        all.num_repeated += prepared.num_repeated;
     }
     const Result<IngestResult> written = keep(all);
     if (written) {
@@ -149,7 +205,9 @@ Result<IngestResult> UsageWriter::keep(const Prepared& prepared) {
         }
     }
     auto result = insert_rows(prepared.by_month);
-    if (result) result->num_quarantined = static_cast<std::int64_t>(prepared.aside.size());
+    if (!result) return result;
+    result->num_quarantined = static_cast<std::int64_t>(prepared.aside.size());
+    result->num_repeated += prepared.num_repeated;
     return result;
 }
 
@@ -168,18 +226,36 @@ Result<std::string> UsageWriter::place(const UsageRecord& record) const {
 // A record that is wrong is kept aside; a store that cannot be read refuses the batch, which the
 // gateway repeats.
 Status UsageWriter::prepare(const UsageBatch& batch, Prepared& prepared) {
-    for (const UsageRecord& record : batch.records) {
-        const auto month = place(record);
-        auto row = month ? price(record) : Result<UsageRow>(month.error());
-        if (row) {
-            prepared.by_month[*month].push_back(std::move(*row));
-            continue;
+    for (const UsageRecord& record : batch.records)
+        RETURN_IF_ERROR(prepare_record(record, batch.outbox_id, prepared));
+    return {};
+}
+
+Status UsageWriter::prepare_record(const UsageRecord& record,
+                                   const std::string& outbox,
+                                   Prepared& prepared) {
+    const auto month = place(record);
+    if (month && retired_.contains(*month)) {
+        // What was billed is in the ledger for good.
+        const auto is_posted = accounts_.is_posted(record.request_id);
+        RETURN_IF_ERROR(is_posted);
+        if (*is_posted) {
+            ++prepared.num_repeated;
+        } else {
+            prepared.aside.push_back(
+                {record, outbox, "the usage of its month, " + *month + ", was deleted"});
         }
-        const ErrorCode code = row.error().code;
-        const bool is_wrong = code == ErrorCode::kNotFound || code == ErrorCode::kInvalidArgument;
-        if (!is_wrong) return row.error();
-        prepared.aside.push_back({record, batch.outbox_id, row.error().message});
+        return {};
     }
+    auto row = month ? price(record) : Result<UsageRow>(month.error());
+    if (row) {
+        prepared.by_month[*month].push_back(std::move(*row));
+        return {};
+    }
+    const ErrorCode code = row.error().code;
+    const bool is_wrong = code == ErrorCode::kNotFound || code == ErrorCode::kInvalidArgument;
+    if (!is_wrong) return row.error();
+    prepared.aside.push_back({record, outbox, row.error().message});
     return {};
 }
 

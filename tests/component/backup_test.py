@@ -9,46 +9,23 @@ import threading
 import time
 import unittest
 
-from controlplane_fixture import BINARY, DEADLINE_S, ControlplaneProcess, wait_until
+from controlplane_fixture import (BINARY, DEADLINE_S, ControlplaneProcess, usage_record,
+                                  wait_until)
 
 TURNPIKE = pathlib.Path(os.environ["TURNPIKE_BIN_DIR"]) / "turnpike"
-BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-
-
-def request_id(number):
-    value = int(time.time() * 1000) << 80 | number
-    return "".join(BASE32[value >> shift & 31] for shift in range(125, -1, -5))
 
 
 class BackupTest(ControlplaneProcess):
     def setUp(self):
         super().setUp()
         self.org = self.expect(200, "POST", "/admin/v1/organisations", {"name": "demo"})["id"]
-        models = self.expect(200, "GET", "/admin/v1/models")["data"]
-        self.price = next(row["price"]["version"] for row in models
-                          if row["name"] == "deepseek-ai/DeepSeek-R1")
+        self.price = self.price_version("deepseek-ai/DeepSeek-R1")
         self.num_made = 0
 
     def records(self, number):
-        now_us = int(time.time() * 1e6)
-        made = []
-        for _ in range(number):
-            self.num_made += 1
-            made.append({
-                "request_id": request_id(self.num_made), "org": self.org, "key": "key_1",
-                "model": "deepseek-ai/DeepSeek-R1", "served_model": "turnpike/tiny-random",
-                "endpoint": "e", "replica": "r", "epoch": 1, "price_version": self.price,
-                "outcome": "completed", "http_status": 200, "prompt_tokens": 1,
-                "cached_tokens": 0, "completion_tokens": 1, "reasoning_tokens": 0,
-                "provider_reported": False, "opened_at_us": now_us, "closed_at_us": now_us})
-        return made
-
-    def deliver(self, records):
-        status, answer = self.call("POST", "/internal/v1/usage",
-                                   {"outbox": "o", "first_sequence": 1, "records": records},
-                                   name="internal")
-        self.assertEqual(status, 200, answer)
-        return answer
+        self.num_made += number
+        return [usage_record(self.org, self.price, time.time(), self.num_made - i)
+                for i in range(number)]
 
     def turnpike(self, *arguments, status=0):
         done = subprocess.run([TURNPIKE, "--admin", f"unix:{self.dir}/run/admin.sock", *arguments],
@@ -61,18 +38,6 @@ class BackupTest(ControlplaneProcess):
                               capture_output=True, text=True, check=False, timeout=DEADLINE_S)
         self.assertEqual(done.returncode, status, done.stdout + done.stderr)
         return done.stdout + done.stderr
-
-    def stop(self):
-        self.process.terminate()
-        self.assertEqual(self.process.wait(DEADLINE_S), 0)
-
-    def reconciled(self):
-        """Once everything is posted: the books, which agree."""
-        books = wait_until("the books are posted", lambda: [
-            found for found in [self.expect(200, "GET", "/admin/v1/reconcile")]
-            if found["usage"]["unposted"] == 0])[0]
-        self.assertEqual(books["misfits"], [])
-        return books
 
     def test_made_while_usage_comes_in_and_restored(self):
         delivered, is_over = [], threading.Event()

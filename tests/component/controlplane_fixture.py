@@ -16,6 +16,7 @@ import unittest
 SOURCE_DIR = pathlib.Path(os.environ["TURNPIKE_SOURCE_DIR"])
 BINARY = pathlib.Path(os.environ["TURNPIKE_BIN_DIR"]) / "turnpike-controlplane"
 DEADLINE_S = 30
+BASE32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -38,6 +39,24 @@ def wait_until(what, condition):
             return found
         pause.wait(0.02)
     raise AssertionError(f"not within {DEADLINE_S} s: {what}")
+
+
+def request_id(at_s, number):
+    """The ULID of a moment, with `number` where randomness stands."""
+    value = int(at_s * 1000) << 80 | number
+    return "".join(BASE32[value >> shift & 31] for shift in range(125, -1, -5))
+
+
+def usage_record(org, price_version, at_s, number):
+    """A token in and one out, completed."""
+    at_us = int(at_s * 1e6)
+    return {
+        "request_id": request_id(at_s, number), "org": org, "key": "key_1",
+        "model": "deepseek-ai/DeepSeek-R1", "served_model": "turnpike/tiny-random",
+        "endpoint": "e", "replica": "r", "epoch": 1, "price_version": price_version,
+        "outcome": "completed", "http_status": 200, "prompt_tokens": 1, "cached_tokens": 0,
+        "completion_tokens": 1, "reasoning_tokens": 0, "provider_reported": False,
+        "opened_at_us": at_us, "closed_at_us": at_us}
 
 
 def is_alive(pid):
@@ -108,6 +127,29 @@ class ControlplaneProcess(unittest.TestCase):
         found, answer = self.call(method, path, body)
         self.assertEqual(found, status, answer)
         return answer
+
+    def deliver(self, records):
+        status, answer = self.call("POST", "/internal/v1/usage",
+                                   {"outbox": "o", "first_sequence": 1, "records": records},
+                                   name="internal")
+        self.assertEqual(status, 200, answer)
+        return answer
+
+    def price_version(self, name):
+        models = self.expect(200, "GET", "/admin/v1/models")["data"]
+        return next(row["price"]["version"] for row in models if row["name"] == name)
+
+    def reconciled(self):
+        """Once everything is posted: the books, which agree."""
+        books = wait_until("the books are posted", lambda: [
+            found for found in [self.expect(200, "GET", "/admin/v1/reconcile")]
+            if found["usage"]["unposted"] == 0])[0]
+        self.assertEqual(books["misfits"], [])
+        return books
+
+    def stop(self):
+        self.process.terminate()
+        self.assertEqual(self.process.wait(DEADLINE_S), 0)
 
     def replicas(self, endpoint):
         return self.expect(200, "GET", f"/admin/v1/endpoints/{endpoint}/replicas")["data"]

@@ -44,6 +44,7 @@ TEST(ControlplaneSettings, FillsInDefaultsAndResolvesNames) {
     EXPECT_EQ(settings->serverless[0].autoscaling.max_replicas, 1);
     const auto written = nlohmann::json::parse(write_settings(*settings));
     EXPECT_EQ(written["hardware"][0]["slots"], 2);
+    EXPECT_EQ(written["retention"]["usage_months"], 0);
 }
 
 TEST(ControlplaneSettings, OperatorsListenOnThisHostWithKeys) {
@@ -137,6 +138,10 @@ TEST(ControlplaneSettings, RefusesNonsenseByName) {
     EXPECT_EQ(param_of("/models/0/speculative_tokens", 2), "models");
     EXPECT_EQ(param_of("/models/0/speculative_tokens", -1), "models");
     EXPECT_EQ(param_of("/models/0/speculative_tokens", 1), "accepted");
+    EXPECT_EQ(param_of("/retention", {{"usage_months", -1}}), "retention");
+    EXPECT_EQ(param_of("/retention", {{"audit_days", 36'501}}), "retention");
+    EXPECT_EQ(param_of("/retention", {{"finished_operations_days", 90}}), "accepted");
+    EXPECT_EQ(param_of("/retention", {{"days", 1}}), "retention.days");
     EXPECT_EQ(param_of("/surprise", 1), "surprise");
     nlohmann::json json = good();
     json["models"][0]["card"] = "absent.json";

@@ -266,6 +266,9 @@ TEST_P(Upgrade, KeepsRowsAndFillsInDefaults) {
     expect_defaults();
     expect_readable();
     EXPECT_EQ(store_->founded_as(), kFoundedAs);
+    // A file that was to be deleted when the last start ended goes at this one.
+    EXPECT_EQ(std::filesystem::exists(dir_ + "/usage-2023-11.db"),
+              before_.has("posted") && !before_.has("retired_months"));
     EXPECT_EQ(verify_chain(*store_).value().fault.value_or(""), "");
     EXPECT_EQ(verify_audit(*store_).value().fault.value_or(""), "");
     // Version 5 has bills and no watermark yet that says so.
