@@ -20,6 +20,8 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kCopying = "restoring-";
 constexpr const char* kOperator = "operator";
+// More than anybody makes between two backups.
+constexpr std::int64_t kSkippedPriceVersions = 1'000'000;
 
 std::string path_while_copying(const std::string& data_dir, const std::string& name) {
     return data_dir + "/" + std::string(kCopying) + name;
@@ -58,6 +60,19 @@ Status copy_checked(const std::string& from, const std::string& to, const Backup
     return Error{ErrorCode::kCorrupt, from + " changed while it was copied", {}};
 }
 
+// Versions that the lost store gave away after the backup may stand in records that a gateway still
+// has. They must stay unknown, and not come to name other prices.
+Status skip_price_versions(Database& control) {
+    RETURN_IF_ERROR(
+        control.prepare("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'prices'")
+            .bind(kSkippedPriceVersions)
+            .run());
+    if (control.num_changed() > 0) return {};
+    return control.prepare("INSERT INTO sqlite_sequence (name, seq) VALUES ('prices', ?)")
+        .bind(kSkippedPriceVersions)
+        .run();
+}
+
 // The old id is kept as founded_as: with it the chains begin.
 Status give_new_id(const std::string& path,
                    const BackupManifest& manifest,
@@ -69,6 +84,7 @@ Status give_new_id(const std::string& path,
     auto transaction = Transaction::begin(**control, Transaction::Kind::kImmediate);
     RETURN_IF_ERROR(transaction);
     RETURN_IF_ERROR((*control)->prepare("UPDATE identity SET store_id = ?").bind(store_id).run());
+    RETURN_IF_ERROR(skip_price_versions(**control));
     RETURN_IF_ERROR(write_audit(**control, kOperator, "store.restore", store_id,
                                 "from the backup of " + manifest.created_at + " of store " +
                                     manifest.store_id + ", revision " +
@@ -120,6 +136,7 @@ Result<RestoredStore> restore_backup(const std::string& backup_dir,
     std::string store_id = crypto::new_request_id(now).value();
     RETURN_IF_ERROR(give_new_id(path_while_copying(data_dir, std::string(kControlFile)),
                                 report->manifest, store_id, now));
+    RETURN_IF_ERROR(sync_path(path_while_copying(data_dir, std::string(kControlFile))));
     RETURN_IF_ERROR(move_all(data_dir, report->manifest));
     return RestoredStore{std::move(*report), std::move(store_id)};
 }

@@ -84,6 +84,8 @@ class ControlplaneTest(ControlplaneProcess):
         self.wait_state(pool["id"], "STARTED")
         self.assertEqual(self.expect(200, "POST", "/admin/v1/park"), {"parked": True})
         self.assertEqual(self.running(), [])
+        last = self.expect(200, "GET", "/admin/v1/audit?limit=1")["data"][0]
+        self.assertEqual((last["actor"], last["action"]), ("operator", "replicas.park"))
         self.process.terminate()
         self.assertEqual(self.process.wait(DEADLINE_S), 0)
         self.start()

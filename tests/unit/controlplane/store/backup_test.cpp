@@ -16,6 +16,7 @@
 #include "controlplane/store/audit.h"
 #include "controlplane/store/ledger_chain.h"
 #include "controlplane/store/moment.h"
+#include "controlplane/store/prices.h"
 #include "controlplane/store/restore.h"
 #include "tests/unit/controlplane/store/store_fixture.h"
 
@@ -236,6 +237,29 @@ TEST_F(Backups, AMomentIsOneOfAllTheFiles) {
     }
     EXPECT_GT(num_moments, 0);
     gateway.end();
+}
+
+// A record can name a price that is newer than the backup: no price made after the restore has its
+// version.
+TEST_F(Backups, PriceVersionsThatWereLostAreNotGivenAgain) {
+    back_up();
+    const auto lost = set_price(*store_, "name", price_of(9, 9), now(), now()).value();
+    const UsageRecord record = make_record(org_, lost.price.version, 1, 1);
+    restore();
+    const auto made = set_price(*store_, "name", price_of(5, 5), now(), now()).value();
+    EXPECT_GT(made.price.version, lost.price.version);
+    EXPECT_EQ(deliver({record}).num_quarantined, 1);
+}
+
+TEST_F(Backups, AStoreWithoutPricesIsRestored) {
+    store_.reset();
+    std::filesystem::remove_all(dir_);
+    open();
+    back_up();
+    restore();
+    const OrgId org = make_org("acme").id;
+    EXPECT_GT(make_name(make_endpoint(org, "acme/pool").id, "name", price_of(1, 1)).price.version,
+              1'000'000);
 }
 
 // Organisations are made, priced and billed all the while; every backup is verified, one restored.
