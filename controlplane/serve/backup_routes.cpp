@@ -28,11 +28,13 @@ BackupRunner::BackupRunner(Store& store, const Clock& clock, Log& log)
     : store_(store), clock_(clock), log_(log) {}
 
 BackupRunner::~BackupRunner() {
+    is_ending_ = true;
     if (thread_.joinable()) thread_.join();
 }
 
 void BackupRunner::make(const std::string& dir, net::HttpReply& reply) {
-    const auto manifest = create_backup(store_, dir, clock_.wall_now());
+    const auto manifest =
+        create_backup(store_, dir, clock_.wall_now(), [this] { return !is_ending_; });
     {
         const std::lock_guard lock(mutex_);
         is_busy_ = false;

@@ -1,6 +1,7 @@
 // The operator's route for backups on the admin socket; see ops/docs/formats/backup.md.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,7 +20,7 @@ class BackupRunner {
   public:
     // All outlive it.
     BackupRunner(Store& store, const Clock& clock, Log& log);
-    // Waits for the backup in progress.
+    // Cuts off the backup in progress.
     ~BackupRunner();
     BackupRunner(const BackupRunner&) = delete;
     BackupRunner& operator=(const BackupRunner&) = delete;
@@ -33,6 +34,7 @@ class BackupRunner {
     Store& store_;
     const Clock& clock_;
     Log& log_;
+    std::atomic<bool> is_ending_ = false;
     std::mutex mutex_;
     bool is_busy_ = false;  // guarded by mutex_
     std::thread thread_;    // guarded by mutex_

@@ -110,9 +110,12 @@ Result<BackupManifest> describe(Database& control, WallTime now) {
     return manifest;
 }
 
-Status copy_database(Database& database, const std::string& dir, BackupManifest& manifest) {
+Status copy_database(Database& database,
+                     const std::string& dir,
+                     const std::function<bool()>& goes_on,
+                     BackupManifest& manifest) {
     const std::string name = fs::path(database.path()).filename().string();
-    RETURN_IF_ERROR(database.copy_to(dir + "/" + name));
+    RETURN_IF_ERROR(database.copy_to(dir + "/" + name, goes_on));
     RETURN_IF_ERROR(sync_path(dir + "/" + name));
     const auto file = measure_file(dir, name);
     RETURN_IF_ERROR(file);
@@ -121,14 +124,17 @@ Status copy_database(Database& database, const std::string& dir, BackupManifest&
 }
 
 // The moment ends with this call, so that the logs can be reset while the rest is written.
-Result<BackupManifest> copy_moment(const Store& store, const std::string& dir, WallTime now) {
+Result<BackupManifest> copy_moment(const Store& store,
+                                   const std::string& dir,
+                                   WallTime now,
+                                   const std::function<bool()>& goes_on) {
     auto moment = store.pin();
     RETURN_IF_ERROR(moment);
     auto manifest = describe(*moment->control.database, now);
     RETURN_IF_ERROR(manifest);
-    RETURN_IF_ERROR(copy_database(*moment->control.database, dir, *manifest));
+    RETURN_IF_ERROR(copy_database(*moment->control.database, dir, goes_on, *manifest));
     for (auto& [month, file] : moment->months)
-        RETURN_IF_ERROR(copy_database(*file.database, dir, *manifest));
+        RETURN_IF_ERROR(copy_database(*file.database, dir, goes_on, *manifest));
     return manifest;
 }
 
@@ -276,11 +282,14 @@ Status Verification::check_books() {
 
 }  // namespace
 
-Result<BackupManifest> create_backup(Store& store, const std::string& dir, WallTime now) {
+Result<BackupManifest> create_backup(Store& store,
+                                     const std::string& dir,
+                                     WallTime now,
+                                     const std::function<bool()>& goes_on) {
     RETURN_IF_ERROR(check_new_path(dir));
     auto partial = PartialDirectory::make(dir);
     RETURN_IF_ERROR(partial);
-    auto manifest = copy_moment(store, partial->path(), now);
+    auto manifest = copy_moment(store, partial->path(), now, goes_on);
     RETURN_IF_ERROR(manifest);
     RETURN_IF_ERROR(write_new_file(partial->path() + "/" + std::string(kManifestFile),
                                    write_backup_manifest(*manifest)));

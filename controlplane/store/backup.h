@@ -2,6 +2,7 @@
 // See ops/docs/formats/backup.md; restore.h makes a store of one.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,13 @@ namespace turnpike::controlplane {
 class Store;
 
 // Writes the backup under another name beside `dir`, flushes it to the disk and renames it whole.
-// kInvalidArgument for a path that is not absolute, kConflict when it exists. Audited. Blocks for
-// as long as the copies take; writes of others wait for a moment only.
-Result<BackupManifest> create_backup(Store& store, const std::string& dir, WallTime now);
+// kInvalidArgument for a path that is not absolute, kConflict when it exists, kUnavailable
+// once `goes_on`, which is asked now and then, says no. Audited. Blocks for as long as the copies
+// take; writes of others wait for a moment only.
+Result<BackupManifest> create_backup(Store& store,
+                                     const std::string& dir,
+                                     WallTime now,
+                                     const std::function<bool()>& goes_on);
 
 struct BackupReport {
     BackupManifest manifest;

@@ -177,7 +177,7 @@ Status Database::execute(const std::string& sql) {
     return {};
 }
 
-Status Database::copy_to(const std::string& to) {
+Status Database::copy_to(const std::string& to, const std::function<bool()>& goes_on) {
     UniqueFd file(::open(to.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!file.is_open()) return errno_error("cannot make " + to);
     file.reset();  // closing it later would drop SQLite's locks
@@ -190,8 +190,13 @@ Status Database::copy_to(const std::string& to) {
     sqlite3_backup* backup = sqlite3_backup_init(raw, "main", handle_.get(), "main");
     if (backup == nullptr) return sqlite_error(raw, sqlite3_errcode(raw), "cannot copy to " + to);
     int code = SQLITE_OK;
-    while (code == SQLITE_OK) code = sqlite3_backup_step(backup, kPagesPerStep);
+    bool is_cut_off = false;
+    while (code == SQLITE_OK && !is_cut_off) {
+        is_cut_off = !goes_on();
+        if (!is_cut_off) code = sqlite3_backup_step(backup, kPagesPerStep);
+    }
     const int finished = sqlite3_backup_finish(backup);
+    if (is_cut_off) return Error{ErrorCode::kUnavailable, "the copy to " + to + " was cut off", {}};
     if (code != SQLITE_DONE) return sqlite_error(raw, code, "cannot copy to " + to);
     if (finished != SQLITE_OK) return sqlite_error(raw, finished, "cannot copy to " + to);
     // The copy says WAL as its source does, and could not be opened where nothing may be written.

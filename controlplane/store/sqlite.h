@@ -5,6 +5,7 @@
 #include <sqlite3.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -80,8 +81,9 @@ class Database {
     // Several statements without parameters.
     Status execute(const std::string& sql);
     // Copies what this connection sees, which in a transaction is its snapshot, to a new file with
-    // SQLite's backup API: a database without files beside it. Others write meanwhile.
-    Status copy_to(const std::string& to);
+    // SQLite's backup API: a database without files beside it. Others write meanwhile. Asks now and
+    // then whether it `goes_on`; kUnavailable when not.
+    Status copy_to(const std::string& to, const std::function<bool()>& goes_on);
     std::int64_t num_changed() const;
     std::int64_t last_row_id() const;
 

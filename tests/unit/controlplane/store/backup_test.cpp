@@ -49,7 +49,7 @@ class Backups : public StoreFixture {
     }
 
     BackupManifest back_up() {
-        const auto made = create_backup(*store_, to_, now());
+        const auto made = create_backup(*store_, to_, now(), kWhole);
         EXPECT_TRUE(made.has_value()) << made.error().message;
         return *made;
     }
@@ -166,12 +166,25 @@ TEST_F(Backups, HoldsWhatIsThereAndVerifies) {
 }
 
 TEST_F(Backups, WantANewAbsolutePath) {
-    EXPECT_EQ(create_backup(*store_, "backup", now()).error().param, "path");
-    EXPECT_EQ(create_backup(*store_, dir_ + "/none/backup", now()).error().param, "path");
+    EXPECT_EQ(create_backup(*store_, "backup", now(), kWhole).error().param, "path");
+    EXPECT_EQ(create_backup(*store_, dir_ + "/none/backup", now(), kWhole).error().param, "path");
     fs::create_directory(to_);
-    EXPECT_EQ(create_backup(*store_, to_, now()).error().code, ErrorCode::kConflict);
+    EXPECT_EQ(create_backup(*store_, to_, now(), kWhole).error().code, ErrorCode::kConflict);
     for (const auto& entry : fs::directory_iterator(dir_))
         EXPECT_EQ(entry.path().string().find("partial"), std::string::npos);
+}
+
+TEST_F(Backups, OneThatIsCutOffLeavesNothing) {
+    deliver(records(1));
+    int num_asked = 0;  // once for each file, which are small
+    const auto cut_off = create_backup(*store_, to_, now(), [&] { return ++num_asked < 2; });
+    EXPECT_EQ(cut_off.error().code, ErrorCode::kUnavailable);
+    EXPECT_EQ(num_asked, 2);
+    for (const auto& entry : fs::directory_iterator(dir_))
+        EXPECT_EQ(entry.path().string().find("backup"), std::string::npos) << entry.path();
+    EXPECT_NE(list_audit(*store_, {{}, {}, 1}).value().at(0).action, "backup.create");
+    back_up();
+    EXPECT_EQ(faults(), "");
 }
 
 TEST_F(Backups, ARestoredStoreTakesEveryRecordOnce) {
@@ -269,7 +282,7 @@ TEST_F(Backups, FitWhileUsageComesIn) {
     for (int i = 0; i < 8; ++i) {
         const int before = gateway.num_delivered;
         backups.push_back(dir_ + "/backup-" + std::to_string(i));
-        const auto made = create_backup(*store_, backups.back(), now());
+        const auto made = create_backup(*store_, backups.back(), now(), kWhole);
         ASSERT_TRUE(made.has_value()) << made.error().message;
         while (gateway.num_delivered < before + 2) std::this_thread::yield();
     }

@@ -217,7 +217,7 @@ TEST_F(Retention, ABackupOfWhatIsLeftVerifies) {
     pass_days(60);
     deliver_three();
     apply({1, 0, 0});
-    ASSERT_TRUE(create_backup(*store_, dir_ + "/backup", now()).has_value());
+    ASSERT_TRUE(create_backup(*store_, dir_ + "/backup", now(), kWhole).has_value());
     const auto report = verify_backup(dir_ + "/backup").value();
     EXPECT_EQ(report.faults, std::vector<std::string>());
     EXPECT_EQ(report.books.num_events, 6);

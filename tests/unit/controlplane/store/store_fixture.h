@@ -30,6 +30,9 @@ class ManualClock final : public Clock {
     std::atomic<std::int64_t> wall_us = 1'795'435'200'000'000;
 };
 
+// Of a backup that nothing cuts off.
+inline const auto kWhole = [] { return true; };
+
 class StoreFixture : public testing::Test {
   protected:
     StoreFixture() : log_(clock_, "test", LogLevel::kError) {
