@@ -73,7 +73,6 @@ bool ReconcileLoop::wait(bool is_settling) {
 
 // Whether to look again soon.
 bool ReconcileLoop::run_pass() {
-    retention_.run(clock_.wall_now());
     bool is_parked = false;
     {
         const std::lock_guard lock(mutex_);

@@ -16,6 +16,7 @@ ReconcilePass::ReconcilePass(
       retention_(options_.retention, store, log) {}
 
 PassOutcome ReconcilePass::run(bool is_parked, const std::function<bool()>& is_stopping) {
+    retention_.run(clock_.wall_now());
     const Result<Observed> observed =
         observe(store_, driver_, options_.probe, options_.num_probe_threads);
     Result<Desired> desired = read_desired(store_, options_.hardware, is_parked);

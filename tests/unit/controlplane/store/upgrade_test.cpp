@@ -48,6 +48,9 @@ const std::vector<Default> kDefaults = {
     {"endpoints.last_active_at_us", "last_active_at_us = 0"},
     {"endpoints.stop_reason", "stop_reason = ''"},
     {"endpoints.unpaid_since_us", "unpaid_since_us IS NULL"},
+    {"endpoints.rollout", "rollout = 1"},
+    // The last part of the replica's name.
+    {"replica_minutes.replica_index", "replica LIKE '%-' || replica_index"},
 };
 
 std::string read_rows_file(const std::string& name) {
