@@ -35,7 +35,7 @@ Result<StoreIdentity> read_or_make_identity(Database& database, WallTime now) {
     return read_identity(database);
 }
 
-// The companion of migrations 0008 and 0016; see ledger_chain.h and audit.h.
+// The companion of the migrations that brought the chains; see ledger_chain.h and audit.h.
 Status begin_chains(Database& database, const std::string& founded_as) {
     auto transaction = Transaction::begin(database, Transaction::Kind::kImmediate);
     RETURN_IF_ERROR(transaction);
