@@ -240,8 +240,9 @@ class Reconciler {
             if (num_live_[endpoint.id] >= most) return;
             const bool has_slot = kept_.contains(id);
             if (!has_slot && free_slots_[endpoint.hardware] <= 0) {
+                // A later one may hold a slot since its last try.
                 no_slot_.insert(endpoint.id);
-                return;
+                continue;
             }
             if (!has_slot) --free_slots_[endpoint.hardware];
             ++num_live_[endpoint.id];

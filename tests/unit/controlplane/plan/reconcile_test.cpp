@@ -242,6 +242,18 @@ TEST(Reconcile, AFailedReplicaKeepsItsSlot) {
     EXPECT_TRUE(actions_of<StartReplica>(reconcile(world.desired, world.observed, kNow)).empty());
 }
 
+// Found by seed 4649 of the simulation: the first place waited for the slot that the second held.
+TEST(Reconcile, AHeldSlotIsUsedByItsHolderThoughAnEarlierPlaceHasNone) {
+    World world;
+    world.desired.endpoints = {endpoint(2)};
+    world.desired.hardware = {{"1x_cpu", 1}};
+    world.observed.replicas = {row(ReplicaState::kStopped, 0),
+                               row(ReplicaState::kFailed, 1, kNow - 1h)};
+    const auto starts = actions_of<StartReplica>(reconcile(world.desired, world.observed, kNow));
+    ASSERT_EQ(starts.size(), 1U);
+    EXPECT_EQ(starts[0].index, 1);
+}
+
 TEST(Reconcile, OnePassIsBounded) {
     World world;
     world.desired.endpoints.clear();
