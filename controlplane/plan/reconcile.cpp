@@ -217,9 +217,10 @@ class Reconciler {
 
     // STARTING stands for "a process that does not answer", so state_since tells for how long.
     void settle_silent(const Replica& row, const ObservedProcess& process) {
-        plan_.is_settling = true;
+        // It may wait for hours: nothing to look at every moment.
         if (process.phase == Phase::kQueued)
             return mark_replica(row, ReplicaState::kPending, process.wait_reason);
+        plan_.is_settling = true;
         if (process.phase == Phase::kPlaced) return mark_replica(row, ReplicaState::kPlaced, "");
         const bool is_new =
             row.state == ReplicaState::kPending || row.state == ReplicaState::kPlaced;
@@ -263,6 +264,8 @@ class Reconciler {
     struct Tally {
         int num_ready = 0;
         int num_present = 0;  // live, or waiting for the next try
+        int num_queued = 0;   // of them, waiting for a place
+        std::string wait_reason;
         const Replica* worst = nullptr;
     };
 
@@ -274,6 +277,10 @@ class Reconciler {
             const bool serves = seen.row->state == ReplicaState::kReady && seen.is_running();
             tally.num_ready += serves && is_wanted(*seen.row) ? 1 : 0;
             tally.num_present += is_live(seen) || kept_.contains(seen.row->id) ? 1 : 0;
+            if (seen.is_running() && seen.process->phase == Phase::kQueued) {
+                ++tally.num_queued;
+                tally.wait_reason = seen.process->wait_reason;
+            }
             if (seen.row->num_failures >= kErrorAfterFailures && is_wanted(*seen.row))
                 tally.worst = seen.row;
         }
@@ -300,8 +307,9 @@ class Reconciler {
             reason = found.worst->reason;
             // A new try clears the row's reason; the endpoint keeps the last one.
             if (reason.empty()) reason = endpoint.reason;
-        } else if (found.num_present == 0) {
+        } else if (found.num_present == found.num_queued) {
             state = EndpointState::kPending;
+            if (!found.wait_reason.empty()) reason = "waits for " + found.wait_reason;
             if (no_slot_.contains(endpoint.id))
                 reason = "waits for a free slot on " + endpoint.hardware;
         }
@@ -337,7 +345,8 @@ class Reconciler {
                       const std::string& address = {}) {
         const bool has_moved = !address.empty() && address != row.address;
         if (row.state == state && row.reason == reason && !has_moved) return;
-        plan_.is_settling = plan_.is_settling || state != ReplicaState::kReady;
+        const bool is_final = state == ReplicaState::kReady || state == ReplicaState::kPending;
+        plan_.is_settling = plan_.is_settling || !is_final;
         plan_.actions.emplace_back(MarkReplica{row.id, row.epoch, state, std::move(reason),
                                                num_failures, has_moved ? address : std::string()});
     }

@@ -21,6 +21,7 @@ struct CreateEndpointBody {
     std::int64_t inactive_timeout_minutes = 0;
     bool disable_speculative_decoding = false;
     std::string idempotency_key;
+    std::string availability_zone;  // empty: wherever the hardware is
 };
 
 // Unset: stays as it is.

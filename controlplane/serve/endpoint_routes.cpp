@@ -3,12 +3,13 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <set>
 #include <utility>
 #include <vector>
 
+#include "controlplane/api/caller.h"
 #include "controlplane/serve/endpoint_json.h"
 #include "controlplane/serve/seed.h"
-#include "controlplane/store/audit.h"
 #include "controlplane/store/endpoints.h"
 #include "controlplane/store/minutes.h"
 #include "controlplane/store/organisations.h"
@@ -20,11 +21,8 @@ namespace {
 using net::HttpRequest;
 using net::HttpResponse;
 
-constexpr const char* kActor = "operator";
 // One cent is 10^7 nano-dollars.
 constexpr std::int64_t kNanoUsdPerCent = 10'000'000;
-// The answer comes before the default time-out of our own HTTP client, 30 s.
-constexpr auto kParkTimeout = std::chrono::seconds(25);
 
 // Answers with the response, or with the error's.
 HttpResponse answer(const Result<HttpResponse>& result) {
@@ -38,15 +36,6 @@ std::string list_of(const std::vector<std::string>& rows, bool with_object) {
            "]}";
 }
 
-// Empty: the caller did not say, and is an operator.
-Result<std::optional<Organisation>> caller_of(const Store& store, const HttpRequest& request) {
-    const std::string org = request.query("org");
-    if (org.empty()) return std::optional<Organisation>();
-    Result<Organisation> found = find_organisation(store, org);
-    if (!found) return found.error();
-    return std::optional<Organisation>(*std::move(found));
-}
-
 Result<std::map<OrgId, std::string>> names_by_org(const Store& store) {
     const Result<std::vector<Organisation>> all = list_organisations(store);
     if (!all) return all.error();
@@ -57,20 +46,11 @@ Result<std::map<OrgId, std::string>> names_by_org(const Store& store) {
 
 // What this caller may see under this id; somebody else's is not found.
 Result<Endpoint> find_visible(const EndpointContext& context,
-                              const HttpRequest& request,
+                              const EndpointCaller& caller,
                               const std::string& id) {
-    const auto caller = caller_of(context.store, request);
-    if (!caller) return caller.error();
-    const auto owner = *caller ? std::optional<OrgId>((*caller)->id) : std::nullopt;
+    const auto owner =
+        caller.organisation ? std::optional<OrgId>(caller.organisation->id) : std::nullopt;
     return find_endpoint(context.store, EndpointId(id), owner);
-}
-
-Result<HttpResponse> shown(const EndpointContext& context, const Endpoint& endpoint) {
-    const auto names = names_by_org(context.store);
-    if (!names) return names.error();
-    const auto owner = names->find(endpoint.owner);
-    const std::string name = owner == names->end() ? endpoint.owner.value() : owner->second;
-    return json_response(200, write_endpoint(endpoint, name));
 }
 
 Result<int> count_used_slots(const Store& store, const std::string& hardware) {
@@ -105,6 +85,14 @@ Result<HttpResponse> list_hardware(const EndpointContext& context, const HttpReq
     return json_response(200, list_of(rows, true));
 }
 
+Result<HttpResponse> list_zones(const EndpointContext& context, const HttpRequest&) {
+    std::set<std::string> zones;
+    for (const HardwareSettings& row : context.settings.hardware) {
+        if (!row.zone.empty()) zones.insert(row.zone);
+    }
+    return json_response(200, nlohmann::json{{"avzones", zones}}.dump());
+}
+
 // The texts of these errors are what Together's command line looks for before it shows the
 // hardware list.
 Result<const HardwareSettings*> check_hardware(const ControlplaneSettings& settings,
@@ -119,15 +107,23 @@ Result<const HardwareSettings*> check_hardware(const ControlplaneSettings& setti
                                     std::to_string(hardware->num_slots) +
                                     " replicas; check the hardware API",
                                 "autoscaling.min_replicas");
+    if (!body.availability_zone.empty() && body.availability_zone != hardware->zone)
+        return invalid_argument("hardware '" + body.hardware + "' is not in the zone '" +
+                                    body.availability_zone + "'; see GET " +
+                                    "/v1/clusters/availability-zones",
+                                "availability_zone");
     return hardware;
 }
 
 NewEndpoint new_dedicated(const CreateEndpointBody& body,
-                          const Organisation& owner,
-                          const ModelSettings& model) {
+                          const EndpointCaller& caller,
+                          const ModelSettings& model,
+                          const EndpointQuota& quota) {
+    const Organisation& owner = *caller.organisation;
     NewEndpoint request;
     request.idempotency_key = body.idempotency_key;
-    request.actor = kActor;
+    request.quota = quota;
+    request.actor = caller.actor;
     Endpoint& wanted = request.wanted;
     wanted.name = new_endpoint_name(owner.name, body.model);
     wanted.display_name = body.display_name.empty() ? model.card.display_name : body.display_name;
@@ -169,17 +165,23 @@ Status check_credit(const EndpointContext& context,
 }
 
 Result<HttpResponse> create(const EndpointContext& context, const HttpRequest& request) {
-    const auto caller = caller_of(context.store, request);
+    const auto caller = context.caller_of(request);
     if (!caller) return caller.error();
-    if (!*caller) return invalid_argument("org is required: whose endpoint this will be", "org");
+    if (!caller->organisation)
+        return invalid_argument("org is required: whose endpoint this will be", "org");
     Result<CreateEndpointBody> body = parse_create_endpoint(request.body);
     if (!body) return body.error();
+    // Together's command line sends the zone in the query, its libraries in the body.
+    if (body->availability_zone.empty())
+        body->availability_zone = request.query("availability_zone");
+    if (body->idempotency_key.empty())
+        body->idempotency_key = request.headers.get("idempotency-key");
     const ModelSettings* model = context.settings.find_model(body->model);
     if (model == nullptr)
         return invalid_argument("model '" + body->model + "' does not exist", "model");
     const Result<const HardwareSettings*> hardware = check_hardware(context.settings, *body);
     if (!hardware) return hardware.error();
-    NewEndpoint wanted = new_dedicated(*body, **caller, *model);
+    NewEndpoint wanted = new_dedicated(*body, *caller, *model, context.settings.quota);
     // Tokens cost nothing on one's own endpoint; its minutes do.
     wanted.price.per_minute_nano_usd =
         NanoUsd((*hardware)->hardware.cents_per_minute * kNanoUsdPerCent);
@@ -188,7 +190,7 @@ Result<HttpResponse> create(const EndpointContext& context, const HttpRequest& r
     const Result<Endpoint> endpoint =
         create_endpoint(context.store, wanted, context.clock.wall_now());
     if (!endpoint) return endpoint.error();
-    return shown(context, *endpoint);
+    return show_endpoint(context.store, *endpoint);
 }
 
 // An organisation sees its own endpoints and the serverless pools, as at Together.
@@ -205,7 +207,7 @@ bool is_listed(const HttpRequest& request,
 }
 
 Result<HttpResponse> list(const EndpointContext& context, const HttpRequest& request) {
-    const auto caller = caller_of(context.store, request);
+    const auto caller = context.caller_of(request);
     if (!caller) return caller.error();
     const std::string type = request.query("type");
     if (!type.empty()) {
@@ -218,7 +220,7 @@ Result<HttpResponse> list(const EndpointContext& context, const HttpRequest& req
     if (!endpoints) return endpoints.error();
     std::vector<std::string> rows;
     for (const Endpoint& endpoint : *endpoints) {
-        if (is_listed(request, *caller, endpoint))
+        if (is_listed(request, caller->organisation, endpoint))
             rows.push_back(write_listed_endpoint(endpoint, names->at(endpoint.owner)));
     }
     return json_response(200, list_of(rows, true));
@@ -227,15 +229,19 @@ Result<HttpResponse> list(const EndpointContext& context, const HttpRequest& req
 Result<HttpResponse> get(const EndpointContext& context,
                          const HttpRequest& request,
                          const std::string& id) {
-    const Result<Endpoint> endpoint = find_visible(context, request, id);
+    const auto caller = context.caller_of(request);
+    RETURN_IF_ERROR(caller);
+    const Result<Endpoint> endpoint = find_visible(context, *caller, id);
     if (!endpoint) return endpoint.error();
-    return shown(context, *endpoint);
+    return show_endpoint(context.store, *endpoint);
 }
 
 Result<HttpResponse> patch(const EndpointContext& context,
                            const HttpRequest& request,
                            const std::string& id) {
-    const Result<Endpoint> endpoint = find_visible(context, request, id);
+    const auto caller = context.caller_of(request);
+    RETURN_IF_ERROR(caller);
+    const Result<Endpoint> endpoint = find_visible(context, *caller, id);
     if (!endpoint) return endpoint.error();
     Result<PatchEndpointBody> body = parse_patch_endpoint(request.body);
     if (!body) return body.error();
@@ -255,73 +261,64 @@ Result<HttpResponse> patch(const EndpointContext& context,
         RETURN_IF_ERROR(check_credit(context, *endpoint, *minute));
     }
     EndpointChange change;
+    if (endpoint->type == EndpointType::kDedicated) change.quota = context.settings.quota;
     change.desired = body->state;
     change.display_name = body->display_name;
     change.autoscaling = body->autoscaling;
     change.inactive_timeout_minutes = body->inactive_timeout_minutes;
     change.disable_speculative_decoding = body->disable_speculative_decoding;
-    const Result<Endpoint> changed =
-        update_endpoint(context.store, endpoint->id, change, kActor, context.clock.wall_now());
+    const Result<Endpoint> changed = update_endpoint(context.store, endpoint->id, change,
+                                                     caller->actor, context.clock.wall_now());
     if (!changed) return changed.error();
-    return shown(context, *changed);
-}
-
-// A rolling update to what it runs already: for a new engine, or files that changed in place.
-Result<HttpResponse> restart(const EndpointContext& context,
-                             const HttpRequest& request,
-                             const std::string& id) {
-    const Result<Endpoint> endpoint = find_visible(context, request, id);
-    if (!endpoint) return endpoint.error();
-    EndpointChange change;
-    change.restart = true;
-    const Result<Endpoint> changed =
-        update_endpoint(context.store, endpoint->id, change, kActor, context.clock.wall_now());
-    if (!changed) return changed.error();
-    return shown(context, *changed);
+    return show_endpoint(context.store, *changed);
 }
 
 Result<HttpResponse> remove(const EndpointContext& context,
                             const HttpRequest& request,
                             const std::string& id) {
-    const Result<Endpoint> endpoint = find_visible(context, request, id);
+    const auto caller = context.caller_of(request);
+    RETURN_IF_ERROR(caller);
+    const Result<Endpoint> endpoint = find_visible(context, *caller, id);
     if (!endpoint) return endpoint.error();
     if (endpoint->type == EndpointType::kServerless)
         return Error{ErrorCode::kConflict,
                      "a serverless pool comes from the settings; take it out of them, or stop it",
                      {}};
-    RETURN_IF_ERROR(delete_endpoint(context.store, endpoint->id, kActor, context.clock.wall_now()));
+    RETURN_IF_ERROR(
+        delete_endpoint(context.store, endpoint->id, caller->actor, context.clock.wall_now()));
     return HttpResponse{204, {}, {}};
 }
 
-Result<HttpResponse> list_its_replicas(const EndpointContext& context,
-                                       const HttpRequest& request,
-                                       const std::string& id) {
-    const Result<Endpoint> endpoint = find_visible(context, request, id);
-    if (!endpoint) return endpoint.error();
-    const Result<std::vector<Replica>> replicas = list_replicas(context.store, endpoint->id);
-    if (!replicas) return replicas.error();
-    const Result<std::vector<ObservedProcess>> processes = context.driver.list();
-    if (!processes) return processes.error();
-    std::map<ReplicaId, std::int64_t> pids;
-    for (const ObservedProcess& process : *processes) pids[process.id] = process.pid;
-    std::vector<std::string> rows;
-    for (const Replica& replica : *replicas)
-        rows.push_back(write_replica(replica, pids[replica.id]));
-    return json_response(200, list_of(rows, false));
-}
-
-void park(const EndpointContext& context, const std::shared_ptr<net::HttpReply>& reply) {
-    const Status noted =
-        note_action(context.store, "replicas.park", "all", "", context.clock.wall_now());
-    if (!noted) return reply->respond(error_response(noted.error()));
-    context.loop.park(kParkTimeout, [reply](bool nothing_runs) {
-        if (nothing_runs) return reply->respond(json_response(200, R"({"parked":true})"));
-        reply->respond(error_response(
-            Error{ErrorCode::kTimeout, "replicas are still draining; ask again to wait on", {}}));
-    });
-}
-
 }  // namespace
+
+EndpointCallerOf endpoint_caller_of_operator(const Store& store) {
+    return [&store](const HttpRequest& request) -> Result<EndpointCaller> {
+        const std::string org = request.query("org");
+        if (org.empty()) return EndpointCaller{std::nullopt, "operator"};
+        auto found = find_organisation(store, org);
+        RETURN_IF_ERROR(found);
+        return EndpointCaller{std::move(*found), "operator"};
+    };
+}
+
+EndpointCallerOf endpoint_caller_of_gateway(const Store& store) {
+    return [&store](const HttpRequest& request) -> Result<EndpointCaller> {
+        const std::string org(request.headers.get(kCallerOrgHeader));
+        if (org.empty()) return Error{ErrorCode::kUnauthenticated, "expected a caller", {}};
+        auto found = find_organisation(store, org);
+        RETURN_IF_ERROR(found);
+        return EndpointCaller{std::move(*found),
+                              "key:" + std::string(request.headers.get(kCallerKeyHeader))};
+    };
+}
+
+Result<HttpResponse> show_endpoint(const Store& store, const Endpoint& endpoint) {
+    const auto names = names_by_org(store);
+    if (!names) return names.error();
+    const auto owner = names->find(endpoint.owner);
+    const std::string name = owner == names->end() ? endpoint.owner.value() : owner->second;
+    return json_response(200, write_endpoint(endpoint, name));
+}
 
 void add_endpoint_routes(Router& router, const EndpointContext& context) {
     const auto plain = [&](const char* method, const char* pattern, auto function) {
@@ -337,17 +334,12 @@ void add_endpoint_routes(Router& router, const EndpointContext& context) {
                    });
     };
     plain("GET", "/v1/hardware", list_hardware);
+    plain("GET", "/v1/clusters/availability-zones", list_zones);
     plain("GET", "/v1/endpoints", list);
     plain("POST", "/v1/endpoints", create);
     with_id("GET", "/v1/endpoints/{}", get);
     with_id("PATCH", "/v1/endpoints/{}", patch);
     with_id("DELETE", "/v1/endpoints/{}", remove);
-    with_id("POST", "/admin/v1/endpoints/{}/restart", restart);
-    with_id("GET", "/admin/v1/endpoints/{}/replicas", list_its_replicas);
-    router.add_deferred(
-        "POST", "/admin/v1/park",
-        [context](const HttpRequest&, const PathArguments&,
-                  const std::shared_ptr<net::HttpReply>& reply) { park(context, reply); });
 }
 
 }  // namespace turnpike::controlplane

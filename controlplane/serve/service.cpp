@@ -25,6 +25,7 @@
 #include "controlplane/serve/operator_access.h"
 #include "controlplane/serve/public_routes.h"
 #include "controlplane/serve/reconcile_routes.h"
+#include "controlplane/serve/replica_routes.h"
 #include "controlplane/serve/router.h"
 #include "controlplane/serve/seed.h"
 #include "controlplane/serve/snapshot_poller.h"
@@ -139,13 +140,15 @@ Status serve(const ControlplaneSettings& settings,
     add_billing_routes(admin, **store, clock);
     add_reconcile_routes(admin, **store, settings.engine_tls);
     add_public_routes(admin, **store, clock, caller_of_operator(**store));
-    add_endpoint_routes(admin, {**store, **driver, loop, settings, clock});
+    add_endpoint_routes(admin, {**store, settings, clock, endpoint_caller_of_operator(**store)});
+    add_replica_routes(admin, {**store, **driver, loop, clock});
     add_limit_routes(admin, **store, clock);
     add_audit_routes(admin, **store);
     add_backup_routes(admin, backups);
     Router internal;
     add_internal_routes(internal, **store, poller, loads, clock, [&relay] { relay.wake(); });
     add_public_routes(internal, **store, clock, caller_of_gateway());
+    add_endpoint_routes(internal, {**store, settings, clock, endpoint_caller_of_gateway(**store)});
     LeaseTerms lease_terms;
     lease_terms.overdraft = settings.overdraft;
     add_lease_routes(internal, **store, lease_terms, clock);

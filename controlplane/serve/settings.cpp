@@ -91,6 +91,18 @@ ScalePolicy read_autoscaling(JsonSettings section) {
     return policy;
 }
 
+EndpointQuota read_quota(JsonSettings section) {
+    EndpointQuota quota;
+    quota.max_endpoints = read_int(section, "endpoints", quota.max_endpoints);
+    quota.max_replicas = read_int(section, "replicas", quota.max_replicas);
+    return quota;
+}
+
+Status check_quota(const EndpointQuota& quota) {
+    if (quota.max_endpoints >= 0 && quota.max_replicas >= 0) return {};
+    return invalid_argument("quota: expected numbers from 0 to 1,000,000; 0 is no bound", "quota");
+}
+
 Status check_autoscaling(const ScalePolicy& policy) {
     constexpr auto kDay = std::chrono::hours(24);
     const auto fail = [](const std::string& what) {
@@ -158,6 +170,7 @@ std::vector<HardwareSettings> read_hardware(JsonSettings& file) {
         row.hardware.gpu_count = read_int(section, "gpu_count", 0);
         row.hardware.cents_per_minute = read_int(section, "cents_per_minute", 0);
         row.num_slots = read_int(section, "slots");
+        row.zone = section.text("availability_zone", "");
         if (section.has("slurm")) row.slurm = read_slurm_hardware(section.section("slurm"));
         rows.push_back(std::move(row));
     }
@@ -245,6 +258,7 @@ Status validate(const ControlplaneSettings& settings) {
     RETURN_IF_ERROR(check_driver(settings));
     RETURN_IF_ERROR(check_names(settings));
     RETURN_IF_ERROR(check_autoscaling(settings.autoscaling));
+    RETURN_IF_ERROR(check_quota(settings.quota));
     RETURN_IF_ERROR(check_retention(settings.retention));
     for (const HardwareSettings& row : settings.hardware) {
         const Hardware& one = row.hardware;
@@ -312,7 +326,8 @@ ordered_json json_of(const HardwareSettings& row) {
                       {"gpu_memory_gb", one.gpu_memory_gb},
                       {"gpu_count", one.gpu_count},
                       {"cents_per_minute", one.cents_per_minute},
-                      {"slots", row.num_slots}};
+                      {"slots", row.num_slots},
+                      {"availability_zone", row.zone}};
     if (row.slurm)
         json["slurm"] = {{"gres", row.slurm->gres},
                          {"nodes", row.slurm->num_nodes},
@@ -411,6 +426,7 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     const std::string overdraft_usd = file->text("overdraft_usd", kDefaultOverdraftUsd);
     const std::vector<RawModel> models = read_models(*file);
     settings.autoscaling = read_autoscaling(file->section("autoscaling"));
+    settings.quota = read_quota(file->section("quota"));
     settings.retention = read_retention(file->section("retention"));
     settings.serverless = read_pools(*file);
     settings.hardware = read_hardware(*file);
@@ -438,24 +454,27 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
 }
 
 std::string write_settings(const ControlplaneSettings& settings) {
-    ordered_json json{{"data_dir", settings.data_dir},
-                      {"listen_internal", net::to_string(settings.listen_internal)},
-                      {"listen_admin", net::to_string(settings.listen_admin)},
-                      {"listen_operators",
-                       settings.listen_operators ? net::to_string(*settings.listen_operators) : ""},
-                      {"operator_keys_file", settings.operator_keys_file},
-                      {"pepper_file", settings.pepper_file},
-                      {"cards_dir", settings.cards_dir},
-                      {"run_dir", settings.run_dir},
-                      {"engine_binary", settings.engine_binary},
-                      {"driver", to_string(settings.driver)},
-                      {"platform_organisation", settings.platform_organisation},
-                      {"overdraft_usd", format_usd(settings.overdraft)},
-                      {"autoscaling", json_of(settings.autoscaling)},
-                      {"retention", json_of(settings.retention)},
-                      {"models", array_of(settings.models)},
-                      {"serverless", array_of(settings.serverless)},
-                      {"hardware", array_of(settings.hardware)}};
+    ordered_json json{
+        {"data_dir", settings.data_dir},
+        {"listen_internal", net::to_string(settings.listen_internal)},
+        {"listen_admin", net::to_string(settings.listen_admin)},
+        {"listen_operators",
+         settings.listen_operators ? net::to_string(*settings.listen_operators) : ""},
+        {"operator_keys_file", settings.operator_keys_file},
+        {"pepper_file", settings.pepper_file},
+        {"cards_dir", settings.cards_dir},
+        {"run_dir", settings.run_dir},
+        {"engine_binary", settings.engine_binary},
+        {"driver", to_string(settings.driver)},
+        {"platform_organisation", settings.platform_organisation},
+        {"overdraft_usd", format_usd(settings.overdraft)},
+        {"autoscaling", json_of(settings.autoscaling)},
+        {"quota",
+         {{"endpoints", settings.quota.max_endpoints}, {"replicas", settings.quota.max_replicas}}},
+        {"retention", json_of(settings.retention)},
+        {"models", array_of(settings.models)},
+        {"serverless", array_of(settings.serverless)},
+        {"hardware", array_of(settings.hardware)}};
     if (settings.engine_tls) {
         json["engine_tls"] = {{"certificate", settings.engine_tls->certificate},
                               {"key", settings.engine_tls->key},

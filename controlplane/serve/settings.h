@@ -14,6 +14,7 @@
 #include "controlplane/api/endpoint.h"
 #include "controlplane/plan/autoscale.h"
 #include "controlplane/run/slurm_driver.h"
+#include "controlplane/store/endpoints.h"
 #include "controlplane/store/retention.h"
 
 namespace turnpike::controlplane {
@@ -42,6 +43,7 @@ struct PoolSettings {
 struct HardwareSettings {
     Hardware hardware;
     int num_slots = 0;  // replicas that fit
+    std::string zone;   // an availability zone; empty: none
     std::optional<SlurmHardware> slurm;
 };
 
@@ -68,6 +70,7 @@ struct ControlplaneSettings {
     std::string platform_organisation;
     NanoUsd overdraft;  // how far below zero a balance may go
     ScalePolicy autoscaling;
+    EndpointQuota quota;
     RetentionPolicy retention;
     std::vector<ModelSettings> models;
     std::vector<PoolSettings> serverless;

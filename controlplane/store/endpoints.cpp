@@ -103,6 +103,34 @@ Status check_owner_and_name(Database& database, const Endpoint& wanted) {
     return {};
 }
 
+int num_wanted_at_most(const Endpoint& endpoint) {
+    return endpoint.desired == DesiredState::kStarted ? endpoint.autoscaling.max_replicas : 0;
+}
+
+// Whether there is room for `wanted` beside its owner's others.
+Status check_quota(Database& database, const Endpoint& wanted, const EndpointQuota& quota) {
+    Statement row = database.prepare(
+        "SELECT count(*), coalesce(sum(CASE desired WHEN 'STARTED' THEN max_replicas ELSE 0 END), "
+        "0) FROM endpoints WHERE owner = ? AND type = ? AND deleted_at_us IS NULL AND id <> ?");
+    row.bind(wanted.owner.value())
+        .bind(to_string(EndpointType::kDedicated))
+        .bind(wanted.id.value());
+    if (!row.step()) return row.status();
+    const std::int64_t num_endpoints = row.integer(0) + 1;
+    const std::int64_t num_replicas = row.integer(1) + num_wanted_at_most(wanted);
+    const auto over = [](const std::string& what, std::int64_t found, int most) {
+        return Error{ErrorCode::kPermissionDenied,
+                     "this organisation would have " + std::to_string(found) + " " + what +
+                         ", and its quota is " + std::to_string(most),
+                     {}};
+    };
+    if (quota.max_endpoints > 0 && num_endpoints > quota.max_endpoints)
+        return over("dedicated endpoints", num_endpoints, quota.max_endpoints);
+    if (quota.max_replicas > 0 && num_replicas > quota.max_replicas)
+        return over("replicas at most", num_replicas, quota.max_replicas);
+    return {};
+}
+
 Status insert_endpoint(Database& database, const Endpoint& made, const std::string& key) {
     Statement insert = database.prepare(
         "INSERT INTO endpoints (id, name, display_name, model, hardware, type, owner, desired, "
@@ -301,6 +329,7 @@ Result<Endpoint> create_endpoint(Store& store, const NewEndpoint& request, WallT
             return {};
         }
         RETURN_IF_ERROR(check_owner_and_name(database, made));
+        RETURN_IF_ERROR(check_quota(database, made, request.quota));
         if (made.id.value().empty()) made.id = EndpointId("endpoint-" + crypto::new_uuid4());
         made.generation = 1;
         made.rollout = 1;
@@ -376,7 +405,10 @@ Result<Endpoint> update_endpoint(Store& store,
         auto found = find_live(database, id);
         RETURN_IF_ERROR(found);
         endpoint = std::move(*found);
+        const int before = num_wanted_at_most(endpoint);
         if (!apply_change(endpoint, change)) return {};
+        if (num_wanted_at_most(endpoint) > before)
+            RETURN_IF_ERROR(check_quota(database, endpoint, change.quota));
         // It has a whole time without requests before it is stopped again.
         if (change.desired == DesiredState::kStarted) endpoint.last_active_at = now;
         ++endpoint.generation;

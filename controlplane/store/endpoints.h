@@ -18,6 +18,12 @@ namespace turnpike::controlplane {
 
 class Store;
 
+// What one organisation may have of dedicated endpoints; 0 is no bound.
+struct EndpointQuota {
+    int max_endpoints = 0;  // that are not deleted
+    int max_replicas = 0;   // the sum of max_replicas of those that are to be STARTED
+};
+
 struct NewEndpoint {
     std::string idempotency_key;  // empty: every call creates one
     std::string actor;            // of the audit row: "operator", "settings"
@@ -26,10 +32,11 @@ struct NewEndpoint {
     // are filled in from the endpoint.
     std::optional<ModelName> published;
     Price price;  // of the published name
+    EndpointQuota quota = {};
 };
 
 // A repeated (owner, idempotency key) returns the endpoint that was made then. kConflict when the
-// name is taken; kNotFound when the owner is unknown.
+// name is taken; kNotFound when the owner is unknown; kPermissionDenied when it is over its quota.
 Result<Endpoint> create_endpoint(Store& store, const NewEndpoint& request, WallTime now);
 
 // Deleted ones too while replicas of theirs remain, so that the loop can stop them.
@@ -49,11 +56,13 @@ struct EndpointChange {
     std::optional<bool> disable_speculative_decoding;
     std::optional<std::string> stop_reason;  // why we stop it; else the operator did
     bool restart = false;                    // its replicas are replaced, one by one
+    EndpointQuota quota = {};
 };
 
 // Generation + 1 when anything differs, rollout + 1 when what its replicas run does; gateways are
 // told. Stays as it is otherwise. Leaves ERROR
-// for PENDING when it is started again. kNotFound.
+// for PENDING when it is started again. kNotFound; kPermissionDenied when it would then be over its
+// owner's quota, and was not before.
 Result<Endpoint> update_endpoint(Store& store,
                                  const EndpointId& id,
                                  const EndpointChange& change,

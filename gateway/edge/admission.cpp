@@ -50,11 +50,10 @@ Status admit(const RequestHead& head, IncomingRequest& request, ThreadContext& c
     const auto route = find_route(head.path);
     RETURN_IF_ERROR(route);
     request.route = *route;
-    if (head.method != method_of(*route)) {
-        request.refusal_lines = "allow: " + std::string(method_of(*route)) + "\r\n";
-        return Error{ErrorCode::kMethodNotAllowed,
-                     "expected the method " + std::string(method_of(*route)),
-                     {}};
+    if (!allows(*route, head.method)) {
+        const std::string methods(methods_of(*route));
+        request.refusal_lines = "allow: " + methods + "\r\n";
+        return Error{ErrorCode::kMethodNotAllowed, "expected the method " + methods, {}};
     }
     request.directory = context.directory.current();
     if (!needs_key(*route)) return {};
@@ -63,8 +62,12 @@ Status admit(const RequestHead& head, IncomingRequest& request, ThreadContext& c
                                                         context.clock.wall_now());
     RETURN_IF_ERROR(key);
     request.key = *key;
-    if (is_controlplanes(*route)) request.target = head.target;
-    return is_completion(*route) ? check_body_head(head) : Status();
+    if (is_controlplanes(*route)) {
+        request.method = head.method;
+        request.target = head.target;
+        request.idempotency_key = head.idempotency_key;
+    }
+    return has_body(head.method) ? check_body_head(head) : Status();
 }
 
 Error unknown_model(const std::string& name) {

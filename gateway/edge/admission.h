@@ -29,7 +29,10 @@ struct IncomingRequest {
     bool expects_continue = false;
     bool keeps_alive = true;
     bool is_http10 = false;
-    std::string target;            // of what the control plane answers
+    // Of what the control plane answers.
+    std::string method;
+    std::string target;
+    std::string idempotency_key;
     bool wants_bare_list = false;  // Together's SDK iterates over the bare array of models
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "gateway/edge/admission.h"
 #include "gateway/edge/connection.h"
@@ -15,9 +16,10 @@ struct QueryAnswer {
     std::string body;
 };
 
-// An answer of 503 when the control plane cannot be asked.
+// An answer of 503 when the control plane cannot be asked. `body` outlives the call.
 Task<QueryAnswer> ask_controlplane(ThreadContext& context,
                                    Connection& connection,
-                                   const IncomingRequest& request);
+                                   const IncomingRequest& request,
+                                   std::string_view body);
 
 }  // namespace turnpike::gateway

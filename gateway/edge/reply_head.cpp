@@ -51,6 +51,8 @@ Result<ReplyHead> parse_reply_head(std::string_view head) {
         if (field) take_field(*field, reply, is_valid);
         if (!is_valid) return corrupt("a broken header line");
     }
+    // RFC 9112, section 6.3: no body, whatever the head says of one.
+    if (reply.status == 204 && !reply.is_chunked) reply.content_length = 0;
     if (reply.is_chunked == reply.content_length.has_value()) {
         return corrupt("neither or both of content-length and chunked coding");
     }

@@ -75,6 +75,8 @@ Status take_field(const HeaderField& field, RequestHead& head, SeenOnce& seen) {
         head.content_encoding = field.value;
     } else if (equals_ignoring_case(field.name, "user-agent")) {
         head.user_agent = field.value;
+    } else if (equals_ignoring_case(field.name, "idempotency-key")) {
+        head.idempotency_key = field.value;
     }
     return {};
 }

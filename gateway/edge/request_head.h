@@ -19,6 +19,7 @@ struct RequestHead {
     std::string_view content_type;
     std::string_view content_encoding;
     std::string_view user_agent;
+    std::string_view idempotency_key;
     std::optional<std::size_t> content_length;
     bool is_chunked = false;
     bool is_http10 = false;

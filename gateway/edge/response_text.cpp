@@ -13,10 +13,17 @@ void append_head(std::string& out, const ResponseHead& head) {
     out += std::to_string(head.status);
     out += ' ';
     out += net::reason_phrase(head.status);
-    out += "\r\ncontent-type: ";
-    out += head.content_type;
     out += "\r\n";
-    if (head.content_length) {
+    // RFC 9110, section 8.6: an answer without content has no content-length.
+    const bool has_content = head.status != 204;
+    if (has_content) {
+        out += "content-type: ";
+        out += head.content_type;
+        out += "\r\n";
+    }
+    if (!has_content) {
+        // Its head is all of it.
+    } else if (head.content_length) {
         out += "content-length: ";
         out += std::to_string(*head.content_length);
         out += "\r\n";

@@ -1,5 +1,6 @@
 #include "gateway/edge/routes.h"
 
+#include <algorithm>
 #include <array>
 
 #include "config/base/check.h"
@@ -10,7 +11,7 @@ namespace {
 struct RouteInfo {
     Route route;
     std::string_view path;
-    std::string_view method;
+    std::string_view methods;
     std::string_view name;
     bool needs_key;
     bool is_completion;
@@ -27,6 +28,12 @@ constexpr std::array<RouteInfo, kNumRoutes> kRoutes{{
     {Route::kUsage, "/v1/organization/usage/completions", "GET", "usage", true, false, true},
     {Route::kCosts, "/v1/organization/costs", "GET", "costs", true, false, true},
     {Route::kBilling, "/v1/billing/usage", "GET", "billing", true, false, true},
+    {Route::kEndpoints, "/v1/endpoints", "GET, POST", "endpoints", true, false, true},
+    // And an id behind it.
+    {Route::kEndpoint, "/v1/endpoints/", "GET, PATCH, DELETE", "endpoint", true, false, true},
+    {Route::kHardware, "/v1/hardware", "GET", "hardware", true, false, true},
+    {Route::kZones, "/v1/clusters/availability-zones", "GET", "availability_zones", true, false,
+     true},
     {Route::kHealth, "/healthz", "GET", "health", false, false, false},
     {Route::kReady, "/readyz", "GET", "ready", false, false, false},
 }};
@@ -56,8 +63,22 @@ bool is_controlplanes(Route route) {
     return info_of(route).is_controlplanes;
 }
 
-std::string_view method_of(Route route) {
-    return info_of(route).method;
+std::string_view methods_of(Route route) {
+    return info_of(route).methods;
+}
+
+bool allows(Route route, std::string_view method) {
+    std::string_view methods = methods_of(route);
+    while (!methods.empty()) {
+        const std::string_view one = methods.substr(0, methods.find(','));
+        if (one == method) return true;
+        methods.remove_prefix(std::min(one.size() + 2, methods.size()));
+    }
+    return false;
+}
+
+bool has_body(std::string_view method) {
+    return method == "POST" || method == "PATCH";
 }
 
 std::string_view path_of(Route route) {
@@ -66,13 +87,17 @@ std::string_view path_of(Route route) {
 
 Result<Route> find_route(std::string_view path) {
     for (const RouteInfo& info : kRoutes) {
-        if (info.path == path) return info.route;
+        if (info.path == path && info.route != Route::kEndpoint) return info.route;
     }
+    const std::string_view endpoint = path_of(Route::kEndpoint);
+    const bool is_endpoint = path.starts_with(endpoint) && path.size() > endpoint.size() &&
+                             path.find('/', endpoint.size()) == std::string_view::npos;
+    if (is_endpoint) return Route::kEndpoint;
     return Error{
         ErrorCode::kNotFound,
         "unknown route: this server has POST /v1/chat/completions, POST /v1/completions and "
-        "GET /v1/models, generation, whoami, organization/usage/completions, organization/costs "
-        "and billing/usage",
+        "GET /v1/models, generation, whoami, organization/usage/completions, organization/costs, "
+        "billing/usage, endpoints, hardware and clusters/availability-zones",
         {}};
 }
 

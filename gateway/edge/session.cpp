@@ -209,6 +209,11 @@ Task<bool> Session::read_chunked_body(IncomingRequest& request) {
     }
 }
 
+std::string_view Session::body_of(const IncomingRequest& request) {
+    return request.is_chunked ? std::string_view(decoded_body_)
+                              : connection_.input().view().substr(0, num_input_bytes_);
+}
+
 Task<bool> Session::respond(const IncomingRequest& request) {
     connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
     if (request.refusal) {
@@ -229,6 +234,10 @@ Task<bool> Session::respond(const IncomingRequest& request) {
         case Route::kUsage:
         case Route::kCosts:
         case Route::kBilling:
+        case Route::kEndpoints:
+        case Route::kEndpoint:
+        case Route::kHardware:
+        case Route::kZones:
             co_return co_await respond_query(request);
         case Route::kHealth:
             co_return co_await answer(request, 200, R"({"status":"ok"})", "");
@@ -249,9 +258,7 @@ std::string Session::limit_lines(const IncomingRequest& request) {
 }
 
 Task<bool> Session::respond_completion(const IncomingRequest& request) {
-    const std::string_view body = request.is_chunked
-                                      ? std::string_view(decoded_body_)
-                                      : connection_.input().view().substr(0, num_input_bytes_);
+    const std::string_view body = body_of(request);
     auto admission = admit_body(request, body);
     if (!admission) {
         const std::string lines = limit_lines(request);
@@ -327,7 +334,9 @@ Task<bool> Session::refuse_cold(const IncomingRequest& request,
 }
 
 Task<bool> Session::respond_query(const IncomingRequest& request) {
-    const QueryAnswer found = co_await ask_controlplane(context_, connection_, request);
+    // Its own: what the client sends meanwhile may move the input.
+    const std::string body(body_of(request));
+    const QueryAnswer found = co_await ask_controlplane(context_, connection_, request, body);
     if (found.status == 0) co_return false;
     connection_.set_deadline(context_.clock.steady_now() + context_.times.client_stall);
     const std::string lines = limit_lines(request);

@@ -44,6 +44,7 @@ class Session {
     Task<bool> read_sized_body(IncomingRequest& request);
     Task<bool> read_chunked_body(IncomingRequest& request);
     bool note_body_end(Connection::Outcome outcome, IncomingRequest& request);
+    std::string_view body_of(const IncomingRequest& request);
     Task<bool> respond(const IncomingRequest& request);
     std::string limit_lines(const IncomingRequest& request);
     Task<bool> respond_completion(const IncomingRequest& request);

@@ -379,7 +379,8 @@ void ControlplaneWorld::check_reached() {
             const Process* process = cluster_.find(row.id);
             if (process == nullptr || !process->is_alive) continue;
             known.insert(row.id);
-            --free[endpoint.hardware];
+            // One that waits for a slot has none.
+            free[endpoint.hardware] -= process->host >= 0 ? 1 : 0;
             num_ready += row.state == ReplicaState::kReady && process->epoch == row.epoch ? 1 : 0;
             num_current += row.generation == endpoint.rollout ? 1 : 0;
         }

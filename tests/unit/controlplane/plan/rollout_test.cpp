@@ -165,8 +165,9 @@ TEST_F(RolloutTest, WhatNeverServedIsReplacedAtOnce) {
 }
 
 TEST_F(RolloutTest, APlaceInTheQueueIsShown) {
-    begin(1, 2);
+    begin(1, 1);
     settle();
+    desired_.endpoints[0].rollout = 1;
     Replica& row = rows_.begin()->second;
     ObservedProcess& process = processes_.begin()->second;
     row.state = ReplicaState::kPending;
@@ -175,6 +176,10 @@ TEST_F(RolloutTest, APlaceInTheQueueIsShown) {
     process.wait_reason = "Resources";
     pass();
     EXPECT_EQ(row.state, ReplicaState::kPending);
+    settle();
+    EXPECT_FALSE(plan_.is_settling) << "a queue may take hours";
+    EXPECT_EQ(desired_.endpoints[0].state, EndpointState::kPending);
+    EXPECT_EQ(desired_.endpoints[0].reason, "waits for Resources");
     process.phase = Phase::kPlaced;
     pass();
     EXPECT_EQ(row.state, ReplicaState::kPlaced);

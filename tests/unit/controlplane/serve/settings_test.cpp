@@ -133,6 +133,8 @@ TEST(ControlplaneSettings, RefusesNonsenseByName) {
     EXPECT_EQ(param_of("/serverless/0/hardware", "none"), "serverless.hardware");
     EXPECT_EQ(param_of("/serverless/0/min_replicas", 0), "serverless.min_replicas");
     EXPECT_EQ(param_of("/hardware/0/slots", -1), "hardware");
+    EXPECT_EQ(param_of("/quota", {{"endpoints", -1}}), "quota");
+    EXPECT_EQ(param_of("/quota", {{"endpoints", 3}, {"replicas", 9}}), "accepted");
     EXPECT_EQ(param_of("/hardware/1", {{"id", "1x_cpu"}, {"slots", 1}}), "hardware");
     EXPECT_EQ(param_of("/serverless/1", good()["serverless"][0]), "serverless");
     EXPECT_EQ(param_of("/models/0/speculative_tokens", 2), "models");

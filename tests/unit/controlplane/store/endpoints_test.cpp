@@ -169,6 +169,38 @@ TEST_F(Endpoints, ADeletedOneIsWantedUntilItsReplicasAreGone) {
     EXPECT_EQ(delete_endpoint(*store_, id, "operator", now()).error().code, ErrorCode::kNotFound);
 }
 
+TEST_F(Endpoints, AQuotaBoundsEndpointsAndTheReplicasThatTheyMayHave) {
+    const EndpointQuota quota{2, 5};
+    const auto create = [&](const std::string& name, int most) {
+        NewEndpoint wanted = request(name, name);
+        wanted.wanted.type = EndpointType::kDedicated;
+        wanted.wanted.autoscaling = {1, most};
+        wanted.quota = quota;
+        return create_endpoint(*store_, wanted, now());
+    };
+    const EndpointId first = create("a", 3).value().id;
+    EXPECT_EQ(create("b", 3).error().code, ErrorCode::kPermissionDenied);
+    ASSERT_TRUE(create("b", 2));
+    ASSERT_TRUE(create("b", 2)) << "the same call again";
+    EXPECT_EQ(create("c", 1).error().message,
+              "this organisation would have 3 dedicated endpoints, and its quota is 2");
+    const auto update = [&](const EndpointChange& change) {
+        EndpointChange bounded = change;
+        bounded.quota = quota;
+        return update_endpoint(*store_, first, bounded, "operator", now()).has_value();
+    };
+    EndpointChange larger;
+    larger.autoscaling = Autoscaling{1, 4};
+    EXPECT_FALSE(update(larger));
+    EndpointChange stop;
+    stop.desired = DesiredState::kStopped;
+    EXPECT_TRUE(update(stop)) << "less is always possible";
+    EXPECT_TRUE(update(larger)) << "what is stopped has no replica";
+    EndpointChange start;
+    start.desired = DesiredState::kStarted;
+    EXPECT_FALSE(update(start));
+}
+
 TEST_F(Endpoints, ARolloutBeginsWithWhatReplicasRun) {
     const EndpointId id = create_endpoint(*store_, request("a", ""), now()).value().id;
     const auto update = [&](const EndpointChange& change) {

@@ -24,6 +24,12 @@ TEST(ReplyHead, Refusal) {
     EXPECT_FALSE(head->keeps_alive || head->is_event_stream);
 }
 
+TEST(ReplyHead, NoContentNeedsNoLength) {
+    const auto head = parse_reply_head("HTTP/1.1 204 No Content\r\n\r\n");
+    ASSERT_TRUE(head.has_value());
+    EXPECT_EQ(head->content_length, 0U);
+}
+
 TEST(ReplyHead, RefusesWhatHasNoFraming) {
     for (const char* text :
          {"HTTP/1.1 200 OK\r\n\r\n", "HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\n",
