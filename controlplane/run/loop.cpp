@@ -17,7 +17,7 @@ constexpr auto kMinPause = std::chrono::milliseconds(20);
 
 ReconcileLoop::ReconcileLoop(
     ReconcileOptions options, Store& store, Driver& driver, const Clock& clock, Log& log)
-    : store_(store), clock_(clock), pass_(std::move(options), store, driver, clock, log) {
+    : store_(store), clock_(clock), pass_(std::move(options), store, driver, metrics_, clock, log) {
     subscription_ = store_.subscribe([this] { wake(); });
 }
 

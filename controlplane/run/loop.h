@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "controlplane/run/loop_metrics.h"
 #include "controlplane/run/pass.h"
 
 namespace turnpike::controlplane {
@@ -30,6 +31,9 @@ class ReconcileLoop {
     // `timeout` or when the loop ends.
     void park(std::chrono::milliseconds timeout, std::function<void(bool)> on_parked);
 
+    // Thread-safe.
+    const LoopMetrics& metrics() const { return metrics_; }
+
   private:
     struct Waiter {
         SteadyTime deadline;
@@ -43,6 +47,7 @@ class ReconcileLoop {
 
     Store& store_;
     const Clock& clock_;
+    LoopMetrics metrics_;
     ReconcilePass pass_;  // of the loop's thread
     int subscription_ = 0;
     std::mutex mutex_;

@@ -61,6 +61,7 @@ void MinuteBilling::book(const Desired& desired, const Observed& observed, WallT
     if (ready.empty()) return;
     const auto num_new = book_minutes(store_, ready, now);
     if (!num_new) return note_failure(num_new.error());
+    metrics_.minutes_booked.add(*num_new);
     pass_failpoint(Failpoint::kMinutesBooked);
     for (const ReadyReplica& one : ready) booked_.insert(one.replica);
 }

@@ -8,6 +8,7 @@
 #include "config/base/log.h"
 #include "config/base/money.h"
 #include "controlplane/plan/reconcile.h"
+#include "controlplane/run/loop_metrics.h"
 #include "controlplane/store/store.h"
 
 namespace turnpike::controlplane {
@@ -18,8 +19,8 @@ inline constexpr auto kCreditGrace = std::chrono::minutes(15);
 class MinuteBilling {
   public:
     // All outlive it. `overdraft`: how far below zero a balance may go.
-    MinuteBilling(NanoUsd overdraft, Store& store, Log& log)
-        : overdraft_(overdraft), store_(store), log_(log) {}
+    MinuteBilling(NanoUsd overdraft, Store& store, LoopMetrics& metrics, Log& log)
+        : overdraft_(overdraft), store_(store), metrics_(metrics), log_(log) {}
 
     // Sets STOPPED in `desired` where it stops an endpoint.
     void run(Desired& desired, const Observed& observed, WallTime now);
@@ -31,6 +32,7 @@ class MinuteBilling {
 
     const NanoUsd overdraft_;
     Store& store_;
+    LoopMetrics& metrics_;
     Log& log_;
     std::int64_t minute_ = 0;
     std::set<ReplicaId> booked_;  // in that minute, by this process

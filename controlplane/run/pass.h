@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "controlplane/run/apply.h"
+#include "controlplane/run/loop_metrics.h"
 #include "controlplane/run/minute_billing.h"
 #include "controlplane/run/observe.h"
 #include "controlplane/run/retention_job.h"
@@ -34,8 +35,12 @@ struct PassOutcome {
 class ReconcilePass {
   public:
     // All outlive it.
-    ReconcilePass(
-        ReconcileOptions options, Store& store, Driver& driver, const Clock& clock, Log& log);
+    ReconcilePass(ReconcileOptions options,
+                  Store& store,
+                  Driver& driver,
+                  LoopMetrics& metrics,
+                  const Clock& clock,
+                  Log& log);
 
     // Ends early, between two actions, once `is_stopping`. A failed action is logged; the next pass
     // tries again.
@@ -45,6 +50,7 @@ class ReconcilePass {
     const ReconcileOptions options_;
     Store& store_;
     Driver& driver_;
+    LoopMetrics& metrics_;
     const Clock& clock_;
     Log& log_;
     Scaling scaling_;

@@ -20,8 +20,13 @@ bool is_wanted(const Endpoint& endpoint) {
 
 }  // namespace
 
-Scaling::Scaling(ScalePolicies policies, LoadSource loads, Store& store, Log& log)
-    : policies_(std::move(policies)), loads_(std::move(loads)), store_(store), log_(log) {}
+Scaling::Scaling(
+    ScalePolicies policies, LoadSource loads, Store& store, LoopMetrics& metrics, Log& log)
+    : policies_(std::move(policies)),
+      loads_(std::move(loads)),
+      store_(store),
+      metrics_(metrics),
+      log_(log) {}
 
 ScalePolicy Scaling::policy_of(const Endpoint& endpoint) const {
     ScalePolicy policy = policies_.standard;
@@ -89,6 +94,8 @@ void Scaling::scale(Endpoint& endpoint,
                                   {"requests", sample.num_requests},
                                   {"ready", sample.num_ready},
                                   {"reason", decision.reason}});
+    const bool is_up = decision.num_replicas > endpoint.target_replicas;
+    metrics_.note_decision(is_up ? ScaleDirection::kUp : ScaleDirection::kDown);
     endpoint.target_replicas = decision.num_replicas;
 }
 
@@ -120,6 +127,7 @@ bool Scaling::stop_when_idle(Endpoint& endpoint, WallTime now) {
     }
     log_.info("endpoint_stopped",
               {{"endpoint", endpoint.id.value()}, {"reason", *change.stop_reason}});
+    metrics_.note_decision(ScaleDirection::kStop);
     endpoint = *changed;
     return true;
 }

@@ -11,6 +11,7 @@
 #include "config/base/log.h"
 #include "controlplane/plan/autoscale.h"
 #include "controlplane/plan/reconcile.h"
+#include "controlplane/run/loop_metrics.h"
 #include "controlplane/store/store.h"
 
 namespace turnpike::controlplane {
@@ -34,7 +35,7 @@ struct ScalePolicies {
 class Scaling {
   public:
     // All outlive it. Without a source every endpoint keeps what it has.
-    Scaling(ScalePolicies policies, LoadSource loads, Store& store, Log& log);
+    Scaling(ScalePolicies policies, LoadSource loads, Store& store, LoopMetrics& metrics, Log& log);
 
     // Sets target_replicas of `desired`, and STOPPED where an endpoint was idle for its time.
     void run(Desired& desired, const Observed& observed, WallTime now);
@@ -53,6 +54,7 @@ class Scaling {
     const ScalePolicies policies_;
     const LoadSource loads_;
     Store& store_;
+    LoopMetrics& metrics_;
     Log& log_;
     std::map<EndpointId, Autoscaler> scalers_;
 };

@@ -8,7 +8,6 @@
 #include "controlplane/serve/body.h"
 #include "controlplane/store/credit.h"
 #include "controlplane/store/models.h"
-#include "controlplane/store/quarantine.h"
 
 namespace turnpike::controlplane {
 namespace {
@@ -157,17 +156,6 @@ Result<json> revoke_key_route(Store& store, const std::string& id, WallTime now)
 }
 
 // Reads, so that a disk that is gone shows.
-Result<json> health_route(const Store& store) {
-    const auto organisations = list_organisations(store);
-    RETURN_IF_ERROR(organisations);
-    const auto num_quarantined = count_quarantine(store);
-    RETURN_IF_ERROR(num_quarantined);
-    return json{{"status", "ok"},
-                {"store", store.store_id()},
-                {"revision", store.revision()},
-                {"quarantined", *num_quarantined}};
-}
-
 }  // namespace
 
 Result<std::optional<OrgId>> org_of_query(const Store& store, const net::HttpRequest& request) {
@@ -218,9 +206,6 @@ void add_account_routes(Router& router,
     });
     router.add("GET", "/admin/v1/models", [&](const HttpRequest&, const PathArguments&) {
         return answer(models_route(store, clock.wall_now()));
-    });
-    router.add("GET", "/healthz", [&](const HttpRequest&, const PathArguments&) {
-        return answer(health_route(store));
     });
 }
 

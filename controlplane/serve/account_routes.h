@@ -1,5 +1,5 @@
 // The operator's routes on the admin socket for organisations, keys, credit, usage, billing and
-// models, and /healthz; see ops/docs/formats/admin-api.md.
+// models; see ops/docs/formats/admin-api.md.
 #pragma once
 
 #include <optional>

@@ -14,21 +14,32 @@ Error as_refusal(Error error) {
 net::HttpResponse lease_response(Store& store,
                                  const net::HttpRequest& request,
                                  const LeaseTerms& terms,
+                                 LeaseMetrics& metrics,
                                  WallTime now) {
     const auto asked = parse_lease_request(request.body);
-    if (!asked) return error_response(as_refusal(asked.error()));
-    const auto answer = grant_leases(store, *asked, terms, now);
-    if (!answer) return error_response(answer.error());
+    const auto answer = asked ? grant_leases(store, *asked, terms, now)
+                              : Result<LeaseAnswer>(as_refusal(asked.error()));
+    if (!answer) {
+        metrics.refused.add();
+        return error_response(answer.error());
+    }
+    for (const LeaseGrant& grant : answer->grants)
+        (grant.is_short ? metrics.cut : metrics.granted).add();
     return json_response(200, write_lease_answer(*answer));
 }
 
 }  // namespace
 
-void add_lease_routes(Router& internal, Store& store, const LeaseTerms& terms, const Clock& clock) {
-    internal.add("POST", "/internal/v1/leases",
-                 [&store, terms, &clock](const net::HttpRequest& request, const PathArguments&) {
-                     return lease_response(store, request, terms, clock.wall_now());
-                 });
+void add_lease_routes(Router& internal,
+                      Store& store,
+                      const LeaseTerms& terms,
+                      LeaseMetrics& metrics,
+                      const Clock& clock) {
+    internal.add(
+        "POST", "/internal/v1/leases",
+        [&store, terms, &metrics, &clock](const net::HttpRequest& request, const PathArguments&) {
+            return lease_response(store, request, terms, metrics, clock.wall_now());
+        });
 }
 
 }  // namespace turnpike::controlplane

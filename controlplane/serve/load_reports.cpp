@@ -58,4 +58,15 @@ std::optional<std::vector<EndpointLoad>> LoadReports::loads(WallTime since) cons
     return all;
 }
 
+LoadReports::Freshness LoadReports::freshness(WallTime since) const {
+    Freshness freshness;
+    const std::lock_guard lock(mutex_);
+    for (const auto& [gateway, report] : by_gateway_) {
+        if (report.received_at >= since) ++freshness.num_gateways;
+        freshness.oldest_at =
+            std::min(report.received_at, freshness.oldest_at.value_or(report.received_at));
+    }
+    return freshness;
+}
+
 }  // namespace turnpike::controlplane

@@ -2,6 +2,7 @@
 // stale within seconds, and the autoscaler needs no history of it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -17,6 +18,9 @@
 
 namespace turnpike::controlplane {
 
+// A report that is older tells nothing of now; gateways report every second.
+inline constexpr auto kFreshLoad = std::chrono::seconds(5);
+
 class LoadReports {
   public:
     // Replaces the gateway's last report. `json` as in ops/docs/formats/load.md; kInvalidArgument
@@ -25,6 +29,13 @@ class LoadReports {
     // Summed over gateways that reported at or after `since`; the longest wait. Empty when none
     // did.
     std::optional<std::vector<EndpointLoad>> loads(WallTime since) const;
+
+    struct Freshness {
+        std::int64_t num_gateways = 0;      // that reported at or after `since`
+        std::optional<WallTime> oldest_at;  // of the last reports of all that are not forgotten
+    };
+
+    Freshness freshness(WallTime since) const;
 
   private:
     struct Report {

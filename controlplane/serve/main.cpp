@@ -10,6 +10,7 @@
 #include "config/base/failpoint.h"
 #include "config/base/log.h"
 #include "controlplane/serve/backup_program.h"
+#include "controlplane/serve/commit.h"
 #include "controlplane/serve/init.h"
 #include "controlplane/serve/service.h"
 #include "controlplane/serve/settings.h"
@@ -60,8 +61,9 @@ int run(const Flags& flags) {
         CHECK(sigwait(&signals, &signal) == 0);
         log.info("end_asked", {{"signal", signal}});
     };
-    const Status done = flags.is_init ? controlplane::init(*settings, clock, log)
-                                      : controlplane::serve(*settings, clock, log, until_told);
+    const Status done =
+        flags.is_init ? controlplane::init(*settings, clock, log)
+                      : controlplane::serve(*settings, {kVersion, kCommit}, clock, log, until_told);
     return done ? 0 : fail(done.error());
 }
 

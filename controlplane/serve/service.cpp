@@ -17,11 +17,13 @@
 #include "controlplane/serve/billing_routes.h"
 #include "controlplane/serve/driver_settings.h"
 #include "controlplane/serve/endpoint_routes.h"
+#include "controlplane/serve/health_route.h"
 #include "controlplane/serve/init.h"
 #include "controlplane/serve/internal_routes.h"
 #include "controlplane/serve/lease_routes.h"
 #include "controlplane/serve/limit_routes.h"
 #include "controlplane/serve/load_reports.h"
+#include "controlplane/serve/metrics_routes.h"
 #include "controlplane/serve/operator_access.h"
 #include "controlplane/serve/public_routes.h"
 #include "controlplane/serve/reconcile_routes.h"
@@ -42,8 +44,6 @@ constexpr auto kHealthTimeout = 1s;
 constexpr int kProbeThreads = 16;
 // Long polls are all that may still be open, and a gateway asks again.
 constexpr auto kDrainTimeout = 1s;
-// Gateways report every second.
-constexpr auto kFreshLoad = 5s;
 // A customer's query may read months of usage; usage and snapshots go on beside it.
 constexpr int kInternalThreads = 4;
 
@@ -112,9 +112,30 @@ Result<std::unique_ptr<net::HttpServer>> listen(const net::NetAddress& address,
     return net::HttpServer::start(std::move(options), std::move(handler), log);
 }
 
+// Nothing without an address.
+Result<std::unique_ptr<net::HttpServer>> listen_if_set(
+    const std::optional<net::NetAddress>& address, net::HttpHandler handler, Log& log) {
+    if (!address) return std::unique_ptr<net::HttpServer>();
+    return listen(*address, 1, std::move(handler), log);
+}
+
+// Fills in `keys`, which outlives the server.
+Result<std::unique_ptr<net::HttpServer>> listen_to_operators(const ControlplaneSettings& settings,
+                                                             const Router& admin,
+                                                             OperatorKeys& keys,
+                                                             Log& log) {
+    if (settings.listen_operators) {
+        auto loaded = OperatorKeys::load(settings.operator_keys_file);
+        RETURN_IF_ERROR(loaded);
+        keys = std::move(*loaded);
+    }
+    return listen_if_set(settings.listen_operators, operator_handler(admin, keys, log), log);
+}
+
 }  // namespace
 
 Status serve(const ControlplaneSettings& settings,
+             const BuildInfo& build,
              const Clock& clock,
              Log& log,
              const std::function<void()>& until_told) {
@@ -137,6 +158,7 @@ Status serve(const ControlplaneSettings& settings,
     BackupRunner backups(**store, clock, log);
     Router admin;
     add_account_routes(admin, **store, *peppers, clock);
+    add_health_route(admin, **store, build);
     add_billing_routes(admin, **store, clock);
     add_reconcile_routes(admin, **store, settings.engine_tls);
     add_public_routes(admin, **store, clock, caller_of_operator(**store));
@@ -151,23 +173,21 @@ Status serve(const ControlplaneSettings& settings,
     add_endpoint_routes(internal, {**store, settings, clock, endpoint_caller_of_gateway(**store)});
     LeaseTerms lease_terms;
     lease_terms.overdraft = settings.overdraft;
-    add_lease_routes(internal, **store, lease_terms, clock);
+    LeaseMetrics lease_metrics;
+    add_lease_routes(internal, **store, lease_terms, lease_metrics, clock);
     const auto admin_server = listen(settings.listen_admin, 1, admin.handler(), log);
     if (!admin_server) return admin_server.error();
     const auto internal_server =
         listen(settings.listen_internal, kInternalThreads, internal.handler(), log);
     if (!internal_server) return internal_server.error();
     OperatorKeys operator_keys;
-    std::unique_ptr<net::HttpServer> operator_server;
-    if (settings.listen_operators) {
-        auto keys = OperatorKeys::load(settings.operator_keys_file);
-        if (!keys) return keys.error();
-        operator_keys = std::move(*keys);
-        auto server =
-            listen(*settings.listen_operators, 1, operator_handler(admin, operator_keys, log), log);
-        if (!server) return server.error();
-        operator_server = std::move(*server);
-    }
+    const auto operator_server = listen_to_operators(settings, admin, operator_keys, log);
+    if (!operator_server) return operator_server.error();
+    Router metrics;
+    add_metrics_routes(metrics, {**store, loop.metrics(), lease_metrics, loads, poller, clock,
+                                 clock.steady_now(), build});
+    const auto metrics_server = listen_if_set(settings.listen_metrics, metrics.handler(), log);
+    if (!metrics_server) return metrics_server.error();
     loop.start();
     log.info("controlplane_started", {{"admin", net::to_string(settings.listen_admin)},
                                       {"internal", net::to_string(settings.listen_internal)}});
@@ -175,7 +195,8 @@ Status serve(const ControlplaneSettings& settings,
     poller.stop();
     (*internal_server)->stop();
     (*admin_server)->stop();
-    if (operator_server != nullptr) operator_server->stop();
+    for (const auto* server : {&*operator_server, &*metrics_server})
+        if (*server != nullptr) (*server)->stop();
     return {};
 }
 

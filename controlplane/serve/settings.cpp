@@ -300,6 +300,16 @@ Result<net::NetAddress> parse_listen(const std::string& text, const char* key) {
     return address;
 }
 
+Status read_optional_listen(const std::string& text,
+                            const char* key,
+                            std::optional<net::NetAddress>& address) {
+    if (text.empty()) return {};
+    Result<net::NetAddress> parsed = parse_listen(text, key);
+    RETURN_IF_ERROR(parsed);
+    address = *std::move(parsed);
+    return {};
+}
+
 ordered_json json_of(const ModelSettings& model) {
     ordered_json names = ordered_json::array();
     for (const NameSettings& name : model.names)
@@ -415,6 +425,7 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     const std::string admin = file->text("listen_admin");
     const std::string operators = file->text("listen_operators", "");
     const std::string operator_keys = file->text("operator_keys_file", "");
+    const std::string metrics = file->text("listen_metrics", "");
     settings.pepper_file = absolute_path(file->text("pepper_file"));
     settings.cards_dir = absolute_path(file->text("cards_dir"));
     settings.run_dir = absolute_path(file->text("run_dir"));
@@ -442,6 +453,7 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     Result<net::NetAddress> listen_admin = parse_listen(admin, "listen_admin");
     if (!listen_admin) return listen_admin.error();
     RETURN_IF_ERROR(read_operators(operators, operator_keys, settings));
+    RETURN_IF_ERROR(read_optional_listen(metrics, "listen_metrics", settings.listen_metrics));
     settings.listen_internal = *std::move(listen_internal);
     settings.listen_admin = *std::move(listen_admin);
     for (const RawModel& raw : models) {
@@ -461,6 +473,7 @@ std::string write_settings(const ControlplaneSettings& settings) {
         {"listen_operators",
          settings.listen_operators ? net::to_string(*settings.listen_operators) : ""},
         {"operator_keys_file", settings.operator_keys_file},
+        {"listen_metrics", settings.listen_metrics ? net::to_string(*settings.listen_metrics) : ""},
         {"pepper_file", settings.pepper_file},
         {"cards_dir", settings.cards_dir},
         {"run_dir", settings.run_dir},

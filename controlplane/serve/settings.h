@@ -60,6 +60,7 @@ struct ControlplaneSettings {
     net::NetAddress listen_admin;
     std::optional<net::NetAddress> listen_operators;  // the admin API behind operator keys
     std::string operator_keys_file;
+    std::optional<net::NetAddress> listen_metrics;  // GET /metrics
     std::string pepper_file;
     std::string cards_dir;
     std::string run_dir;

@@ -62,6 +62,11 @@ void SnapshotPoller::poll(std::string store_id,
     answer(waiter);
 }
 
+std::int64_t SnapshotPoller::num_waiting() const {
+    const std::lock_guard lock(mutex_);
+    return static_cast<std::int64_t>(waiters_.size());
+}
+
 bool SnapshotPoller::is_due(const Waiter& waiter) const {
     const std::int64_t revision = store_.revision();
     return waiter.store_id != store_.store_id() || waiter.after <= 0 || waiter.after != revision;

@@ -26,6 +26,8 @@ class SnapshotPoller {
     void poll(std::string store_id, std::int64_t after, std::shared_ptr<net::HttpReply> reply);
     // Answers everybody who waits, and from then on everybody at once. Before the server stops.
     void stop();
+    // Polls that wait at the moment. Thread-safe.
+    std::int64_t num_waiting() const;
 
   private:
     struct Waiter {
@@ -41,7 +43,7 @@ class SnapshotPoller {
 
     Store& store_;
     const Clock& clock_;
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::vector<Waiter> waiters_;
     bool has_news_ = false;

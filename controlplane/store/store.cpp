@@ -133,6 +133,7 @@ struct Store::Impl {
     const std::string data_dir;
     const Clock& clock;
     Log& log;
+    StoreMetrics metrics;
     UniqueFd lock_file;
     StoreIdentity identity;
     std::atomic<std::int64_t> revision{0};
@@ -172,8 +173,8 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
     impl->revision = identity->revision;
 
     std::unique_ptr<Store> store(new Store(std::move(impl)));
-    store->impl_->usage =
-        std::make_unique<UsageWriter>(data_dir, accounts_of(*store, clock), clock, log);
+    store->impl_->usage = std::make_unique<UsageWriter>(data_dir, accounts_of(*store, clock),
+                                                        store->impl_->metrics, clock, log);
     RETURN_IF_ERROR(store->impl_->usage->start());
     return store;
 }
@@ -188,6 +189,14 @@ const std::string& Store::founded_as() const {
 
 std::int64_t Store::revision() const {
     return impl_->revision;
+}
+
+const StoreMetrics& Store::metrics() const {
+    return impl_->metrics;
+}
+
+const std::string& Store::data_dir() const {
+    return impl_->data_dir;
 }
 
 Result<std::string> Store::snapshot_json(const std::string& store_id, std::int64_t after) const {
@@ -272,6 +281,7 @@ Status Store::write(const std::function<Status(Database&)>& work) {
 
 Status Store::write_quietly(const std::function<Status(Database&)>& work) {
     const std::lock_guard lock(impl_->write_mutex);
+    const SteadyTime began = impl_->clock.steady_now();
     auto transaction = Transaction::begin(*impl_->writer, Transaction::Kind::kImmediate);
     RETURN_IF_ERROR(transaction);
     RETURN_IF_ERROR(work(*impl_->writer));
@@ -279,6 +289,7 @@ Status Store::write_quietly(const std::function<Status(Database&)>& work) {
     RETURN_IF_ERROR(revision);
     RETURN_IF_ERROR(transaction->commit());
     impl_->revision = *revision;
+    impl_->metrics.note_write(impl_->clock.steady_now() - began);
     return {};
 }
 

@@ -15,6 +15,7 @@
 #include "config/base/result.h"
 #include "controlplane/api/snapshot.h"
 #include "controlplane/api/usage_record.h"
+#include "controlplane/store/store_metrics.h"
 
 namespace turnpike::controlplane {
 
@@ -53,6 +54,10 @@ class Store {
     // The body of GET /internal/v1/snapshot: rows beyond `after`; everything when `store_id` is
     // another one, or `after` is 0 or from a future that this database does not know.
     Result<std::string> snapshot_json(const std::string& store_id, std::int64_t after) const;
+
+    // Thread-safe.
+    const StoreMetrics& metrics() const;
+    const std::string& data_dir() const;
 
     // Calls `on_commit` after each commit to control.db but the poster's, on the committing
     // thread; it carries no data, must not block and must not call the store's writing functions.

@@ -24,10 +24,21 @@ constexpr auto kMaxAhead = 24h;
 constexpr std::size_t kMaxQueuedBatches = 256;
 constexpr std::string_view kFirstMonth = "2020-01";
 
+void count(const IngestResult& written, StoreMetrics& metrics) {
+    metrics.usage_ingested.add(written.num_new);
+    metrics.usage_repeated.add(written.num_repeated);
+    metrics.usage_quarantined.add(written.num_quarantined);
+}
+
 }  // namespace
 
-UsageWriter::UsageWriter(std::string data_dir, Accounts accounts, const Clock& clock, Log& log)
-    : data_dir_(std::move(data_dir)), accounts_(std::move(accounts)), clock_(clock), log_(log) {}
+UsageWriter::UsageWriter(
+    std::string data_dir, Accounts accounts, StoreMetrics& metrics, const Clock& clock, Log& log)
+    : data_dir_(std::move(data_dir)),
+      accounts_(std::move(accounts)),
+      metrics_(metrics),
+      clock_(clock),
+      log_(log) {}
 
 UsageWriter::~UsageWriter() {
     {
@@ -172,12 +183,16 @@ void UsageWriter::write_jobs(std::deque<Job> jobs) {
         std::move(prepared.aside.begin(), prepared.aside.end(), std::back_inserter(all.aside));
         all.num_repeated += prepared.num_repeated;
     }
+    const SteadyTime began = clock_.steady_now();
     const Result<IngestResult> written = keep(all);
     if (written) {
+        metrics_.note_usage_write(clock_.steady_now() - began);
+        count(*written, metrics_);
         pass_failpoint(Failpoint::kUsageCommitted);
         const std::lock_guard lock(mutex_);
         has_unposted_ = true;
     } else {
+        metrics_.usage_failures.add();
         log_.error("usage_not_written", {{"reason", written.error().message}});
     }
     // New and repeated are known for the flush as a whole; with one batch, which is the rule
@@ -330,9 +345,11 @@ void UsageWriter::post_round() {
         const auto num_posted = accounts_.post(*file, month);
         if (!num_posted) {
             failure = num_posted.error();
+            metrics_.usage_post_failures.add();
             log_.error("usage_not_posted", {{"month", month}, {"reason", failure->message}});
         } else if (*num_posted > 0) {
             has_more = true;
+            metrics_.usage_posted.add(*num_posted);
         }
     }
     const std::lock_guard lock(mutex_);

@@ -20,6 +20,7 @@
 #include "controlplane/store/quarantine.h"
 #include "controlplane/store/sqlite.h"
 #include "controlplane/store/store.h"
+#include "controlplane/store/store_metrics.h"
 #include "controlplane/store/usage_events.h"
 
 namespace turnpike::controlplane {
@@ -42,7 +43,11 @@ class UsageWriter {
         std::function<Result<bool>(const RequestId&)> is_posted;
     };
 
-    UsageWriter(std::string data_dir, Accounts accounts, const Clock& clock, Log& log);
+    UsageWriter(std::string data_dir,
+                Accounts accounts,
+                StoreMetrics& metrics,
+                const Clock& clock,
+                Log& log);
     // Writes what is queued and joins.
     ~UsageWriter();
 
@@ -94,6 +99,7 @@ class UsageWriter {
 
     const std::string data_dir_;
     const Accounts accounts_;
+    StoreMetrics& metrics_;
     const Clock& clock_;
     Log& log_;
     std::map<std::string, std::unique_ptr<Database>> files_;  // of the writer thread

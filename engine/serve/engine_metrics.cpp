@@ -119,6 +119,7 @@ std::string write_metrics(const EngineMetrics& metrics,
                           EngineState state,
                           const std::string& model) {
     MetricsText out(metric_label("model_name", model) + "," + metric_label("engine", "0"));
+    write_build_info(out, "engine", metrics.build);
     write_load(out, load);
     out.counter("vllm:prompt_tokens_total", "Prompt tokens of requests that were answered.",
                 static_cast<double>(metrics.prompt_tokens.value()));

@@ -5,6 +5,7 @@
 #include <array>
 #include <string>
 
+#include "config/base/build_info.h"
 #include "config/base/error.h"
 #include "config/base/metrics.h"
 #include "engine/api/status.h"
@@ -22,6 +23,7 @@ enum class RequestEnd {
 struct EngineMetrics {
     EngineMetrics();
 
+    BuildInfo build;
     Counter prompt_tokens;                // of requests that were queued
     std::array<Counter, 4> ended;         // by RequestEnd
     Counter deadlines_passed;             // of running requests; also counted as kAbort

@@ -49,6 +49,9 @@ class EngineService {
     // The ranks that share the model: before load(), when there are several. They outlive this.
     void set_ranks(RankLink ranks) { ranks_ = std::move(ranks); }
 
+    // What /metrics tells of the build: before serving.
+    void set_build(BuildInfo build) { metrics_.build = std::move(build); }
+
     // Tokenizer and weights. An error is also shown by /health.
     Status load();
 

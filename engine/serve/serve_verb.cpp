@@ -9,6 +9,7 @@
 #include "config/base/failpoint.h"
 #include "config/base/log.h"
 #include "engine/serve/address_file.h"
+#include "engine/serve/commit.h"
 #include "engine/serve/engine_service.h"
 #include "engine/serve/epoch_lock.h"
 #include "engine/serve/replica_ranks.h"
@@ -143,6 +144,7 @@ int serve(const std::string& config_file, std::int64_t num_ranks, bool only_chec
     EngineService service(std::move(*settings), std::move(*card), std::move(*meter), clock, log,
                           end_process);
     service.set_ranks((*ranks)->link());
+    service.set_build({kVersion, kCommit});
     const auto handler = [&service](const net::HttpRequest& request,
                                     const std::shared_ptr<net::HttpReply>& reply) {
         service.handle(request, reply);

@@ -87,6 +87,14 @@ void write_state(MetricsText& out, const EdgeState& state) {
     out.gauge("turnpike_gateway_snapshot_age_seconds",
               "Since the control plane last confirmed keys, prices and routes.",
               state.snapshot_age_s);
+    if (state.certificate_left_s) {
+        out.gauge("turnpike_gateway_certificate_left_seconds",
+                  "Until the certificate ends; negative once it has.", *state.certificate_left_s);
+    }
+    if (state.outbox_free_bytes) {
+        out.gauge("turnpike_gateway_outbox_free_bytes", "Left on the outbox's file system.",
+                  number(*state.outbox_free_bytes));
+    }
 }
 
 }  // namespace
@@ -108,6 +116,7 @@ void EdgeMetrics::note(const RequestLog& log, SteadyTime now) {
 
 std::string write_metrics(const EdgeMetrics& metrics, const EdgeState& state) {
     MetricsText out("");
+    write_build_info(out, "gateway", state.build);
     write_requests(out, metrics);
     write_outcomes(out, metrics);
     out.counter("turnpike_gateway_prompt_tokens_total", "Prompt tokens of dispatched requests.",

@@ -5,8 +5,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "config/base/build_info.h"
 #include "config/base/clock.h"
 #include "config/base/metrics.h"
 #include "gateway/edge/request_log.h"
@@ -36,6 +38,7 @@ struct EdgeMetrics {
 
 // What stands at the moment.
 struct EdgeState {
+    BuildInfo build;
     std::int64_t num_slots = 0;        // requests that count for limits of concurrency
     std::int64_t num_holds = 0;        // requests that hold credit
     std::int64_t num_open = 0;         // requests in the outbox without an end
@@ -43,6 +46,9 @@ struct EdgeState {
     std::int64_t num_undelivered = 0;  // records that the control plane has not got
     std::int64_t share_ppm = 0;        // of every rate limit
     double snapshot_age_s = 0.0;       // since the control plane last confirmed it
+    // Until the certificate ends, negative once it has; of the file, which a restart would load.
+    std::optional<double> certificate_left_s;
+    std::optional<std::int64_t> outbox_free_bytes;  // of the file system that the outbox is on
 };
 
 std::string write_metrics(const EdgeMetrics& metrics, const EdgeState& state);

@@ -1,9 +1,12 @@
 #include "gateway/edge/gateway.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <thread>
 #include <utility>
 
+#include "config/crypto/certificate.h"
 #include "gateway/edge/share_file.h"
 
 namespace turnpike::gateway {
@@ -200,6 +203,15 @@ EdgeState Gateway::state() {
     state.share_ppm = leases_->share().ppm;
     state.snapshot_age_s =
         std::chrono::duration<double>(clock_.wall_now() - directory_.contact()).count();
+    state.build = options_.build;
+    const auto certificate = crypto::read_certificate(options_.settings.tls_certificate);
+    if (certificate) {
+        state.certificate_left_s =
+            std::chrono::duration<double>(certificate->not_after - clock_.wall_now()).count();
+    }
+    std::error_code failed;
+    const auto space = std::filesystem::space(options_.settings.outbox_dir, failed);
+    if (!failed) state.outbox_free_bytes = static_cast<std::int64_t>(space.available);
     return state;
 }
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "config/base/build_info.h"
 #include "config/base/clock.h"
 #include "config/base/log.h"
 #include "config/base/result.h"
@@ -27,6 +28,7 @@ namespace turnpike::gateway {
 
 struct GatewayOptions {
     Settings settings;
+    BuildInfo build;
     EdgeTimes times;
     MeterResolverOptions resolver;
     LeaseBookOptions leases;

@@ -9,6 +9,7 @@
 #include "config/base/clock.h"
 #include "config/base/failpoint.h"
 #include "config/base/log.h"
+#include "gateway/edge/commit.h"
 #include "gateway/edge/gateway.h"
 
 namespace {
@@ -65,6 +66,7 @@ int serve(gateway::Settings settings) {
     Log log(clock, "gateway");
     gateway::GatewayOptions options;
     options.settings = std::move(settings);
+    options.build = {kVersion, kCommit};
     const auto started = gateway::Gateway::start(std::move(options), clock, log);
     if (!started) return fail(started.error());
     int signal = 0;

@@ -72,13 +72,13 @@ function(turnpike_executable)
     install(TARGETS ${ARG_NAME} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endfunction()
 
-# turnpike_commit_header(target): it can include "<its folder>/commit.h", which holds kCommit.
+# turnpike_commit_header(target): it can include "<its folder>/commit.h", which holds kVersion and kCommit.
 function(turnpike_commit_header target)
     file(RELATIVE_PATH folder "${CMAKE_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}")
     set(root "${CMAKE_CURRENT_BINARY_DIR}/${target}_commit")
     add_custom_target(${target}_commit
         BYPRODUCTS "${root}/${folder}/commit.h"
-        COMMAND ${CMAKE_COMMAND} -D SOURCE=${CMAKE_SOURCE_DIR} -D OUT=${root}/${folder}/commit.h
+        COMMAND ${CMAKE_COMMAND} -D SOURCE=${CMAKE_SOURCE_DIR} -D VERSION=${PROJECT_VERSION} -D OUT=${root}/${folder}/commit.h
             -P ${CMAKE_SOURCE_DIR}/ops/cmake/commit.cmake)
     add_dependencies(${target} ${target}_commit)
     # What has to be there before a source is compiled, or looked at by clang-tidy.

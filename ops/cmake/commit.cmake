@@ -1,5 +1,5 @@
 # Writes the commit that is being built to a header, only when it has changed: run at every build.
-# cmake -D SOURCE=<tree> -D OUT=<header> -P commit.cmake
+# cmake -D SOURCE=<tree> -D VERSION=<of the project> -D OUT=<header> -P commit.cmake
 find_program(GIT git)
 set(commit "unknown")
 if(GIT)
@@ -10,7 +10,7 @@ if(GIT)
         set(commit "${found}")
     endif()
 endif()
-set(text "// The commit that this was built from.\n#pragma once\n\nnamespace turnpike {\n\ninline constexpr char kCommit[] = \"${commit}\";\n\n}  // namespace turnpike\n")
+set(text "// The version and the commit that this was built from.\n#pragma once\n\nnamespace turnpike {\n\ninline constexpr char kVersion[] = \"${VERSION}\";\ninline constexpr char kCommit[] = \"${commit}\";\n\n}  // namespace turnpike\n")
 set(old "")
 if(EXISTS "${OUT}")
     file(READ "${OUT}" old)

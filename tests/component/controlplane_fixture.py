@@ -77,7 +77,8 @@ class ControlplaneProcess(unittest.TestCase):
         self.settings = {
             "data_dir": f"{self.dir}/data", "pepper_file": f"{self.dir}/peppers",
             "listen_internal": f"unix:{self.dir}/run/internal.sock",
-            "listen_admin": f"unix:{self.dir}/run/admin.sock", "run_dir": f"{self.dir}/run",
+            "listen_admin": f"unix:{self.dir}/run/admin.sock",
+            "listen_metrics": f"unix:{self.dir}/run/metrics.sock", "run_dir": f"{self.dir}/run",
             "cards_dir": str(SOURCE_DIR / "config/files/models"),
             "engine_binary": str(SOURCE_DIR / "tests/component/fake_engine.py"),
             "models": [{"card": "tiny-random.json", "model_dir": f"{self.dir}/model", "names": [
@@ -122,6 +123,15 @@ class ControlplaneProcess(unittest.TestCase):
             response = connection.getresponse()
             text = response.read().decode()
         return response.status, json.loads(text) if text else None
+
+    def metrics(self):
+        """Each sample of GET /metrics by its name and labels."""
+        connection = UnixConnection(self.dir / "run/metrics.sock")
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        samples = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in samples}
 
     def expect(self, status, method, path, body=None):
         found, answer = self.call(method, path, body)

@@ -36,6 +36,17 @@ class ControlplaneTest(ControlplaneProcess):
         after = self.replicas(endpoint)[0]
         self.assertEqual((after["id"], after["epoch"]), (before["id"], before["epoch"] + 1))
         self.wait_state(endpoint, "STARTED")
+        found = self.metrics()
+        prefix = "turnpike_controlplane_"
+        self.assertEqual(found[prefix + "replica_failures_total"], 1, found)
+        self.assertEqual(found[prefix + "replica_restarts_total"], 1, found)
+        self.assertEqual(found[prefix + 'replicas{state="READY"}'], 2, found)
+        self.assertEqual(found[prefix + "replicas_wanted"], 2, found)
+        self.assertEqual(found[prefix + 'endpoints{state="STARTED"}'], 2, found)
+        self.assertEqual(found[prefix + 'actions_total{kind="start",outcome="done"}'], 3, found)
+        self.assertGreater(found[prefix + "pass_seconds_count"], 0)
+        self.assertLess(found[prefix + "pass_age_seconds"], DEADLINE_S)
+        self.assertEqual(self.call("GET", "/healthz", name="metrics")[1]["status"], "ok")
 
         self.process.kill()
         self.process.wait()

@@ -110,7 +110,8 @@ void ControlplaneWorld::open_control_plane() {
         if (!is_calm_ && pick(6) == 0) return std::nullopt;
         return loads();
     };
-    pass_ = std::make_unique<ReconcilePass>(std::move(options), *store_, *driver_, clock_, log_);
+    pass_ = std::make_unique<ReconcilePass>(std::move(options), *store_, *driver_, metrics_, clock_,
+                                            log_);
 }
 
 void ControlplaneWorld::make_accounts() {

@@ -99,6 +99,7 @@ class ControlplaneWorld {
     Cluster cluster_;
     std::unique_ptr<controlplane::Store> store_;
     std::unique_ptr<SimDriver> driver_;
+    controlplane::LoopMetrics metrics_;
     std::unique_ptr<controlplane::ReconcilePass> pass_;
     const bool is_fenced_;
     bool is_calm_ = false;

@@ -118,8 +118,8 @@ class Scale {
 
     void pass() {
         Scaling scaling(
-            {}, [this](WallTime) { return std::optional(loads_); }, *store_, log_);
-        MinuteBilling billing(NanoUsd(1'000'000'000'000), *store_, log_);
+            {}, [this](WallTime) { return std::optional(loads_); }, *store_, metrics_, log_);
+        MinuteBilling billing(NanoUsd(1'000'000'000'000), *store_, metrics_, log_);
         const auto probe = [](const ReplicaId&, const std::string&) {
             return EngineAnswer{Answer::kReady, "", 0.1};
         };
@@ -193,6 +193,7 @@ class Scale {
     OrgId org_;
     StubDriver driver_;
     std::vector<EndpointLoad> loads_;
+    LoopMetrics metrics_;
     std::vector<std::string> secrets_;
     std::vector<KeyId> ids_;
     gateway::Directory directory_;

@@ -51,7 +51,8 @@ class MinuteBillingTest : public StoreFixture {
     Endpoint endpoint_;
     Desired desired_;
     Observed observed_;
-    MinuteBilling billing_{NanoUsd(), *store_, log_};
+    LoopMetrics metrics_;
+    MinuteBilling billing_{NanoUsd(), *store_, metrics_, log_};
 };
 
 TEST_F(MinuteBillingTest, BooksReadyReplicasThatAnswer) {
@@ -64,6 +65,7 @@ TEST_F(MinuteBillingTest, BooksReadyReplicasThatAnswer) {
     clock_.wall_us += kMinuteUs;
     pass();
     EXPECT_EQ(num_booked(), 2);
+    EXPECT_EQ(metrics_.minutes_booked.value(), 2);
 }
 
 TEST_F(MinuteBillingTest, ServerlessPoolsHaveNoMinutes) {

@@ -35,7 +35,8 @@ class ScalingTest : public StoreFixture {
     Endpoint endpoint_;
     Desired desired_;
     std::optional<std::vector<EndpointLoad>> loads_;
-    Scaling scaling_{{}, [this](WallTime) { return loads_; }, *store_, log_};
+    LoopMetrics metrics_;
+    Scaling scaling_{{}, [this](WallTime) { return loads_; }, *store_, metrics_, log_};
 };
 
 TEST_F(ScalingTest, WhatIsWantedIsInTheStoreAndInThePass) {
@@ -45,6 +46,11 @@ TEST_F(ScalingTest, WhatIsWantedIsInTheStoreAndInThePass) {
     pass(30, 70);
     EXPECT_EQ(stored().target_replicas, 4);
     EXPECT_EQ(desired_.endpoints.front().target_replicas, 4);
+    EXPECT_GE(metrics_.decisions[0].value(), 1);
+    pass(0, 1300);
+    EXPECT_EQ(stored().target_replicas, 0);
+    EXPECT_GE(metrics_.decisions[1].value(), 1);
+    EXPECT_EQ(metrics_.decisions[2].value(), 0);
 }
 
 TEST_F(ScalingTest, WithoutReportsNothingIsScaled) {
@@ -61,7 +67,7 @@ TEST_F(ScalingTest, AControlPlaneThatStartsAnewKeepsWhatThereIs) {
     set({1, 4});
     pass(30, 70);
     Scaling again(
-        {}, [this](WallTime) { return loads_; }, *store_, log_);
+        {}, [this](WallTime) { return loads_; }, *store_, metrics_, log_);
     loads_ = std::vector<EndpointLoad>();
     desired_.endpoints = list_endpoints(*store_, std::nullopt).value();
     again.run(desired_, {}, now());
@@ -76,6 +82,7 @@ TEST_F(ScalingTest, AnIdleEndpointStopsAfterItsTimeout) {
     pass(0, 2);
     EXPECT_EQ(stored().desired, DesiredState::kStopped);
     EXPECT_EQ(stored().stop_reason, "no request for 2 minutes");
+    EXPECT_EQ(metrics_.decisions[2].value(), 1);
     EXPECT_EQ(desired_.endpoints.front().desired, DesiredState::kStopped);
 }
 

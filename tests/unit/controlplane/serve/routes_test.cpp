@@ -5,6 +5,7 @@
 
 #include "config/base/limits.h"
 #include "controlplane/serve/account_routes.h"
+#include "controlplane/serve/health_route.h"
 #include "controlplane/serve/internal_routes.h"
 #include "controlplane/serve/lease_routes.h"
 #include "tests/unit/controlplane/store/store_fixture.h"
@@ -57,8 +58,9 @@ class Routes : public StoreFixture {
   protected:
     Routes() : poller_(std::make_unique<SnapshotPoller>(*store_, clock_)) {
         add_account_routes(router_, *store_, peppers_, clock_);
+        add_health_route(router_, *store_, {"1.2.3", "abc"});
         add_internal_routes(router_, *store_, *poller_, loads_, clock_, [this] { ++num_wakes_; });
-        add_lease_routes(router_, *store_, LeaseTerms(), clock_);
+        add_lease_routes(router_, *store_, LeaseTerms(), lease_metrics_, clock_);
     }
 
     ~Routes() override { poller_.reset(); }
@@ -91,6 +93,7 @@ class Routes : public StoreFixture {
 
     crypto::Peppers peppers_{{{1, Secret(std::string(32, 'p'))}}};
     LoadReports loads_;
+    LeaseMetrics lease_metrics_;
     int num_wakes_ = 0;
     Router router_;
     std::unique_ptr<SnapshotPoller> poller_;

@@ -61,6 +61,19 @@ TEST(ControlplaneSettings, OperatorsListenOnThisHostWithKeys) {
     EXPECT_FALSE(load(json).has_value());
 }
 
+TEST(ControlplaneSettings, MetricsHaveAListenerOfTheirOwn) {
+    EXPECT_FALSE(load(good())->listen_metrics.has_value());
+    nlohmann::json json = good();
+    json["listen_metrics"] = "tcp:127.0.0.1:9465";
+    const auto settings = load(json);
+    ASSERT_TRUE(settings) << settings.error().message;
+    EXPECT_EQ(net::to_string(settings->listen_metrics.value()), "tcp:127.0.0.1:9465");
+    const auto written = nlohmann::json::parse(write_settings(*settings));
+    EXPECT_EQ(written["listen_metrics"], "tcp:127.0.0.1:9465");
+    json["listen_metrics"] = "9465";
+    EXPECT_EQ(load(json).error().param, "listen_metrics");
+}
+
 TEST(ControlplaneSettings, WithoutNamesAModelHasThoseOfItsCard) {
     nlohmann::json json = good();
     json["models"][0].erase("names");

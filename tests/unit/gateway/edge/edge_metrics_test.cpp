@@ -32,6 +32,8 @@ TEST(EdgeMetrics, CountsByRouteStatusAndOutcome) {
     EdgeState state;
     state.num_holds = 3;
     state.share_ppm = 250'000;
+    state.build = {"1.2.3", "abc"};
+    state.certificate_left_s = -60.0;
     const std::string text = write_metrics(metrics, state);
     for (const char* line :
          {"turnpike_gateway_requests_total{route=\"chat_completions\",status=\"200\"} 2",
@@ -40,11 +42,13 @@ TEST(EdgeMetrics, CountsByRouteStatusAndOutcome) {
           "turnpike_gateway_outcomes_total{outcome=\"client_gone\"} 0",
           "turnpike_gateway_prompt_tokens_total 24", "turnpike_gateway_cached_tokens_total 8",
           "turnpike_gateway_completion_tokens_total 60", "turnpike_gateway_holds 3",
-          "turnpike_gateway_limits_share 0.25",
+          "turnpike_gateway_limits_share 0.25", "turnpike_gateway_certificate_left_seconds -60",
+          "turnpike_build_info{process=\"gateway\",version=\"1.2.3\",commit=\"abc\"} 1",
           "turnpike_gateway_first_output_seconds_bucket{le=\"0.01\"} 0",
           "turnpike_gateway_first_output_seconds_bucket{le=\"0.025\"} 2",
           "turnpike_gateway_request_seconds_count 3"})
         EXPECT_TRUE(has_line(text, line)) << line << " in\n" << text;
+    EXPECT_EQ(text.find("outbox_free"), std::string::npos) << "of a file system that is not known";
 }
 
 TEST(EdgeMetrics, LabelsAreAClosedSet) {
