@@ -21,7 +21,6 @@ struct Options {
     std::string org;
     std::string name;
     std::string id;
-    std::string dir = ".turnpike";
     Credit credit;
     NewPrice price;
     ChangedLimits limits;

@@ -59,21 +59,6 @@ Result<Parts> ask_endpoints(AdminClient& admin) {
     return parts;
 }
 
-Parts ask_everybody(AdminClient& admin, const std::string& base_url) {
-    Parts parts;
-    auto endpoints = ask_endpoints(admin);
-    if (endpoints) {
-        parts.push_back({kControlplane, "ready", "", true});
-    } else {
-        const bool is_there = endpoints.error().code != ErrorCode::kUnavailable;
-        parts.push_back({kControlplane, is_there ? "failing" : "unreachable",
-                         endpoints.error().message, false});
-    }
-    if (!base_url.empty()) parts.push_back(ask_gateway(base_url));
-    if (endpoints) std::move(endpoints->begin(), endpoints->end(), std::back_inserter(parts));
-    return parts;
-}
-
 bool are_ready(const Parts& parts) {
     return std::all_of(parts.begin(), parts.end(), [](const auto& part) { return part.is_ready; });
 }
@@ -97,6 +82,21 @@ std::string missing_of(const Parts& parts) {
 }
 
 }  // namespace
+
+std::vector<PartHealth> ask_everybody(AdminClient& admin, const std::string& base_url) {
+    Parts parts;
+    auto endpoints = ask_endpoints(admin);
+    if (endpoints) {
+        parts.push_back({kControlplane, "ready", "", true});
+    } else {
+        const bool is_there = endpoints.error().code != ErrorCode::kUnavailable;
+        parts.push_back({kControlplane, is_there ? "failing" : "unreachable",
+                         endpoints.error().message, false});
+    }
+    if (!base_url.empty()) parts.push_back(ask_gateway(base_url));
+    if (endpoints) std::move(endpoints->begin(), endpoints->end(), std::back_inserter(parts));
+    return parts;
+}
 
 PartHealth assess_endpoint(const json& endpoint, const json& replicas) {
     PartHealth part{cell(endpoint, "name"), cell(endpoint, "state"), "", false};

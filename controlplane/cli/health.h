@@ -16,6 +16,10 @@ struct PartHealth {
     bool is_ready = false;  // what nobody wants is as it should be
 };
 
+// The control plane, the gateway at `base_url` (none when it is empty), and every endpoint when the
+// control plane tells of them.
+std::vector<PartHealth> ask_everybody(AdminClient& admin, const std::string& base_url);
+
 // An endpoint's own JSON (with its reason) and that of its replicas.
 PartHealth assess_endpoint(const nlohmann::json& endpoint, const nlohmann::json& replicas);
 

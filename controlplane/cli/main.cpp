@@ -5,10 +5,14 @@
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "controlplane/cli/commands.h"
+#include "controlplane/cli/commit.h"
+#include "controlplane/cli/completion.h"
+#include "controlplane/cli/doctor_verb.h"
 #include "controlplane/cli/exit_code.h"
 #include "controlplane/cli/supervisor.h"
 
@@ -46,6 +50,47 @@ int run_program(std::vector<std::string> words) {
     return report(turnpike::errno_error("cannot run " + path));
 }
 
+// Verbs that need no control plane.
+struct LocalVerbs {
+    explicit LocalVerbs(CLI::App& app) {
+        up = app.add_subcommand("up", "run the control plane and the gateway of a state directory");
+        up->add_option("--dir", dir, "state directory (.turnpike)")->type_name("DIR");
+        doctor = app.add_subcommand("doctor", "check what a service on this host needs");
+        doctor
+            ->add_option("--settings", checked.settings,
+                         "settings of a gateway, control plane or engine (those of .turnpike/)")
+            ->type_name("FILE");
+        doctor->add_flag("--json", checked.output.is_json, "print JSON");
+        completion = app.add_subcommand("completion", "print a shell's completion script");
+        completion->add_option("shell", shell, "whose")
+            ->required()
+            ->check(CLI::IsMember({"bash", "zsh"}));
+    }
+
+    // Nothing when another verb was given.
+    std::optional<int> run(const CLI::App& app, const std::string& admin) {
+        if (up->parsed())
+            return run_supervisor(std::filesystem::absolute(dir).string(), binary_dir());
+        if (doctor->parsed()) {
+            checked.admin = admin;
+            checked.binary_dir = binary_dir();
+            checked.build = {turnpike::kVersion, turnpike::kCommit};
+            return run_doctor(checked);
+        }
+        if (!completion->parsed()) return std::nullopt;
+        const bool is_bash = shell == "bash";
+        std::fputs((is_bash ? bash_completion(app) : zsh_completion(app)).c_str(), stdout);
+        return kOk;
+    }
+
+    CLI::App* up = nullptr;
+    CLI::App* doctor = nullptr;
+    CLI::App* completion = nullptr;
+    std::string dir = ".turnpike";
+    DoctorOptions checked;
+    std::string shell;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -58,9 +103,7 @@ int main(int argc, char** argv) {
     Action chosen;
     app.add_option("--admin", options.admin,
                    "the control plane's admin socket, unix:PATH (TURNPIKE_ADMIN)");
-    CLI::App* up =
-        app.add_subcommand("up", "run the control plane and the gateway of a state directory");
-    up->add_option("--dir", options.dir, "state directory (.turnpike)");
+    LocalVerbs local(app);
     const Commands commands(app, options, chosen);
     if (argc > 1 && argv[1][0] != '-' && !knows(app, argv[1])) return run_sibling(argv);
     // For --help alone: it is a program of its own, found as above.
@@ -71,8 +114,7 @@ int main(int argc, char** argv) {
         const int status = app.exit(problem);
         return status == 0 ? kOk : kUsage;
     }
-    if (up->parsed())
-        return run_supervisor(std::filesystem::absolute(options.dir).string(), binary_dir());
+    if (const auto status = local.run(app, options.admin)) return *status;
     if (!options.program.empty()) return run_program(options.program);
     if (!chosen) return fail_usage("chat comes first: turnpike chat …, without --admin");
     const auto address = find_admin_address(options.admin);
