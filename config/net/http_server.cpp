@@ -7,12 +7,13 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/post.hpp>
-#include <condition_variable>
+#include <future>
 #include <list>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "config/net/handover.h"
 #include "config/net/http_session.h"
 
 namespace turnpike::net {
@@ -64,9 +65,15 @@ class Server final : public HttpServer {
 
     ~Server() override { stop(); }
 
-    Status listen() {
+    Status listen(UniqueFd listener) {
         RETURN_IF_ERROR(make_tls());
-        const Status status = options_.address.is_unix() ? listen_unix() : listen_tcp();
+        Status status;
+        if (listener.is_open()) {
+            status = options_.address.is_unix() ? adopt(unix_acceptor_, UnixProtocol(), listener)
+                                                : adopt_tcp(listener);
+        } else {
+            status = options_.address.is_unix() ? listen_unix() : listen_tcp();
+        }
         if (!status) return status;
         for (Loop& loop : loops_) loop.thread = std::thread([&loop] { loop.io.run(); });
         return {};
@@ -74,15 +81,30 @@ class Server final : public HttpServer {
 
     NetAddress address() const override { return bound_; }
 
+    Result<UniqueFd> share_listener() const override { return duplicate(listener_fd_); }
+
+    void release_listener() override {
+        if (std::exchange(is_released_, true)) return;
+        end_accepting([this] {
+            // release() and not close(): while another process has the socket too, only the former
+            // takes it out of this one's epoll set.
+            boost::system::error_code ignored;
+            if (unix_acceptor_) UniqueFd(unix_acceptor_->release(ignored)).reset();
+            if (tcp_acceptor_) UniqueFd(tcp_acceptor_->release(ignored)).reset();
+        });
+    }
+
     void stop() override {
         if (std::exchange(is_stopped_, true)) return;
-        asio::post(loops_.front().io, [this] {
-            boost::system::error_code ignored;
-            // Before the close: from then on the path may be a successor's.
-            if (unix_acceptor_) ::unlink(bound_.unix_path.c_str());
-            if (unix_acceptor_) unix_acceptor_->close(ignored);
-            if (tcp_acceptor_) tcp_acceptor_->close(ignored);
-        });
+        if (!is_released_) {
+            end_accepting([this] {
+                boost::system::error_code ignored;
+                // Before the close: from then on the path may be a successor's.
+                if (unix_acceptor_) ::unlink(bound_.unix_path.c_str());
+                if (unix_acceptor_) unix_acceptor_->close(ignored);
+                if (tcp_acceptor_) tcp_acceptor_->close(ignored);
+            });
+        }
         for (Loop& loop : loops_) {
             asio::post(loop.io,
                        [this, &loop] { drain(loop, std::chrono::steady_clock::duration::zero()); });
@@ -96,6 +118,41 @@ class Server final : public HttpServer {
 
   private:
     static constexpr auto kDrainTick = std::chrono::milliseconds(20);
+
+    // When it returns, whatever was accepted has been posted to its loop.
+    void end_accepting(const std::function<void()>& close) {
+        asio::io_context& io = loops_.front().io;
+        if (!loops_.front().thread.joinable()) return close();
+        std::promise<void> done;
+        asio::post(io, [&] {
+            close();
+            // Behind the handler of a connection that was accepted just before.
+            asio::post(io, [&done] { done.set_value(); });
+        });
+        done.get_future().wait();
+    }
+
+    template <class Acceptor, class Protocol>
+    Status adopt(std::optional<Acceptor>& acceptor, const Protocol& protocol, UniqueFd& listener) {
+        boost::system::error_code error;
+        acceptor.emplace(loops_.front().io);
+        acceptor->assign(protocol, listener.get(), error);
+        if (error) return listen_error(error);
+        listener_fd_ = listener.release();
+        bound_ = options_.address;
+        accept(*acceptor);
+        return {};
+    }
+
+    Status adopt_tcp(UniqueFd& listener) {
+        boost::system::error_code error;
+        const auto host = asio::ip::make_address(options_.address.host, error);
+        if (error) return listen_error(error);
+        RETURN_IF_ERROR(
+            adopt(tcp_acceptor_, host.is_v6() ? TcpProtocol::v6() : TcpProtocol::v4(), listener));
+        bound_.port = tcp_acceptor_->local_endpoint(error).port();
+        return {};
+    }
 
     // Asks every session to end; after the time-out closes what is left. Runs on the loop until
     // empty.
@@ -150,6 +207,7 @@ class Server final : public HttpServer {
             return errno_error("cannot set the mode of " + path);
         if (!error) unix_acceptor_->listen(asio::socket_base::max_listen_connections, error);
         if (error) return listen_error(error);
+        listener_fd_ = unix_acceptor_->native_handle();
         bound_ = options_.address;
         accept(*unix_acceptor_);
         return {};
@@ -166,6 +224,7 @@ class Server final : public HttpServer {
         if (!error) tcp_acceptor_->bind(endpoint, error);
         if (!error) tcp_acceptor_->listen(asio::socket_base::max_listen_connections, error);
         if (error) return listen_error(error);
+        listener_fd_ = tcp_acceptor_->native_handle();
         bound_ = options_.address;
         bound_.port = tcp_acceptor_->local_endpoint().port();
         accept(*tcp_acceptor_);
@@ -187,7 +246,7 @@ class Server final : public HttpServer {
         acceptor.async_accept(
             loop.io, [this, &acceptor, &loop](boost::system::error_code error,
                                               typename Acceptor::protocol_type::socket socket) {
-                if (!acceptor.is_open()) return;
+                if (error && !acceptor.is_open()) return;
                 if (error) {
                     log_.warning("accept_failed", {{"reason", error.message()}});
                     return retry_accept(acceptor);
@@ -200,7 +259,7 @@ class Server final : public HttpServer {
                            [this, &loop, moved = HttpSession::Socket(std::move(socket))]() mutable {
                                add_session(loop, std::move(moved));
                            });
-                accept(acceptor);
+                if (acceptor.is_open()) accept(acceptor);
             });
     }
 
@@ -242,6 +301,8 @@ class Server final : public HttpServer {
     Loop* next_loop_ = nullptr;
     std::optional<UnixProtocol::acceptor> unix_acceptor_;
     std::optional<TcpProtocol::acceptor> tcp_acceptor_;
+    int listener_fd_ = -1;  // the acceptor's
+    bool is_released_ = false;
     bool is_stopped_ = false;
 };
 
@@ -249,9 +310,10 @@ class Server final : public HttpServer {
 
 Result<std::unique_ptr<HttpServer>> HttpServer::start(HttpServerOptions options,
                                                       HttpHandler handler,
-                                                      Log& log) {
+                                                      Log& log,
+                                                      UniqueFd listener) {
     auto server = std::make_unique<Server>(std::move(options), std::move(handler), log);
-    RETURN_IF_ERROR(server->listen());
+    RETURN_IF_ERROR(server->listen(std::move(listener)));
     return std::unique_ptr<HttpServer>(std::move(server));
 }
 

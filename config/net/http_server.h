@@ -14,6 +14,7 @@
 #include "config/base/limits.h"
 #include "config/base/log.h"
 #include "config/base/result.h"
+#include "config/base/unique_handle.h"
 #include "config/net/address.h"
 #include "config/net/http_message.h"
 #include "config/net/tls_files.h"
@@ -73,16 +74,24 @@ class HttpServer {
     // that somebody answers on is a kConflict). `handler` runs on a server thread and must not
     // block for long; it may keep `reply` and answer from elsewhere. Malformed, oversized and slow
     // requests are answered 400, 408, 413, 431 by the server with the JSON error body of the public
-    // API.
+    // API. An open `listener` is a listening socket of that address that another process gave: it
+    // is used as it is.
     static Result<std::unique_ptr<HttpServer>> start(HttpServerOptions options,
                                                      HttpHandler handler,
-                                                     Log& log);
+                                                     Log& log,
+                                                     UniqueFd listener = UniqueFd());
 
     virtual ~HttpServer() = default;
     // The bound address; with port 0 asked, the port that was given.
     virtual NetAddress address() const = 0;
-    // Stops accepting, closes idle connections, waits for replies in progress up to drain_timeout,
-    // then closes the rest and joins the threads. Idempotent.
+    // The listening socket, for another process to use as well. Before stop().
+    virtual Result<UniqueFd> share_listener() const = 0;
+    // The listening socket is another process's now: takes no connection any more and leaves a Unix
+    // socket's path alone. What was accepted is answered as before. Once, before stop().
+    virtual void release_listener() = 0;
+    // Stops accepting, closes idle connections, waits for replies in progress up to drain_timeout
+    // (and a moment for the first request of a new connection), then closes the rest and joins the
+    // threads. Idempotent.
     virtual void stop() = 0;
 };
 

@@ -26,6 +26,8 @@ std::string head_of(int status, const HttpHeaders& headers, bool keeps_alive) {
 
 // How long the rest of a refused request is still read.
 constexpr auto kLingerTimeout = std::chrono::seconds(2);
+// Of a connection that was accepted just before the server was stopped.
+constexpr auto kFirstRequestGrace = std::chrono::milliseconds(250);
 
 // The arguments are this file's own and need no escaping.
 std::string error_body(std::string_view type, std::string_view code, const std::string& message) {
@@ -226,9 +228,11 @@ void HttpSession::wait(IoNeed need, void (HttpSession::*then)()) {
 }
 
 void HttpSession::drain() {
-    is_draining_ = true;
+    const bool was_draining = std::exchange(is_draining_, true);
     if (exchange_ == nullptr) {
-        close();
+        if (is_lingering_ || (has_had_request_ && !has_partial_request_)) return close();
+        // Its client cannot know that this end is going away.
+        if (!was_draining) set_deadline(kFirstRequestGrace);
     } else {
         exchange_->forbid_keep_alive();
     }
@@ -363,6 +367,7 @@ void HttpSession::dispatch() {
     exchange_ = std::make_shared<HttpExchange>(weak_from_this(), gate_, is_head, keeps_alive);
     is_last_taken_ = false;
     self_ = shared_from_this();
+    has_had_request_ = true;
     arm_read();  // watches for FIN
     handler_(to_request(std::move(message)), std::make_shared<Reply>(exchange_));
 }

@@ -117,7 +117,8 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
                 Log& log);
 
     void start();
-    // Closes at once when idle, else after the reply in progress. On the session's thread.
+    // Closes at once when idle, else after the reply in progress. A first request, or one that has
+    // begun to arrive, gets a moment to do so. On the session's thread.
     void drain();
     void close();
     // Takes what the exchange has produced. On the session's thread.
@@ -162,6 +163,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
     bool is_writing_ = false;
     bool is_last_taken_ = false;
     bool is_draining_ = false;
+    bool has_had_request_ = false;
     bool is_peer_done_ = false;  // FIN seen
     bool is_continue_sent_ = false;
     bool has_partial_request_ = false;

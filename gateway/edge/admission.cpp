@@ -19,7 +19,7 @@ Error unavailable(const char* message) {
 }
 
 Status check_ready(const ThreadContext& context, const DirectoryHolder::Shared& directory) {
-    if (context.is_draining) return unavailable("this gateway is shutting down: try again");
+    if (context.is_refusing) return unavailable("this gateway is shutting down: try again");
     if (directory == nullptr) return unavailable("this gateway is starting: try again");
     if (context.directory.is_stale(context.clock.wall_now())) {
         return unavailable("this gateway has lost its control plane for too long");

@@ -88,11 +88,13 @@ bool DirectoryReader::is_stale(WallTime now) const {
 
 DirectoryFeed::DirectoryFeed(DirectoryHolder& holder,
                              std::string snapshot_file,
+                             std::string writer,
                              const net::NetAddress& controlplane,
                              const Clock& clock,
                              Log& log)
     : holder_(holder),
       snapshot_file_(std::move(snapshot_file)),
+      writer_(std::move(writer)),
       client_(client_options(controlplane)),
       clock_(clock),
       log_(log) {
@@ -193,7 +195,7 @@ Status DirectoryFeed::take(const std::string& body) {
     const auto shared = std::make_shared<const Directory>(std::move(*next));
     holder_.set(shared, now);
     log_.info("snapshot_applied", {{"revision", shared->revision()}, {"full", delta->is_full}});
-    RETURN_IF_ERROR(replace_file(snapshot_file_, write_snapshot(shared->to_snapshot())));
+    RETURN_IF_ERROR(replace_file(snapshot_file_, write_snapshot(shared->to_snapshot()), writer_));
     return touch(snapshot_file_, now);
 }
 

@@ -80,9 +80,11 @@ class DirectoryReader {
 class DirectoryFeed {
   public:
     // Reads `snapshot_file` when there is one (a broken one is reported and ignored), then polls
-    // until destroyed.
+    // until destroyed. `writer`: this gateway's name among those that write the file during a
+    // handover.
     DirectoryFeed(DirectoryHolder& holder,
                   std::string snapshot_file,
+                  std::string writer,
                   const net::NetAddress& controlplane,
                   const Clock& clock,
                   Log& log);
@@ -99,6 +101,7 @@ class DirectoryFeed {
 
     DirectoryHolder& holder_;
     const std::string snapshot_file_;
+    const std::string writer_;
     net::HttpClient client_;
     const Clock& clock_;
     Log& log_;

@@ -23,8 +23,10 @@ Status write_all(int fd, std::string_view bytes, const std::string& path) {
     return {};
 }
 
-Status write_and_rename(const std::string& path, std::string_view content, bool is_flushed) {
-    const std::string temporary = path + ".new";
+Status write_and_rename(const std::string& path,
+                        const std::string& temporary,
+                        std::string_view content,
+                        bool is_flushed) {
     {
         const UniqueFd fd(
             ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
@@ -48,14 +50,15 @@ Status sync_directory(const std::string& dir) {
     return {};
 }
 
-Status replace_file(const std::string& path, std::string_view content) {
-    RETURN_IF_ERROR(write_and_rename(path, content, /*is_flushed=*/true));
+Status replace_file(const std::string& path, std::string_view content, std::string_view writer) {
+    const std::string temporary = path + ".new" + std::string(writer);
+    RETURN_IF_ERROR(write_and_rename(path, temporary, content, /*is_flushed=*/true));
     const std::string dir = std::filesystem::path(path).parent_path().string();
     return sync_directory(dir.empty() ? "." : dir);
 }
 
 Status replace_file_unflushed(const std::string& path, std::string_view content) {
-    return write_and_rename(path, content, /*is_flushed=*/false);
+    return write_and_rename(path, path + ".new", content, /*is_flushed=*/false);
 }
 
 Result<std::string> read_file(const std::string& path) {

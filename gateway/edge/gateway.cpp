@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "config/crypto/certificate.h"
+#include "gateway/edge/outbox_slots.h"
 #include "gateway/edge/share_file.h"
 
 namespace turnpike::gateway {
@@ -15,6 +16,12 @@ namespace {
 // What a control plane that answers needs for the last batches.
 constexpr auto kDeliveryTime = std::chrono::seconds(5);
 constexpr auto kLeaveTime = std::chrono::seconds(2);
+// A successor's share of the limits comes within about two seconds of a control plane that answers.
+constexpr auto kWarmTime = std::chrono::seconds(30);
+constexpr auto kWarmPoll = std::chrono::milliseconds(10);
+// Names of what is handed over, beside the addresses in the form of the settings.
+constexpr std::string_view kServingLock = "serving";
+constexpr std::string_view kMetricsPrefix = "metrics ";
 
 LeaseDeskOptions lease_options(const GatewayOptions& options, std::int64_t share_ppm) {
     LeaseDeskOptions leases;
@@ -38,21 +45,60 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
                                                 const Clock& clock,
                                                 Log& log) {
     std::unique_ptr<Gateway> gateway(new Gateway(std::move(options), clock, log));
+    RETURN_IF_ERROR(gateway->find_predecessor());
     RETURN_IF_ERROR(gateway->open());
+    RETURN_IF_ERROR(gateway->take_over());
     RETURN_IF_ERROR(gateway->start_workers());
     RETURN_IF_ERROR(gateway->start_metrics());
+    RETURN_IF_ERROR(gateway->start_handover());
     return gateway;
 }
 
 Gateway::~Gateway() {
+    handover_server_.reset();
     metrics_server_.reset();
     for (const auto& worker : workers_) worker->stop();
+    heir_.reset();
     load_reporter_.reset();
     lease_client_.reset();
     feed_.reset();
     delivery_.reset();
     resolver_.reset();
     outbox_.reset();
+}
+
+Status Gateway::find_predecessor() {
+    const Settings& settings = options_.settings;
+    if (!settings.handover_socket.empty()) {
+        auto found = net::Predecessor::find(settings.handover_socket);
+        RETURN_IF_ERROR(found);
+        predecessor_ = std::move(*found);
+    }
+    if (predecessor_) {
+        // One lock in two processes: it is free once both have let go.
+        UniqueFd lock = predecessor_->take(kServingLock);
+        if (is_serving_lock(lock, settings.outbox_dir)) {
+            serving_lock_ = std::move(lock);
+            return {};
+        }
+    }
+    auto lock = lock_serving(settings.outbox_dir);
+    RETURN_IF_ERROR(lock);
+    serving_lock_ = std::move(*lock);
+    return {};
+}
+
+Status Gateway::open_outbox() {
+    OutboxOptions outbox_options;
+    outbox_options.dir = options_.settings.outbox_dir;
+    outbox_options.ops = options_.outbox_ops;
+    auto outbox = open_free_slot(outbox_options, clock_, log_);
+    RETURN_IF_ERROR(outbox);
+    outbox_ = std::move(*outbox);
+    const auto share_ppm = load_share(outbox_->dir());
+    RETURN_IF_ERROR(share_ppm);
+    leases_ = std::make_unique<LeaseDesk>(clock_, lease_options(options_, *share_ppm));
+    return {};
 }
 
 Status Gateway::open() {
@@ -70,32 +116,29 @@ Status Gateway::open() {
     auto peppers = crypto::load_peppers(settings.pepper_file);
     RETURN_IF_ERROR(peppers);
     peppers_ = std::move(*peppers);
-    OutboxOptions outbox_options;
-    outbox_options.dir = settings.outbox_dir;
-    outbox_options.ops = options_.outbox_ops;
-    auto outbox = Outbox::open(std::move(outbox_options), clock_, log_);
-    RETURN_IF_ERROR(outbox);
-    outbox_ = std::move(*outbox);
-    const auto share_ppm = load_share(settings.outbox_dir);
-    RETURN_IF_ERROR(share_ppm);
-    leases_ = std::make_unique<LeaseDesk>(clock_, lease_options(options_, *share_ppm));
+    RETURN_IF_ERROR(open_outbox());
     MeterResolverOptions resolver_options = options_.resolver;
     resolver_options.tls = settings.upstream_tls;
     resolver_options.address_of = [this](const controlplane::UsageRecord& record) {
         return address_of(record);
     };
-    resolver_ =
-        std::make_unique<MeterResolver>(*outbox_, clock_, log_, std::move(resolver_options));
-    adopt_orphans();
+    resolver_ = std::make_unique<MeterResolver>(*outbox_, clock_, log_, resolver_options);
+    resolve_orphans(*outbox_, *resolver_, log_);
     auto delivery = UsageDelivery::start(*outbox_, *controlplane, log_);
     RETURN_IF_ERROR(delivery);
     delivery_ = std::move(*delivery);
-    feed_ = std::make_unique<DirectoryFeed>(directory_, settings.snapshot_file, *controlplane,
-                                            clock_, log_);
+    feed_ = std::make_unique<DirectoryFeed>(directory_, settings.snapshot_file, outbox_->id(),
+                                            *controlplane, clock_, log_);
     lease_client_ = std::make_unique<LeaseClient>(*leases_, *outbox_, *delivery_, *resolver_,
                                                   *controlplane, log_);
     load_reporter_ =
         std::make_unique<LoadReporter>(load_, outbox_->id(), *controlplane, clock_, log_);
+    OutboxHeirOptions heir_options;
+    heir_options.dir = settings.outbox_dir;
+    heir_options.own_slot = outbox_->dir();
+    heir_options.controlplane = *controlplane;
+    heir_options.resolver = std::move(resolver_options);
+    heir_ = std::make_unique<OutboxHeir>(std::move(heir_options), clock_, log_);
     return {};
 }
 
@@ -113,18 +156,33 @@ std::string Gateway::address_of(const controlplane::UsageRecord& record) const {
     return {};
 }
 
-void Gateway::adopt_orphans() {
-    std::vector<OpenedEntry> orphans = outbox_->take_orphans();
-    if (!orphans.empty()) log_.warning("orphans_found", {{"requests", orphans.size()}});
-    for (OpenedEntry& orphan : orphans) {
-        orphan.record.outcome = controlplane::Outcome::kGatewayFailed;
-        resolver_->resolve(std::move(orphan.record), std::move(orphan.address));
+bool Gateway::is_warm() const {
+    const auto directory = directory_.get();
+    const bool has_directory = directory != nullptr && directory->has_route();
+    return has_directory && leases_->share().ppm > 0;
+}
+
+// Until here nothing of the predecessor's was touched, and an error leaves it as it was.
+Status Gateway::take_over() {
+    if (!predecessor_) return {};
+    const SteadyTime deadline = clock_.steady_now() + kWarmTime;
+    while (!is_warm()) {
+        if (clock_.steady_now() >= deadline) {
+            return Error{
+                ErrorCode::kUnavailable,
+                "cannot take over: no snapshot and part of the rate limits in time; is the "
+                "control plane there?",
+                {}};
+        }
+        std::this_thread::sleep_for(kWarmPoll);
     }
+    return predecessor_->say_ready();
 }
 
 Status Gateway::start_workers() {
     std::vector<net::NetAddress> wanted;
-    for (const std::string& text : options_.settings.listen) {
+    const std::vector<std::string>& names = options_.settings.listen;
+    for (const std::string& text : names) {
         const auto address = net::parse_address(text);
         RETURN_IF_ERROR(address);
         wanted.push_back(*address);
@@ -147,19 +205,36 @@ Status Gateway::start_workers() {
                               options_.settings.default_limits};
     for (int i = 0; i < num_workers(options_.settings); ++i) {
         auto worker = std::make_unique<Worker>(shared);
-        for (net::NetAddress& address : wanted) {
-            auto bound = worker->listen(address);
+        for (std::size_t k = 0; k < wanted.size(); ++k) {
+            const std::string& name = names[k];
+            UniqueFd given = predecessor_ ? predecessor_->take(name) : UniqueFd();
+            auto bound = worker->listen(name, wanted[k], std::move(given));
             RETURN_IF_ERROR(bound);
-            address = *bound;  // the other workers share the port that the first one was given
+            wanted[k] = *bound;  // the other workers share the port that the first one was given
         }
         workers_.push_back(std::move(worker));
     }
     addresses_ = std::move(wanted);
+    RETURN_IF_ERROR(take_rest());
     for (const auto& worker : workers_) worker->start();
     for (const net::NetAddress& address : addresses_) {
         log_.info("gateway_started", {{"address", to_string(address)},
                                       {"threads", workers_.size()},
                                       {"outbox", outbox_->id()}});
+    }
+    return {};
+}
+
+// A predecessor with more threads has more sockets, and each may have connections waiting.
+Status Gateway::take_rest() {
+    std::size_t next = 0;
+    for (std::size_t k = 0; predecessor_ && k < addresses_.size(); ++k) {
+        const std::string& name = options_.settings.listen[k];
+        for (UniqueFd given = predecessor_->take(name); given.is_open();
+             given = predecessor_->take(name)) {
+            Worker& worker = *workers_[next++ % workers_.size()];
+            RETURN_IF_ERROR(worker.listen(name, addresses_[k], std::move(given)));
+        }
     }
     return {};
 }
@@ -182,7 +257,10 @@ Status Gateway::start_metrics() {
         }
         reply->respond(std::move(response));
     };
-    auto server = net::HttpServer::start(server_options, handler, log_);
+    UniqueFd given;
+    if (predecessor_)
+        given = predecessor_->take(std::string(kMetricsPrefix) + options_.settings.metrics_listen);
+    auto server = net::HttpServer::start(server_options, handler, log_, std::move(given));
     RETURN_IF_ERROR(server);
     metrics_server_ = std::move(*server);
     return {};
@@ -215,10 +293,56 @@ EdgeState Gateway::state() {
     return state;
 }
 
+Status Gateway::start_handover() {
+    const std::string& path = options_.settings.handover_socket;
+    if (path.empty()) return {};
+    UniqueFd given;
+    if (predecessor_) {
+        given = predecessor_->take(net::HandoverServer::kName);
+        RETURN_IF_ERROR(predecessor_->say_serving());
+        predecessor_.reset();
+    }
+    net::HandoverHooks hooks;
+    hooks.share = [this] { return share_listeners(); };
+    hooks.handed_over = [this] { hand_over(); };
+    // It may have begun to write an outbox.
+    hooks.go_on = [this] { heir_->look_again(); };
+    auto server = net::HandoverServer::start(path, std::move(given), std::move(hooks), log_);
+    RETURN_IF_ERROR(server);
+    handover_server_ = std::move(*server);
+    return {};
+}
+
+Result<net::NamedFds> Gateway::share_listeners() const {
+    net::NamedFds fds;
+    auto lock = net::duplicate(serving_lock_.get());
+    RETURN_IF_ERROR(lock);
+    fds.push_back({std::string(kServingLock), std::move(*lock)});
+    for (const auto& worker : workers_) RETURN_IF_ERROR(worker->share_listeners(fds));
+    if (metrics_server_ != nullptr) {
+        auto listener = metrics_server_->share_listener();
+        RETURN_IF_ERROR(listener);
+        fds.push_back(
+            {std::string(kMetricsPrefix) + options_.settings.metrics_listen, std::move(*listener)});
+    }
+    return fds;
+}
+
+void Gateway::hand_over() {
+    for (const auto& worker : workers_) worker->hand_over();
+    if (metrics_server_ != nullptr) metrics_server_->release_listener();
+    serving_lock_.reset();
+    if (options_.on_handed_over) options_.on_handed_over();
+}
+
 bool Gateway::drain() {
+    handover_server_.reset();
     log_.info("drain_started");
     const SteadyTime deadline = clock_.steady_now() + options_.settings.drain_time;
-    for (const auto& worker : workers_) worker->drain();
+    const bool is_handed_over = !serving_lock_.is_open();
+    for (const auto& worker : workers_) {
+        if (!is_handed_over) worker->drain();
+    }
     bool is_idle = true;
     for (const auto& worker : workers_) {
         const auto left =

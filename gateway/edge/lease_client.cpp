@@ -25,13 +25,15 @@ LeaseClient::LeaseClient(LeaseDesk& desk,
                          const UsageDelivery& delivery,
                          const MeterResolver& resolver,
                          const net::NetAddress& controlplane,
-                         Log& log)
+                         Log& log,
+                         Purpose purpose)
     : desk_(desk),
       outbox_(outbox),
       delivery_(delivery),
       resolver_(resolver),
       client_(client_options(controlplane)),
       log_(log),
+      is_leaving_(purpose == Purpose::kLeave),
       thread_([this] { run(); }) {}
 
 LeaseClient::~LeaseClient() {

@@ -20,13 +20,19 @@ namespace turnpike::gateway {
 
 class LeaseClient {
   public:
+    enum class Purpose {
+        kServe,
+        kLeave,  // asks for nothing: only leave() is called
+    };
+
     // Everything must outlive it. The resolver has got what earlier runs left open.
     LeaseClient(LeaseDesk& desk,
                 Outbox& outbox,
                 const UsageDelivery& delivery,
                 const MeterResolver& resolver,
                 const net::NetAddress& controlplane,
-                Log& log);
+                Log& log,
+                Purpose purpose = Purpose::kServe);
     ~LeaseClient();
     LeaseClient(const LeaseClient&) = delete;
     LeaseClient& operator=(const LeaseClient&) = delete;

@@ -119,4 +119,12 @@ void FdWatch::close() {
     state_.reset();
 }
 
+UniqueFd FdWatch::release() {
+    if (state_ == nullptr) return UniqueFd();
+    state_->sink = nullptr;
+    UniqueFd fd(state_->descriptor.release());
+    state_.reset();
+    return fd;
+}
+
 }  // namespace turnpike::gateway

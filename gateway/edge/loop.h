@@ -64,6 +64,9 @@ class FdWatch {
     void arm_read();
     void arm_write();
     void close();
+    // As close(), but the descriptor lives on. Needed also where another process has the same
+    // socket: its mere close would leave it in this one's epoll set.
+    UniqueFd release();
 
   private:
     struct State;

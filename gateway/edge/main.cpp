@@ -1,5 +1,8 @@
 // turnpike-gateway: the public HTTPS edge. `--config FILE` serves until SIGTERM or SIGINT, then
-// drains; `--check-config` prints the effective settings and exits.
+// drains, or until another process with the same settings takes over; `--check-config` prints the
+// effective settings and exits.
+#include <unistd.h>
+
 #include <csignal>
 #include <cstdio>
 #include <optional>
@@ -9,6 +12,7 @@
 #include "config/base/clock.h"
 #include "config/base/failpoint.h"
 #include "config/base/log.h"
+#include "config/net/ready_notice.h"
 #include "gateway/edge/commit.h"
 #include "gateway/edge/gateway.h"
 
@@ -55,6 +59,7 @@ sigset_t block_signals() {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);  // of this process to itself: handed over
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     return signals;
 }
@@ -67,12 +72,16 @@ int serve(gateway::Settings settings) {
     gateway::GatewayOptions options;
     options.settings = std::move(settings);
     options.build = {kVersion, kCommit};
+    options.on_handed_over = [] { ::kill(::getpid(), SIGUSR1); };
     const auto started = gateway::Gateway::start(std::move(options), clock, log);
     if (!started) return fail(started.error());
+    if (const Status status = net::notify_ready(); !status)
+        log.warning("ready_not_said", {{"reason", status.error().message}});
     int signal = 0;
     sigwait(&signals, &signal);
-    // A second signal ends the process at once; the outbox survives that.
-    pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
+    // A second signal ends the process at once; the outbox survives that. Not after a handover: it
+    // drains already, and whoever stops the service lets it.
+    if (signal != SIGUSR1) pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
     (*started)->drain();
     return 0;
 }

@@ -59,6 +59,7 @@ Result<Settings> load_settings(const std::string& path) {
     settings.outbox_dir = file->text("outbox_dir");
     settings.snapshot_file = file->text("snapshot_file");
     settings.metrics_listen = file->text("metrics_listen", "");
+    settings.handover_socket = file->text("handover_socket", "");
     const std::string unleased_usd = file->text("unleased_usd", kDefaultUnleasedUsd);
     const std::int64_t num_threads = file->integer("num_threads", 0);
     const std::int64_t drain_seconds = file->integer("drain_seconds", 30);
@@ -116,6 +117,10 @@ Status Settings::validate() const {
                                "expected unix:PATH or tcp:HOST:PORT, found " + excerpt(*text));
         }
     }
+    if (!handover_socket.empty()) {
+        const auto address = net::parse_address("unix:" + handover_socket);
+        if (!address) return bad_setting("handover_socket", address.error().message);
+    }
     if (upstream_tls) {
         for (const auto& [name, value] :
              {std::pair{"upstream_tls.certificate", &upstream_tls->certificate},
@@ -140,6 +145,7 @@ std::string write_settings(const Settings& settings) {
         {"outbox_dir", settings.outbox_dir},
         {"snapshot_file", settings.snapshot_file},
         {"metrics_listen", settings.metrics_listen},
+        {"handover_socket", settings.handover_socket},
         {"num_threads", settings.num_threads},
         {"drain_seconds", settings.drain_time.count()},
         {"durability", settings.durability == Durability::kPower ? "power" : "process"},

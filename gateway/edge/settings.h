@@ -29,8 +29,9 @@ struct Settings {
     std::string pepper_file;
     std::string outbox_dir;
     std::string snapshot_file;
-    std::string metrics_listen;  // empty: no metrics
-    int num_threads = 0;         // 0 = all cores
+    std::string metrics_listen;   // empty: no metrics
+    std::string handover_socket;  // path; empty: nobody takes over
+    int num_threads = 0;          // 0 = all cores
     std::chrono::seconds drain_time{30};
     Durability durability = Durability::kProcess;
     // Of each organisation that an operator has set no limits for.
@@ -59,6 +60,8 @@ struct EdgeTimes {
     std::chrono::milliseconds cold_stream = std::chrono::minutes(15);
     std::chrono::milliseconds cold_unary = std::chrono::minutes(1);
     std::chrono::milliseconds sweep = std::chrono::seconds(1);
+    // After a handover, for requests on connections that the old process has.
+    std::chrono::milliseconds handed_over = std::chrono::seconds(5);
 };
 
 }  // namespace turnpike::gateway

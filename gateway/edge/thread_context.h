@@ -48,7 +48,8 @@ struct ThreadContext {
     controlplane::Limits default_limits;  // of an organisation without limits of its own
     std::mt19937_64 random;               // for routing only
     std::string http_date;                // moved on by the sweep
-    bool is_draining = false;
+    bool is_draining = false;             // no connection outlives its next answer
+    bool is_refusing = false;             // no request is admitted any more
 };
 
 }  // namespace turnpike::gateway

@@ -91,6 +91,7 @@ ThreadContext make_context(const WorkerShared& shared, Loop& loop) {
                          shared.default_limits,
                          std::mt19937_64(random_seed()),
                          format_http_date(shared.clock.wall_now()),
+                         false,
                          false};
 }
 
@@ -98,7 +99,8 @@ ThreadContext make_context(const WorkerShared& shared, Loop& loop) {
 
 class Worker::Listener final : public EventSink {
   public:
-    Listener(Worker& worker, FdWatch watch) : worker_(worker), watch_(std::move(watch)) {
+    Listener(Worker& worker, std::string name, FdWatch watch)
+        : worker_(worker), name_(std::move(name)), watch_(std::move(watch)) {
         watch_.set_sink(this, 1, 0);
     }
 
@@ -108,14 +110,17 @@ class Worker::Listener final : public EventSink {
         if (watch_.is_open()) watch_.arm_read();
     }
 
-    void close() { watch_.close(); }
+    void close() { watch_.release().reset(); }
 
     bool is_open() const { return watch_.is_open(); }
 
     int fd() const { return watch_.fd(); }
 
+    const std::string& name() const { return name_; }
+
   private:
     Worker& worker_;
+    const std::string name_;
     FdWatch watch_;
 };
 
@@ -125,14 +130,19 @@ Worker::~Worker() {
     stop();
 }
 
-Result<net::NetAddress> Worker::listen(const net::NetAddress& address) {
-    auto fd = open_listener(address);
-    RETURN_IF_ERROR(fd);
+Result<net::NetAddress> Worker::listen(const std::string& name,
+                                       const net::NetAddress& address,
+                                       UniqueFd listener) {
+    if (!listener.is_open()) {
+        auto fresh = open_listener(address);
+        RETURN_IF_ERROR(fresh);
+        listener = std::move(*fresh);
+    }
     net::NetAddress bound = address;
-    bound.port = port_of(fd->get());
-    auto watch = FdWatch::make(loop_, std::move(*fd));
+    bound.port = port_of(listener.get());
+    auto watch = FdWatch::make(loop_, std::move(listener));
     RETURN_IF_ERROR(watch);
-    listeners_.push_back(std::make_unique<Listener>(*this, std::move(*watch)));
+    listeners_.push_back(std::make_unique<Listener>(*this, name, std::move(*watch)));
     return bound;
 }
 
@@ -205,12 +215,34 @@ void Worker::sweep() {
     }
 }
 
+Status Worker::share_listeners(net::NamedFds& fds) const {
+    for (const auto& listener : listeners_) {
+        auto fd = net::duplicate(listener->fd());
+        RETURN_IF_ERROR(fd);
+        fds.push_back({listener->name(), std::move(*fd)});
+    }
+    return {};
+}
+
+void Worker::hand_over() {
+    loop_.post([this] { begin_hand_over(); });
+}
+
+void Worker::begin_hand_over() {
+    context_.is_draining = true;
+    for (const auto& listener : listeners_) listener->close();
+    // A client may have sent a request on a connection that was idle, or only just made.
+    loop_.after(context_.times.handed_over, [this] { begin_drain(); });
+    report_if_idle();
+}
+
 void Worker::drain() {
     loop_.post([this] { begin_drain(); });
 }
 
 void Worker::begin_drain() {
     context_.is_draining = true;
+    context_.is_refusing = true;
     for (const auto& listener : listeners_) listener->close();
     for (auto session = sessions_.begin(); session != sessions_.end();) {
         const auto current = session++;

@@ -12,6 +12,7 @@
 
 #include "config/base/result.h"
 #include "config/net/address.h"
+#include "config/net/handover.h"
 #include "gateway/edge/session.h"
 #include "gateway/edge/thread_context.h"
 
@@ -46,9 +47,20 @@ class Worker {
     Worker& operator=(const Worker&) = delete;
 
     // Binds with SO_REUSEPORT, so that every worker listens on the same port. Returns the address
-    // with the port that was given. Before start().
-    Result<net::NetAddress> listen(const net::NetAddress& address);
+    // with the port that was given. An open `listener` is a listening socket of that address that
+    // another process gave: it is used as it is. Before start().
+    Result<net::NetAddress> listen(const std::string& name,
+                                   const net::NetAddress& address,
+                                   UniqueFd listener);
     void start();
+
+    // Adds the listening sockets by their names, for another process to use as well. Between
+    // start() and drain() or hand_over().
+    Status share_listeners(net::NamedFds& fds) const;
+    // The listening sockets are another process's now. Sessions answer what comes on their
+    // connections, each with its last answer, for EdgeTimes::handed_over; then as drain(). Any
+    // thread.
+    void hand_over();
 
     // Stops to accept and lets sessions end. Any thread.
     void drain();
@@ -66,6 +78,7 @@ class Worker {
     void begin_session(UniqueFd fd);
     void end_session(std::list<std::unique_ptr<Session>>::iterator session);
     void begin_drain();
+    void begin_hand_over();
     void sweep();
     void report_if_idle();
 

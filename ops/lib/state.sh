@@ -68,7 +68,8 @@ write_gateway_settings() {
     "controlplane": "unix:$(run_dir)/internal.sock",
     "pepper_file": "$state/peppers",
     "outbox_dir": "$state/outbox",
-    "snapshot_file": "$state/snapshot.json"
+    "snapshot_file": "$state/snapshot.json",
+    "handover_socket": "$(run_dir)/gateway.handover"
 }
 END
 }

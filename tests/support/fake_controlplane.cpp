@@ -161,7 +161,7 @@ void FakeControlplane::grant_leases(const net::HttpRequest& request, net::HttpRe
     controlplane::LeaseAnswer answer;
     answer.epoch = Epoch(1);
     answer.lifetime_ms = 600'000;
-    answer.share_ppm = 1'000'000;
+    answer.share_ppm = asked->is_leaving ? 0 : 1'000'000;
     {
         const std::lock_guard lock(mutex_);
         for (const controlplane::LeaseAsk& ask : asked->asks)

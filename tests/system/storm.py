@@ -67,7 +67,8 @@ class StormStack(Stack):
         self.edit("gateway.json", lambda s: s.update(metrics_listen=f"unix:{self.run_dir}/metrics-a", num_threads=1))
         self.edit("gateway.json", lambda s: s.update(
             listen=[f"tcp:0.0.0.0:{port_b}"], metrics_listen=f"unix:{self.run_dir}/metrics-b",
-            outbox_dir=f"{self.dir}/outbox-b", snapshot_file=f"{self.dir}/snapshot-b.json"), to="gateway-b.json")
+            outbox_dir=f"{self.dir}/outbox-b", snapshot_file=f"{self.dir}/snapshot-b.json",
+            handover_socket=""), to="gateway-b.json")
         environment = dict(os.environ, TURNPIKE_FAILPOINTS=str(self.dir / "failpoints"))
         for name, command in (
                 ("controlplane", [BIN_DIR / "turnpike-controlplane", "serve", "--config",
