@@ -55,6 +55,12 @@ struct LocalVerbs {
     explicit LocalVerbs(CLI::App& app) {
         up = app.add_subcommand("up", "run the control plane and the gateway of a state directory");
         up->add_option("--dir", dir, "state directory (.turnpike)")->type_name("DIR");
+        upgrade = app.add_subcommand(
+            "upgrade",
+            "replace the processes of a running `turnpike up` by new ones, without a pause");
+        upgrade->add_option("--dir", dir, "state directory (.turnpike)")->type_name("DIR");
+        upgrade->add_option("what", what, "controlplane, gateway or all")
+            ->check(CLI::IsMember({"controlplane", "gateway", "all"}));
         doctor = app.add_subcommand("doctor", "check what a service on this host needs");
         doctor
             ->add_option("--settings", checked.settings,
@@ -71,6 +77,7 @@ struct LocalVerbs {
     std::optional<int> run(const CLI::App& app, const std::string& admin) {
         if (up->parsed())
             return run_supervisor(std::filesystem::absolute(dir).string(), binary_dir());
+        if (upgrade->parsed()) return run_upgrade(std::filesystem::absolute(dir).string(), what);
         if (doctor->parsed()) {
             checked.admin = admin;
             checked.binary_dir = binary_dir();
@@ -84,9 +91,11 @@ struct LocalVerbs {
     }
 
     CLI::App* up = nullptr;
+    CLI::App* upgrade = nullptr;
     CLI::App* doctor = nullptr;
     CLI::App* completion = nullptr;
     std::string dir = ".turnpike";
+    std::string what = "all";
     DoctorOptions checked;
     std::string shell;
 };

@@ -6,9 +6,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,6 +21,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/unique_handle.h"
+#include "config/net/ready_notice.h"
 #include "controlplane/cli/admin_client.h"
 #include "controlplane/cli/exit_code.h"
 
@@ -28,12 +34,19 @@ constexpr milliseconds kMinBackoff{200};
 constexpr milliseconds kMaxBackoff{5000};
 constexpr milliseconds kStableAfter{1000};  // it died in service, not at its start: again at once
 constexpr milliseconds kStopLimit{40'000};  // above the gateway's drain of 30 s
+// Above what either process waits for in a handover.
+constexpr milliseconds kUpgradeLimit{150'000};
+constexpr milliseconds kOutcomeLimit{2 * kUpgradeLimit};
+constexpr std::size_t kControlplane = 0;
+constexpr std::size_t kGateway = 1;
 
 struct Child {
     std::string name;
     std::vector<std::string> command;
     std::string log_file;
     pid_t pid = -1;
+    pid_t next = -1;               // takes over from pid
+    std::vector<pid_t> retired{};  // have handed over, and end what they have begun
     SteadyTime started_at{};
     SteadyTime start_at{};  // not before
     milliseconds backoff = kMinBackoff;
@@ -42,6 +55,22 @@ struct Child {
 std::string describe_exit(int status) {
     if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
     return "status " + std::to_string(WEXITSTATUS(status));
+}
+
+std::string up_path(const std::string& dir) {
+    return dir + "/run/up.pid";
+}
+
+// A line with a number that grows, and what came of that upgrade.
+std::string outcome_path(const std::string& dir) {
+    return dir + "/run/upgrade";
+}
+
+std::string read_line(const std::string& path) {
+    std::ifstream file(path);
+    std::string line;
+    std::getline(file, line);
+    return line;
 }
 
 class Supervisor {
@@ -58,16 +87,21 @@ class Supervisor {
 
     int run() {
         if (const Status status = lock(); !status) return report(status.error());
+        if (const Status status = listen(); !status) return report(status.error());
         sigemptyset(&signals_);
-        for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&signals_, signal);
+        for (const int signal : {SIGINT, SIGTERM, SIGCHLD, SIGHUP, SIGUSR1, SIGUSR2})
+            sigaddset(&signals_, signal);
         sigprocmask(SIG_BLOCK, &signals_, nullptr);
         std::printf("turnpike up: %s; logs in %s/logs\n", dir_.c_str(), dir_.c_str());
         std::fflush(stdout);
         while (!is_stopping_) {
             for (Child& child : children_) {
-                if (child.pid < 0 && clock_.steady_now() >= child.start_at) start(child);
+                const bool is_missing = child.pid < 0 && child.next < 0;
+                if (is_missing && clock_.steady_now() >= child.start_at) child.pid = start(child);
             }
-            wait_for_signal(kMinBackoff);
+            upgrade_next();
+            wait_for_signal(is_upgrading_ ? milliseconds(20) : kMinBackoff);
+            take_notices();
             reap();
         }
         stop_everything();
@@ -76,7 +110,7 @@ class Supervisor {
 
   private:
     Status lock() {
-        const std::string path = dir_ + "/run/up.pid";
+        const std::string path = up_path(dir_);
         lock_ = UniqueFd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
         if (!lock_.is_open())
             return errno_error("cannot open " + path + "; is " + dir_ + " a state directory?");
@@ -92,7 +126,17 @@ class Supervisor {
         return is_written ? Status() : Status(errno_error("cannot write " + path));
     }
 
-    void start(Child& child) {
+    Status listen() {
+        const std::string path = dir_ + "/run/ready.sock";
+        auto notices = net::ReadyNotices::listen(path);
+        RETURN_IF_ERROR(notices);
+        notices_.emplace(std::move(*notices));
+        ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+        return {};
+    }
+
+    // The process; negative, and postponed, when there could be none.
+    pid_t start(Child& child) {
         std::vector<char*> arguments;
         for (std::string& word : child.command) arguments.push_back(word.data());
         arguments.push_back(nullptr);
@@ -100,8 +144,8 @@ class Supervisor {
             ::open(child.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
         const UniqueFd null(::open("/dev/null", O_RDONLY | O_CLOEXEC));
         child.started_at = clock_.steady_now();
-        child.pid = ::fork();
-        if (child.pid == 0) {
+        const pid_t pid = ::fork();
+        if (pid == 0) {
             sigset_t none;
             sigemptyset(&none);
             sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -114,7 +158,82 @@ class Supervisor {
             ::execv(arguments[0], arguments.data());
             ::_exit(127);
         }
-        if (child.pid < 0) postpone(child, "cannot fork");
+        if (pid < 0) postpone(child, "cannot fork");
+        return pid;
+    }
+
+    void say(const std::string& line) {
+        std::printf("%s\n", line.c_str());
+        std::fflush(stdout);
+    }
+
+    void ask_upgrade(std::initializer_list<std::size_t> children) {
+        for (const std::size_t each : children) to_upgrade_.push_back(each);
+    }
+
+    // The control plane goes first: see ops/docs/formats/versions.md.
+    void upgrade_next() {
+        if (is_upgrading_ && clock_.steady_now() >= upgrade_deadline_) {
+            // Its end is the outcome.
+            ::kill(children_[to_upgrade_.front()].next, SIGKILL);
+        }
+        if (is_upgrading_ || to_upgrade_.empty()) return;
+        Child& child = children_[to_upgrade_.front()];
+        say("upgrading " + child.name);
+        is_upgrading_ = true;
+        upgrade_deadline_ = clock_.steady_now() + kUpgradeLimit;
+        child.next = start(child);
+        if (child.next < 0) end_upgrade("cannot fork");
+    }
+
+    // Without an error the next one's turn has come.
+    void end_upgrade(const std::string& error) {
+        Child& child = children_[to_upgrade_.front()];
+        const std::string name = child.name;
+        child.next = -1;
+        is_upgrading_ = false;
+        to_upgrade_.pop_front();
+        if (error.empty()) {
+            say(name + " upgraded: process " + std::to_string(child.pid));
+            if (!to_upgrade_.empty()) return;
+            return note_outcome("ok");
+        }
+        to_upgrade_.clear();
+        const std::string text =
+            name + " not upgraded: the new process ended (" + error + "), see " + child.log_file;
+        say(text);
+        note_outcome(text);
+    }
+
+    void note_outcome(const std::string& text) {
+        const std::string path = outcome_path(dir_);
+        const long number = std::strtol(read_line(path).c_str(), nullptr, 10) + 1;
+        const std::string temporary = path + ".new";
+        std::ofstream(temporary) << number << ' ' << text << '\n';
+        std::error_code ignored;  // the outcome stands in the log as well
+        std::filesystem::rename(temporary, path, ignored);
+    }
+
+    void take_notices() {
+        for (auto pid = notices_->take(); pid; pid = notices_->take()) {
+            if (!is_upgrading_) continue;
+            Child& child = children_[to_upgrade_.front()];
+            if (*pid != child.next) continue;
+            if (child.pid > 0) child.retired.push_back(child.pid);
+            child.pid = child.next;
+            end_upgrade("");
+        }
+    }
+
+    void note_end(Child& child, pid_t pid, const std::string& how) {
+        std::erase(child.retired, pid);
+        if (pid == child.next) {
+            end_upgrade(how);
+        } else if (pid == child.pid) {
+            child.pid = -1;
+            // One that takes over may be about to say that it serves.
+            if (!is_stopping_ && child.next < 0) postpone(child, how);
+        }
     }
 
     void postpone(Child& child, const std::string& why) {
@@ -132,11 +251,7 @@ class Supervisor {
         int status = 0;
         for (pid_t pid = ::waitpid(-1, &status, WNOHANG); pid > 0;
              pid = ::waitpid(-1, &status, WNOHANG)) {
-            for (Child& child : children_) {
-                if (child.pid != pid) continue;
-                child.pid = -1;
-                if (!is_stopping_) postpone(child, describe_exit(status));
-            }
+            for (Child& child : children_) note_end(child, pid, describe_exit(status));
         }
     }
 
@@ -144,14 +259,21 @@ class Supervisor {
         const timespec limit{timeout.count() / 1000, (timeout.count() % 1000) * 1'000'000};
         const int signal = sigtimedwait(&signals_, nullptr, &limit);
         if (signal == SIGINT || signal == SIGTERM) is_stopping_ = true;
+        if (signal == SIGHUP) ask_upgrade({kControlplane, kGateway});
+        if (signal == SIGUSR1) ask_upgrade({kControlplane});
+        if (signal == SIGUSR2) ask_upgrade({kGateway});
     }
 
     void stop(Child& child) {
-        if (child.pid < 0) return;
-        ::kill(child.pid, SIGTERM);
+        const auto signal_all = [&child](int signal) {
+            for (const pid_t pid : {child.pid, child.next})
+                if (pid > 0) ::kill(pid, signal);
+            for (const pid_t pid : child.retired) ::kill(pid, signal);
+        };
+        signal_all(SIGTERM);
         const SteadyTime deadline = clock_.steady_now() + kStopLimit;
-        while (child.pid > 0) {
-            if (clock_.steady_now() >= deadline) ::kill(child.pid, SIGKILL);
+        while (child.pid > 0 || child.next > 0 || !child.retired.empty()) {
+            if (clock_.steady_now() >= deadline) signal_all(SIGKILL);
             wait_for_signal(milliseconds(50));
             reap();
         }
@@ -161,20 +283,26 @@ class Supervisor {
     void stop_everything() {
         std::printf("stopping\n");
         std::fflush(stdout);
-        stop(children_[1]);
-        if (children_[0].pid > 0) {
+        stop(children_[kGateway]);
+        if (children_[kControlplane].pid > 0) {
             AdminClient admin(net::NetAddress{dir_ + "/run/admin.sock", "", 0});
             const auto parked = admin.call("POST", "/admin/v1/park", nlohmann::json::object());
             if (!parked) std::printf("engines may still run: %s\n", parked.error().message.c_str());
         }
-        stop(children_[0]);
+        stop(children_[kControlplane]);
+        std::error_code ignored;
+        std::filesystem::remove(dir_ + "/run/ready.sock", ignored);
     }
 
     std::string dir_;
     SystemClock clock_;
     UniqueFd lock_;
     sigset_t signals_{};
+    std::optional<net::ReadyNotices> notices_;
     std::vector<Child> children_;
+    std::deque<std::size_t> to_upgrade_;
+    SteadyTime upgrade_deadline_{};
+    bool is_upgrading_ = false;  // the first of those
     bool is_stopping_ = false;
 };
 
@@ -182,6 +310,33 @@ class Supervisor {
 
 int run_supervisor(const std::string& state_dir, const std::string& binary_dir) {
     return Supervisor(state_dir, binary_dir).run();
+}
+
+int run_upgrade(const std::string& state_dir, const std::string& what) {
+    const std::string path = up_path(state_dir);
+    const UniqueFd lock(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+    if (!lock.is_open() || ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) {
+        return report(Error{
+            ErrorCode::kUnavailable, "no `turnpike up` runs on " + state_dir + ": start it", {}});
+    }
+    const std::string before = read_line(outcome_path(state_dir));
+    const auto up = static_cast<pid_t>(std::strtol(read_line(path).c_str(), nullptr, 10));
+    const int signal = what == "controlplane" ? SIGUSR1 : what == "gateway" ? SIGUSR2 : SIGHUP;
+    if (up <= 0 || ::kill(up, signal) != 0)
+        return report(errno_error("cannot signal `turnpike up`"));
+    const SystemClock clock;
+    const SteadyTime deadline = clock.steady_now() + kOutcomeLimit;
+    while (clock.steady_now() < deadline) {
+        const std::string outcome = read_line(outcome_path(state_dir));
+        if (outcome != before && !outcome.empty()) {
+            const std::string text = outcome.substr(outcome.find(' ') + 1);
+            std::printf("%s\n", text.c_str());
+            return text == "ok" ? kOk : kFailed;
+        }
+        const timespec pause{0, 20'000'000};
+        ::nanosleep(&pause, nullptr);
+    }
+    return report(Error{ErrorCode::kTimeout, "no outcome in time: see the logs", {}});
 }
 
 }  // namespace turnpike::controlplane::cli

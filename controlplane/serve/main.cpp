@@ -1,5 +1,7 @@
 // turnpike-controlplane: init prepares the state directory, serve runs the control plane; a backup
 // is verified or restored instead.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
@@ -9,6 +11,7 @@
 #include "config/base/clock.h"
 #include "config/base/failpoint.h"
 #include "config/base/log.h"
+#include "config/net/ready_notice.h"
 #include "controlplane/serve/backup_program.h"
 #include "controlplane/serve/commit.h"
 #include "controlplane/serve/init.h"
@@ -25,6 +28,7 @@ sigset_t block_end_signals() {
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGUSR1);  // of this process to itself: another one is ready
     CHECK(pthread_sigmask(SIG_BLOCK, &signals, nullptr) == 0);
     return signals;
 }
@@ -56,14 +60,20 @@ int run(const Flags& flags) {
     Log log(clock, "controlplane");
     const sigset_t signals = block_end_signals();
     std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes plainly
-    const auto until_told = [&] {
+    controlplane::ServeHooks hooks;
+    hooks.on_serving = [&] {
+        if (const Status status = net::notify_ready(); !status)
+            log.warning("ready_not_said", {{"reason", status.error().message}});
+    };
+    hooks.until_told = [&] {
         int signal = 0;
         CHECK(sigwait(&signals, &signal) == 0);
-        log.info("end_asked", {{"signal", signal}});
+        if (signal != SIGUSR1) log.info("end_asked", {{"signal", signal}});
     };
+    hooks.wake = [] { ::kill(::getpid(), SIGUSR1); };
     const Status done =
         flags.is_init ? controlplane::init(*settings, clock, log)
-                      : controlplane::serve(*settings, {kVersion, kCommit}, clock, log, until_told);
+                      : controlplane::serve(*settings, {kVersion, kCommit}, clock, log, hooks);
     return done ? 0 : fail(done.error());
 }
 

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "config/crypto/pepper.h"
 #include "config/net/http_server.h"
@@ -31,6 +32,7 @@
 #include "controlplane/serve/router.h"
 #include "controlplane/serve/seed.h"
 #include "controlplane/serve/snapshot_poller.h"
+#include "controlplane/serve/succession.h"
 #include "controlplane/store/store.h"
 
 namespace turnpike::controlplane {
@@ -44,6 +46,8 @@ constexpr auto kHealthTimeout = 1s;
 constexpr int kProbeThreads = 16;
 // Long polls are all that may still be open, and a gateway asks again.
 constexpr auto kDrainTimeout = 1s;
+// Gateways report every second.
+constexpr auto kFreshLoad = 5s;
 // A customer's query may read months of usage; usage and snapshots go on beside it.
 constexpr int kInternalThreads = 4;
 
@@ -101,49 +105,81 @@ ReconcileOptions loop_options(const ControlplaneSettings& settings, const LoadRe
     return options;
 }
 
-Result<std::unique_ptr<net::HttpServer>> listen(const net::NetAddress& address,
-                                                int num_threads,
-                                                net::HttpHandler handler,
-                                                Log& log) {
-    net::HttpServerOptions options;
-    options.address = address;
-    options.num_threads = num_threads;
-    options.drain_timeout = kDrainTimeout;
-    return net::HttpServer::start(std::move(options), std::move(handler), log);
-}
+// The servers of one opening of the store.
+class Servers {
+  public:
+    Servers(Succession& succession, Log& log) : succession_(succession), log_(log) {}
 
-// Nothing without an address.
-Result<std::unique_ptr<net::HttpServer>> listen_if_set(
-    const std::optional<net::NetAddress>& address, net::HttpHandler handler, Log& log) {
-    if (!address) return std::unique_ptr<net::HttpServer>();
-    return listen(*address, 1, std::move(handler), log);
-}
-
-// Fills in `keys`, which outlives the server.
-Result<std::unique_ptr<net::HttpServer>> listen_to_operators(const ControlplaneSettings& settings,
-                                                             const Router& admin,
-                                                             OperatorKeys& keys,
-                                                             Log& log) {
-    if (settings.listen_operators) {
-        auto loaded = OperatorKeys::load(settings.operator_keys_file);
-        RETURN_IF_ERROR(loaded);
-        keys = std::move(*loaded);
+    // Sockets of a process that goes on stay as they are, with their paths.
+    ~Servers() {
+        if (succession_.takes_over()) let_go();
     }
-    return listen_if_set(settings.listen_operators, operator_handler(admin, keys, log), log);
-}
 
-}  // namespace
+    Servers(const Servers&) = delete;
+    Servers& operator=(const Servers&) = delete;
 
-Status serve(const ControlplaneSettings& settings,
-             const BuildInfo& build,
-             const Clock& clock,
-             Log& log,
-             const std::function<void()>& until_told) {
+    Status listen(const net::NetAddress& address, int num_threads, net::HttpHandler handler) {
+        net::HttpServerOptions options;
+        options.address = address;
+        options.num_threads = num_threads;
+        options.drain_timeout = kDrainTimeout;
+        auto listener = succession_.find_listener(address);
+        RETURN_IF_ERROR(listener);
+        auto server = net::HttpServer::start(std::move(options), std::move(handler), log_,
+                                             std::move(*listener));
+        RETURN_IF_ERROR(server);
+        RETURN_IF_ERROR(succession_.keep_listener(address, (*server)->share_listener()));
+        servers_.push_back(std::move(*server));
+        return {};
+    }
+
+    // Answers what is in progress. The sockets live on, for another process or another opening.
+    void let_go() {
+        for (const auto& server : servers_) server->release_listener();
+        stop();
+    }
+
+    void stop() {
+        for (const auto& server : servers_) server->stop();
+    }
+
+  private:
+    Succession& succession_;
+    Log& log_;
+    std::vector<std::unique_ptr<net::HttpServer>> servers_;
+};
+
+// What does not depend on the store.
+struct Premises {
+    const ControlplaneSettings& settings;
+    const BuildInfo& build;
+    const Clock& clock;
+    Log& log;
+    const ServeHooks& hooks;
+    crypto::Peppers peppers;
+    OperatorKeys operator_keys;
+};
+
+Status check_premises(Premises& premises) {
+    const ControlplaneSettings& settings = premises.settings;
     // Now, rather than as replicas that never get ready.
     if (settings.engine_tls) RETURN_IF_ERROR(net::make_client_context(*settings.engine_tls));
     RETURN_IF_ERROR(make_directories(settings));
-    const Result<crypto::Peppers> peppers = crypto::load_peppers(settings.pepper_file);
-    if (!peppers) return peppers.error();
+    Result<crypto::Peppers> peppers = crypto::load_peppers(settings.pepper_file);
+    RETURN_IF_ERROR(peppers);
+    premises.peppers = std::move(*peppers);
+    if (!settings.listen_operators) return {};
+    auto keys = OperatorKeys::load(settings.operator_keys_file);
+    RETURN_IF_ERROR(keys);
+    premises.operator_keys = std::move(*keys);
+    return {};
+}
+
+// With the store open, until this process is told to end or another one wants the store.
+Status serve_store(const Premises& premises, Succession& succession, bool is_first) {
+    const ControlplaneSettings& settings = premises.settings;
+    const Clock& clock = premises.clock;
+    Log& log = premises.log;
     const Result<std::unique_ptr<Store>> store = Store::open(settings.data_dir, clock, log);
     if (!store) return store.error();
     RETURN_IF_ERROR(seed(**store, settings, clock.wall_now()));
@@ -157,8 +193,8 @@ Status serve(const ControlplaneSettings& settings,
     SnapshotPoller poller(**store, clock);
     BackupRunner backups(**store, clock, log);
     Router admin;
-    add_account_routes(admin, **store, *peppers, clock);
-    add_health_route(admin, **store, build);
+    add_account_routes(admin, **store, premises.peppers, clock);
+    add_health_route(admin, **store, premises.build);
     add_billing_routes(admin, **store, clock);
     add_reconcile_routes(admin, **store, settings.engine_tls);
     add_public_routes(admin, **store, clock, caller_of_operator(**store));
@@ -175,29 +211,54 @@ Status serve(const ControlplaneSettings& settings,
     lease_terms.overdraft = settings.overdraft;
     LeaseMetrics lease_metrics;
     add_lease_routes(internal, **store, lease_terms, lease_metrics, clock);
-    const auto admin_server = listen(settings.listen_admin, 1, admin.handler(), log);
-    if (!admin_server) return admin_server.error();
-    const auto internal_server =
-        listen(settings.listen_internal, kInternalThreads, internal.handler(), log);
-    if (!internal_server) return internal_server.error();
-    OperatorKeys operator_keys;
-    const auto operator_server = listen_to_operators(settings, admin, operator_keys, log);
-    if (!operator_server) return operator_server.error();
     Router metrics;
     add_metrics_routes(metrics, {**store, loop.metrics(), lease_metrics, loads, poller, clock,
-                                 clock.steady_now(), build});
-    const auto metrics_server = listen_if_set(settings.listen_metrics, metrics.handler(), log);
-    if (!metrics_server) return metrics_server.error();
+                                 clock.steady_now(), premises.build});
+    Servers servers(succession, log);
+    RETURN_IF_ERROR(servers.listen(settings.listen_internal, kInternalThreads, internal.handler()));
+    RETURN_IF_ERROR(servers.listen(settings.listen_admin, 1, admin.handler()));
+    if (settings.listen_operators) {
+        RETURN_IF_ERROR(servers.listen(*settings.listen_operators, 1,
+                                       operator_handler(admin, premises.operator_keys, log)));
+    }
+    if (settings.listen_metrics)
+        RETURN_IF_ERROR(servers.listen(*settings.listen_metrics, 1, metrics.handler()));
+    RETURN_IF_ERROR(succession.say_serving());
     loop.start();
     log.info("controlplane_started", {{"admin", net::to_string(settings.listen_admin)},
                                       {"internal", net::to_string(settings.listen_internal)}});
-    until_told();
+    if (is_first) premises.hooks.on_serving();
+    premises.hooks.until_told();
     poller.stop();
-    (*internal_server)->stop();
-    (*admin_server)->stop();
-    for (const auto* server : {&*operator_server, &*metrics_server})
-        if (*server != nullptr) (*server)->stop();
+    if (succession.is_wanted()) {
+        servers.let_go();
+    } else {
+        succession.end();
+        servers.stop();
+    }
     return {};
+}
+
+}  // namespace
+
+Status serve(const ControlplaneSettings& settings,
+             const BuildInfo& build,
+             const Clock& clock,
+             Log& log,
+             const ServeHooks& hooks) {
+    Premises premises{settings, build, clock, log, hooks, {}, {}};
+    RETURN_IF_ERROR(check_premises(premises));
+    const auto succession = Succession::begin(settings.handover_socket, hooks.wake, log);
+    if (!succession) return succession.error();
+    if ((*succession)->takes_over()) {
+        RETURN_IF_ERROR(Store::check(settings.data_dir));
+        RETURN_IF_ERROR((*succession)->say_ready());
+    }
+    for (bool is_first = true;; is_first = false) {
+        RETURN_IF_ERROR(serve_store(premises, **succession, is_first));
+        if (!(*succession)->is_wanted() || (*succession)->hand_over()) return {};
+        log.warning("store_taken_back");
+    }
 }
 
 }  // namespace turnpike::controlplane

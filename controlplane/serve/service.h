@@ -12,12 +12,20 @@
 
 namespace turnpike::controlplane {
 
-// Serves from the call of `until_told` until that returns; replicas keep running afterwards. The
-// error says why serving could not begin.
+struct ServeHooks {
+    std::function<void()> on_serving;  // once
+    // Returns when this process is to end, or when `wake` was called.
+    std::function<void()> until_told;
+    std::function<void()> wake;  // from another thread
+};
+
+// Serves from the call of `until_told` until that returns, or until another process has taken over;
+// replicas keep running afterwards. When a control plane answers at the settings' handover socket,
+// this one takes over from it. The error says why serving could not begin.
 Status serve(const ControlplaneSettings& settings,
              const BuildInfo& build,
              const Clock& clock,
              Log& log,
-             const std::function<void()>& until_told);
+             const ServeHooks& hooks);
 
 }  // namespace turnpike::controlplane

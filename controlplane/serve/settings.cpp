@@ -423,6 +423,7 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     settings.data_dir = absolute_path(file->text("data_dir"));
     const std::string internal = file->text("listen_internal");
     const std::string admin = file->text("listen_admin");
+    const std::string handover = file->text("handover_socket", "");
     const std::string operators = file->text("listen_operators", "");
     const std::string operator_keys = file->text("operator_keys_file", "");
     const std::string metrics = file->text("listen_metrics", "");
@@ -454,6 +455,10 @@ Result<ControlplaneSettings> load_settings(const std::string& path) {
     if (!listen_admin) return listen_admin.error();
     RETURN_IF_ERROR(read_operators(operators, operator_keys, settings));
     RETURN_IF_ERROR(read_optional_listen(metrics, "listen_metrics", settings.listen_metrics));
+    if (!handover.empty()) {
+        settings.handover_socket = absolute_path(handover);
+        RETURN_IF_ERROR(parse_listen("unix:" + settings.handover_socket, "handover_socket"));
+    }
     settings.listen_internal = *std::move(listen_internal);
     settings.listen_admin = *std::move(listen_admin);
     for (const RawModel& raw : models) {
@@ -474,6 +479,7 @@ std::string write_settings(const ControlplaneSettings& settings) {
          settings.listen_operators ? net::to_string(*settings.listen_operators) : ""},
         {"operator_keys_file", settings.operator_keys_file},
         {"listen_metrics", settings.listen_metrics ? net::to_string(*settings.listen_metrics) : ""},
+        {"handover_socket", settings.handover_socket},
         {"pepper_file", settings.pepper_file},
         {"cards_dir", settings.cards_dir},
         {"run_dir", settings.run_dir},

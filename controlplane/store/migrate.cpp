@@ -114,4 +114,19 @@ Status migrate(Database& database,
     return {};
 }
 
+Status check_migratable(Database& database,
+                        std::span<const Migration> wanted,
+                        std::int64_t application_id) {
+    const auto found = read_pragma(database, "PRAGMA application_id");
+    RETURN_IF_ERROR(found);
+    if (*found == 0) return {};
+    if (*found != application_id) {
+        return corrupt(database, "expected a database of this program (application_id " +
+                                     std::to_string(application_id) + "), found " +
+                                     std::to_string(*found));
+    }
+    RETURN_IF_ERROR(check_applied(database, wanted));
+    return {};
+}
+
 }  // namespace turnpike::controlplane

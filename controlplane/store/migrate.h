@@ -24,4 +24,10 @@ Result<std::size_t> check_migrations(Database& database,
                                      std::span<const migrations::Migration> wanted,
                                      std::int64_t application_id);
 
+// Whether migrate() would refuse, and nothing is written. A database that nobody has claimed yet is
+// fine.
+Status check_migratable(Database& database,
+                        std::span<const migrations::Migration> wanted,
+                        std::int64_t application_id);
+
 }  // namespace turnpike::controlplane

@@ -179,6 +179,14 @@ Result<std::unique_ptr<Store>> Store::open(const std::string& data_dir,
     return store;
 }
 
+Status Store::check(const std::string& data_dir) {
+    const std::string path = data_dir + "/control.db";
+    if (!std::filesystem::exists(path)) return {};
+    const auto database = Database::open(path, Database::Access::kRead);
+    RETURN_IF_ERROR(database);
+    return check_migratable(**database, migrations::control(), kControlApplicationId);
+}
+
 const std::string& Store::store_id() const {
     return impl_->identity.store_id;
 }

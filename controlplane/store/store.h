@@ -40,6 +40,8 @@ class Store {
     static Result<std::unique_ptr<Store>> open(const std::string& data_dir,
                                                const Clock& clock,
                                                Log& log);
+    // Whether open() would find databases that it can migrate, beside a process that has them open.
+    static Status check(const std::string& data_dir);
     // Writes what is queued, then closes.
     ~Store();
     Store(const Store&) = delete;

@@ -56,6 +56,8 @@ Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
 
 Gateway::~Gateway() {
     handover_server_.reset();
+    // Its path stays with a predecessor that goes on.
+    if (metrics_server_ != nullptr && predecessor_) metrics_server_->release_listener();
     metrics_server_.reset();
     for (const auto& worker : workers_) worker->stop();
     heir_.reset();

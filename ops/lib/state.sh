@@ -94,6 +94,7 @@ write_controlplane_settings() {
     "cards_dir": "$root/config/files/models",
     "run_dir": "$(run_dir)",
     "engine_binary": "$bin/turnpike-engine",
+    "handover_socket": "$(run_dir)/controlplane.handover",
     "driver": "process",
     "models": [{
         "card": "$model.json",

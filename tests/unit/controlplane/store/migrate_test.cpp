@@ -56,6 +56,21 @@ TEST_F(Migrations, EveryPreviousVersionUpgradesToTheLast) {
     }
 }
 
+TEST_F(Migrations, CheckingRefusesTheSameAndWritesNothing) {
+    const std::span<const Migration> all = steps_;
+    const auto check = [&](std::span<const Migration> wanted, std::int64_t application_id) {
+        return check_migratable(*database_, wanted, application_id).has_value();
+    };
+    EXPECT_TRUE(check(all, kControlApplicationId));  // nobody's yet
+    EXPECT_EQ(pragma("PRAGMA application_id"), 0);
+    ASSERT_TRUE(apply(all.first(1)).has_value());
+    EXPECT_TRUE(check(all, kControlApplicationId));
+    EXPECT_FALSE(check(all, kControlApplicationId + 1));
+    EXPECT_EQ(pragma("PRAGMA user_version"), 1);
+    ASSERT_TRUE(apply(all).has_value());
+    EXPECT_FALSE(check(all.first(1), kControlApplicationId));
+}
+
 TEST_F(Migrations, AChangedOneIsRefused) {
     ASSERT_TRUE(apply(steps_).has_value());
     auto changed = steps_;
