@@ -2,6 +2,7 @@
 #include "controlplane/store/store.h"
 
 #include <atomic>
+#include <filesystem>
 #include <future>
 #include <map>
 #include <mutex>
