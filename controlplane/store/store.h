@@ -12,6 +12,7 @@
 
 #include "config/base/clock.h"
 #include "config/base/log.h"
+#include "config/base/money.h"
 #include "config/base/result.h"
 #include "controlplane/api/snapshot.h"
 #include "controlplane/api/usage_record.h"
@@ -29,6 +30,8 @@ struct IngestResult {
     std::int64_t num_new = 0;
     std::int64_t num_repeated = 0;     // request ids that were there already
     std::int64_t num_quarantined = 0;  // kept aside: see quarantine.h
+    NanoUsd billed_nano_usd;           // what the new ones cost
+    NanoUsd written_off_nano_usd;
 };
 
 class Store {

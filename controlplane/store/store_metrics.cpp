@@ -41,6 +41,10 @@ void write_store_metrics(MetricsText& out, const StoreMetrics& metrics) {
     out.sample(kRecords, number(metrics.usage_ingested), "outcome=\"ingested\"");
     out.sample(kRecords, number(metrics.usage_repeated), "outcome=\"repeated\"");
     out.sample(kRecords, number(metrics.usage_quarantined), "outcome=\"quarantined\"");
+    constexpr std::string_view kUsd = "turnpike_controlplane_usage_usd_total";
+    out.family(kUsd, "counter", "USD of new usage records, to be charged or written off.");
+    out.sample(kUsd, number(metrics.billed_nano_usd) / 1e9, "outcome=\"billed\"");
+    out.sample(kUsd, number(metrics.written_off_nano_usd) / 1e9, "outcome=\"written_off\"");
     out.counter("turnpike_controlplane_usage_write_failures_total",
                 "Flushes of usage files that failed.", number(metrics.usage_failures));
     out.counter("turnpike_controlplane_usage_posted_total", "Usage events put into the ledger.",

@@ -17,8 +17,10 @@ struct StoreMetrics {
     Counter usage_ingested;     // records that were new
     Counter usage_repeated;     // that were there already
     Counter usage_quarantined;  // that were kept aside
-    Counter usage_failures;     // flushes that failed: their batches come again
-    Counter usage_posted;       // events that went into the ledger
+    Counter billed_nano_usd;    // of new records; the ledger is what counts
+    Counter written_off_nano_usd;
+    Counter usage_failures;       // flushes that failed: their batches come again
+    Counter usage_posted;         // events that went into the ledger
     Counter usage_post_failures;  // rounds of posting that failed
 };
 

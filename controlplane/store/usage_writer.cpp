@@ -28,6 +28,8 @@ void count(const IngestResult& written, StoreMetrics& metrics) {
     metrics.usage_ingested.add(written.num_new);
     metrics.usage_repeated.add(written.num_repeated);
     metrics.usage_quarantined.add(written.num_quarantined);
+    metrics.billed_nano_usd.add(written.billed_nano_usd.value());
+    metrics.written_off_nano_usd.add(written.written_off_nano_usd.value());
 }
 
 }  // namespace
@@ -305,6 +307,9 @@ Result<IngestResult> UsageWriter::insert_rows(const Rows& rows) {
             const auto is_new = insert_event(file, row);
             RETURN_IF_ERROR(is_new);
             ++(*is_new ? result.num_new : result.num_repeated);
+            if (!*is_new) continue;
+            result.billed_nano_usd = result.billed_nano_usd + row.cost_nano_usd;
+            result.written_off_nano_usd = result.written_off_nano_usd + row.written_off_nano_usd;
         }
     }
     for (Transaction& transaction : *transactions) RETURN_IF_ERROR(transaction.commit());

@@ -125,6 +125,8 @@ std::string write_metrics(const EdgeMetrics& metrics, const EdgeState& state) {
                 number(metrics.cached_tokens.value()));
     out.counter("turnpike_gateway_completion_tokens_total", "Generated tokens.",
                 number(metrics.completion_tokens.value()));
+    out.counter("turnpike_gateway_orphans_total", "Requests that an earlier run left open.",
+                number(metrics.orphans.value()));
     out.gauge("turnpike_gateway_connections", "Open connections of clients.",
               number(metrics.connections.value()));
     write_state(out, state);

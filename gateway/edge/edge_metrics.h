@@ -32,6 +32,7 @@ struct EdgeMetrics {
     Counter cached_tokens;
     Counter completion_tokens;
     Counter connections;  // open ones
+    Counter orphans;      // requests that an earlier run left open
     Histogram first_output_s;
     Histogram duration_s;
 };

@@ -125,7 +125,7 @@ Status Gateway::open() {
         return address_of(record);
     };
     resolver_ = std::make_unique<MeterResolver>(*outbox_, clock_, log_, resolver_options);
-    resolve_orphans(*outbox_, *resolver_, log_);
+    metrics_.orphans.add(resolve_orphans(*outbox_, *resolver_, log_));
     auto delivery = UsageDelivery::start(*outbox_, *controlplane, log_);
     RETURN_IF_ERROR(delivery);
     delivery_ = std::move(*delivery);
@@ -136,6 +136,7 @@ Status Gateway::open() {
     load_reporter_ =
         std::make_unique<LoadReporter>(load_, outbox_->id(), *controlplane, clock_, log_);
     OutboxHeirOptions heir_options;
+    heir_options.orphans = &metrics_.orphans;
     heir_options.dir = settings.outbox_dir;
     heir_options.own_slot = outbox_->dir();
     heir_options.controlplane = *controlplane;

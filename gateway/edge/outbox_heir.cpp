@@ -16,13 +16,14 @@ constexpr auto kLeaveTime = std::chrono::milliseconds(500);
 
 }  // namespace
 
-void resolve_orphans(Outbox& outbox, MeterResolver& resolver, Log& log) {
+std::int64_t resolve_orphans(Outbox& outbox, MeterResolver& resolver, Log& log) {
     std::vector<OpenedEntry> orphans = outbox.take_orphans();
     if (!orphans.empty()) log.warning("orphans_found", {{"requests", orphans.size()}});
     for (OpenedEntry& orphan : orphans) {
         orphan.record.outcome = controlplane::Outcome::kGatewayFailed;
         resolver.resolve(std::move(orphan.record), std::move(orphan.address));
     }
+    return static_cast<std::int64_t>(orphans.size());
 }
 
 // The outbox of a gateway that has ended.
@@ -72,7 +73,8 @@ class OutboxHeir::Estate {
           outbox_(std::move(outbox)),
           desk_(clock, desk_options(share_ppm)),
           resolver_(*outbox_, clock, log, options.resolver) {
-        resolve_orphans(*outbox_, resolver_, log);
+        const std::int64_t num_orphans = resolve_orphans(*outbox_, resolver_, log);
+        if (options.orphans != nullptr) options.orphans->add(num_orphans);
     }
 
     static LeaseDeskOptions desk_options(std::int64_t share_ppm) {

@@ -13,14 +13,15 @@
 
 #include "config/base/clock.h"
 #include "config/base/log.h"
+#include "config/base/metrics.h"
 #include "config/net/address.h"
 #include "gateway/edge/meter_resolver.h"
 #include "gateway/edge/outbox.h"
 
 namespace turnpike::gateway {
 
-// Asks the engines for what requests of an earlier run used.
-void resolve_orphans(Outbox& outbox, MeterResolver& resolver, Log& log);
+// Asks the engines for what requests of an earlier run used; how many those are.
+std::int64_t resolve_orphans(Outbox& outbox, MeterResolver& resolver, Log& log);
 
 struct OutboxHeirOptions {
     std::string dir;       // of all slots
@@ -28,6 +29,7 @@ struct OutboxHeirOptions {
     net::NetAddress controlplane;
     MeterResolverOptions resolver;
     std::chrono::milliseconds period = std::chrono::seconds(1);  // between looks
+    Counter* orphans = nullptr;  // counts them; outlives the heir. Empty: nobody does
 };
 
 class OutboxHeir {

@@ -87,6 +87,9 @@ TEST_F(StoreGaugesTest, UsageIsCountedAsItIsTakenRepeatedAndKeptAside) {
     write_store_metrics(out, metrics);
     EXPECT_NE(out.text().find("usage_records_total{outcome=\"repeated\"} 1\n"), std::string::npos);
     EXPECT_NE(out.text().find("usage_write_seconds_count 2\n"), std::string::npos);
+    // 3 tokens at 10 and 4 at 20 nano-dollars, once.
+    EXPECT_NE(out.text().find("usage_usd_total{outcome=\"billed\"} 1.1e-07\n"), std::string::npos)
+        << out.text();
 }
 
 TEST_F(StoreGaugesTest, EventsBeyondTheWatermarkAreTheLag) {
