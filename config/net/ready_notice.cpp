@@ -4,9 +4,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <utility>
@@ -44,20 +44,6 @@ Result<UniqueFd> open_socket() {
 
 }  // namespace
 
-Status notify_ready() {
-    const char* const path = std::getenv("NOTIFY_SOCKET");
-    if (path == nullptr) return {};
-    const auto address = address_of(path);
-    RETURN_IF_ERROR(address);
-    const auto socket = open_socket();
-    RETURN_IF_ERROR(socket);
-    const std::string text = std::string(kReady) + std::to_string(::getpid());
-    const ssize_t sent = ::sendto(socket->get(), text.data(), text.size(), MSG_NOSIGNAL,
-                                  address->generic(), address->length);
-    if (sent < 0) return errno_error(std::string("cannot say READY to ") + path);
-    return {};
-}
-
 Result<ReadyNotices> ReadyNotices::listen(const std::string& path) {
     const auto address = address_of(path);
     RETURN_IF_ERROR(address);
@@ -79,7 +65,7 @@ std::optional<pid_t> ReadyNotices::take() {
         const std::string_view text(bytes.data(), static_cast<std::size_t>(taken));
         if (!text.starts_with(kReady)) continue;
         pid_t pid = 0;
-        const char* const end = text.data() + text.size();
+        const char* const end = text.data() + std::min(text.find('\n', kReady.size()), text.size());
         const auto [rest, problem] = std::from_chars(text.data() + kReady.size(), end, pid);
         if (problem == std::errc() && rest == end) return pid;
     }

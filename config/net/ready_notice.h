@@ -1,4 +1,4 @@
-// The notice that this process serves, for whoever started it: the protocol of sd_notify(3).
+// ReadyNotices: what processes tell whoever started them by config/base/notify.h.
 #pragma once
 
 #include <sys/types.h>
@@ -10,10 +10,6 @@
 #include "config/base/unique_handle.h"
 
 namespace turnpike::net {
-
-// Sends READY=1 and the process's id to the socket that $NOTIFY_SOCKET names; nothing without that
-// variable. kIo: nobody is there any more.
-Status notify_ready();
 
 // The side of whoever starts processes. One thread.
 class ReadyNotices {

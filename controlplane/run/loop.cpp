@@ -32,8 +32,9 @@ ReconcileLoop::~ReconcileLoop() {
     answer_waiters(false, true);
 }
 
-void ReconcileLoop::start() {
+void ReconcileLoop::start(std::function<void()> on_turn) {
     CHECK(!thread_.joinable());
+    on_turn_ = std::move(on_turn);
     thread_ = std::thread([this] { run(); });
 }
 
@@ -73,17 +74,23 @@ bool ReconcileLoop::wait(bool is_settling) {
 
 // Whether to look again soon.
 bool ReconcileLoop::run_pass() {
+    turn();
     bool is_parked = false;
     {
         const std::lock_guard lock(mutex_);
         is_parked = is_parked_;
     }
     const PassOutcome outcome = pass_.run(is_parked, [this] {
+        turn();
         const std::lock_guard lock(mutex_);
         return is_stopping_;
     });
     answer_waiters(is_parked && outcome.nothing_runs, false);
     return outcome.is_settling || is_parked;
+}
+
+void ReconcileLoop::turn() {
+    if (on_turn_) on_turn_();
 }
 
 void ReconcileLoop::answer_waiters(bool nothing_runs, bool is_last) {

@@ -23,7 +23,9 @@ class ReconcileLoop {
     ReconcileLoop(const ReconcileLoop&) = delete;
     ReconcileLoop& operator=(const ReconcileLoop&) = delete;
 
-    void start();
+    // `on_turn`, which may be empty, is called on the loop's thread before each pass and each
+    // action.
+    void start(std::function<void()> on_turn = {});
     // Thread-safe: a pass begins soon.
     void wake();
     // Thread-safe: from now on every replica is drained, until the process ends. `on_parked` runs
@@ -43,12 +45,14 @@ class ReconcileLoop {
     void run();
     bool wait(bool is_settling);
     bool run_pass();
+    void turn();
     void answer_waiters(bool nothing_runs, bool is_last);
 
     Store& store_;
     const Clock& clock_;
     LoopMetrics metrics_;
-    ReconcilePass pass_;  // of the loop's thread
+    ReconcilePass pass_;             // of the loop's thread
+    std::function<void()> on_turn_;  // of the loop's thread
     int subscription_ = 0;
     std::mutex mutex_;
     std::condition_variable woken_;

@@ -10,8 +10,9 @@
 #include "config/base/check.h"
 #include "config/base/clock.h"
 #include "config/base/failpoint.h"
+#include "config/base/heartbeat.h"
 #include "config/base/log.h"
-#include "config/net/ready_notice.h"
+#include "config/base/notify.h"
 #include "controlplane/serve/backup_program.h"
 #include "controlplane/serve/commit.h"
 #include "controlplane/serve/init.h"
@@ -60,15 +61,18 @@ int run(const Flags& flags) {
     Log log(clock, "controlplane");
     const sigset_t signals = block_end_signals();
     std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes plainly
+    const auto notifier = Notifier::from_environment();
+    if (!notifier) return fail(notifier.error());
+    Heartbeat heartbeat(*notifier, clock);
     controlplane::ServeHooks hooks;
-    hooks.on_serving = [&] {
-        if (const Status status = net::notify_ready(); !status)
-            log.warning("ready_not_said", {{"reason", status.error().message}});
-    };
+    hooks.on_turn = [&, loop = heartbeat.add_loop()] { heartbeat.turned(loop); };
+    hooks.on_serving = [&] { notifier->ready("serving"); };
     hooks.until_told = [&] {
         int signal = 0;
         CHECK(sigwait(&signals, &signal) == 0);
-        if (signal != SIGUSR1) log.info("end_asked", {{"signal", signal}});
+        if (signal == SIGUSR1) return;
+        log.info("end_asked", {{"signal", signal}});
+        notifier->stopping("ending");
     };
     hooks.wake = [] { ::kill(::getpid(), SIGUSR1); };
     const Status done =

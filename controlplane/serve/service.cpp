@@ -224,7 +224,7 @@ Status serve_store(const Premises& premises, Succession& succession, bool is_fir
     if (settings.listen_metrics)
         RETURN_IF_ERROR(servers.listen(*settings.listen_metrics, 1, metrics.handler()));
     RETURN_IF_ERROR(succession.say_serving());
-    loop.start();
+    loop.start(premises.hooks.on_turn);
     log.info("controlplane_started", {{"admin", net::to_string(settings.listen_admin)},
                                       {"internal", net::to_string(settings.listen_internal)}});
     if (is_first) premises.hooks.on_serving();

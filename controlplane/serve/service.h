@@ -17,6 +17,8 @@ struct ServeHooks {
     // Returns when this process is to end, or when `wake` was called.
     std::function<void()> until_told;
     std::function<void()> wake;  // from another thread
+    // Each time that the reconcile loop comes around, on its thread; may be empty.
+    std::function<void()> on_turn;
 };
 
 // Serves from the call of `until_told` until that returns, or until another process has taken over;

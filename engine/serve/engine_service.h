@@ -55,7 +55,12 @@ class EngineService {
     // Tokenizer and weights. An error is also shown by /health.
     Status load();
 
+    EngineState state() const { return state_; }
+
     bool is_loading() const { return state_ == EngineState::kLoading; }
+
+    // None while the model is not loaded.
+    Load load_now() const;
 
     // Refuses new requests. Any thread.
     void drain() { state_ = EngineState::kDraining; }
@@ -86,7 +91,6 @@ class EngineService {
     // Whether deadlines have passed, whether the step thread hangs, how fast it is.
     void tick();
     Health health() const;
-    Load load_now() const;
     ServedModel model() const;
     std::int64_t context_length() const;
     void respond_error(net::HttpReply& reply, const std::string& id, const Error& error) const;

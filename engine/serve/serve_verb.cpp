@@ -8,11 +8,13 @@
 #include "config/base/clock.h"
 #include "config/base/failpoint.h"
 #include "config/base/log.h"
+#include "config/base/notify.h"
 #include "engine/serve/address_file.h"
 #include "engine/serve/commit.h"
 #include "engine/serve/engine_service.h"
 #include "engine/serve/epoch_lock.h"
 #include "engine/serve/replica_ranks.h"
+#include "engine/serve/systemd_notifier.h"
 #include "engine/serve/verbs.h"
 
 namespace turnpike::engine {
@@ -43,29 +45,42 @@ bool is_signalled(const sigset_t& signals, std::chrono::nanoseconds wait) {
     return sigtimedwait(&signals, nullptr, &limit) > 0;
 }
 
+// What the main thread waits with: each tick of its waits is told to systemd.
+struct MainThread {
+    EngineService& service;
+    const sigset_t& signals;
+    const Clock& clock;
+    SystemdNotifier& notifier;
+
+    // True when a signal came within a tick.
+    bool wait() const {
+        const bool is_ended = is_signalled(signals, kTick);
+        notifier.observe(clock.steady_now(), service.state(), service.load_now());
+        return is_ended;
+    }
+};
+
 // Returns early on a second signal.
-void wait_until_drained(const EngineService& service, const sigset_t& signals, const Clock& clock) {
-    const auto deadline = clock.steady_now() + kDrainLimit;
-    while (service.num_active() > 0 && clock.steady_now() < deadline) {
-        if (is_signalled(signals, kTick)) return;
+void wait_until_drained(const MainThread& main) {
+    const auto deadline = main.clock.steady_now() + kDrainLimit;
+    while (main.service.num_active() > 0 && main.clock.steady_now() < deadline) {
+        if (main.wait()) return;
     }
 }
 
 // Loads the model on a thread of its own. A signal meanwhile ends the process at once: nothing runs
 // yet that could be finished, and reading a large model takes minutes. A signal just after it, when
 // requests may have come already, is left to the caller's sigwait.
-Status load_or_exit(EngineService& service,
-                    net::HttpServer& server,
-                    const sigset_t& signals,
-                    Log& log) {
+Status load_or_exit(const MainThread& main, net::HttpServer& server, Log& log) {
     Status status;
+    EngineService& service = main.service;
     std::atomic<bool> is_done{false};
     std::thread loader([&] {
         status = service.load();
         is_done = true;
     });
     while (!is_done) {
-        if (!is_signalled(signals, kTick)) continue;
+        if (!main.wait()) continue;
         if (!service.is_loading()) {
             std::raise(SIGTERM);
             break;
@@ -79,22 +94,21 @@ Status load_or_exit(EngineService& service,
 }
 
 // Serves until a signal, then drains.
-int run(EngineService& service,
-        net::HttpServer& server,
-        const sigset_t& signals,
-        const Clock& clock,
-        Log& log) {
+int run(const MainThread& main, net::HttpServer& server, Log& log) {
+    EngineService& service = main.service;
+    main.notifier.listening();
     log.info("engine_listening", {{"address", net::to_string(server.address())}});
-    if (const Status status = load_or_exit(service, server, signals, log); !status) {
+    if (const Status status = load_or_exit(main, server, log); !status) {
         log.error("load_failed", {{"reason", status.error().message}});
         return fail(status.error());
     }
     log.info("engine_ready");
-    int signal = 0;
-    sigwait(&signals, &signal);
+    while (!main.wait()) {
+    }
     log.info("engine_draining", {{"active", service.num_active()}});
     service.drain();
-    wait_until_drained(service, signals, clock);
+    main.notifier.observe(main.clock.steady_now(), service.state(), service.load_now());
+    wait_until_drained(main);
     service.stop();
     server.stop();
     log.info("engine_stopped");
@@ -119,6 +133,8 @@ int serve(const std::string& config_file, std::int64_t num_ranks, bool only_chec
     }
     const sigset_t signals = block_signals();
     if (const Status status = open_failpoints(); !status) return fail(status.error());
+    const auto notifier = Notifier::from_environment();
+    if (!notifier) return fail(notifier.error());
     const SystemClock clock;
     Log log(clock, "engine");
     const auto lock = EpochLock::acquire(settings->lock_file, settings->epoch);
@@ -153,7 +169,8 @@ int serve(const std::string& config_file, std::int64_t num_ranks, bool only_chec
     if (!server) return fail(server.error());
     const Status announced = address_file->write((*server)->address());
     if (!announced) return fail(announced.error());
-    return run(service, **server, signals, clock, log);
+    SystemdNotifier systemd(*notifier);
+    return run({service, signals, clock, systemd}, **server, log);
 }
 
 }  // namespace turnpike::engine

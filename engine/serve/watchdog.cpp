@@ -15,7 +15,7 @@ std::optional<std::string> Watchdog::observe(SteadyTime now, const Load& load) {
     return "no step has ended for " + std::to_string(seconds.count()) + " s with " +
            std::to_string(load.num_running) + " sequences running and " +
            std::to_string(load.num_waiting) + " waiting; watchdog_seconds allows " +
-           std::to_string(limit_.count());
+           std::to_string(std::chrono::duration_cast<std::chrono::seconds>(limit_).count());
 }
 
 }  // namespace turnpike::engine

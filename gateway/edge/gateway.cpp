@@ -205,7 +205,8 @@ Status Gateway::start_workers() {
                               options_.settings.durability,
                               options_.settings.controlplane,
                               accounts_,
-                              options_.settings.default_limits};
+                              options_.settings.default_limits,
+                              options_.heartbeat};
     for (int i = 0; i < num_workers(options_.settings); ++i) {
         auto worker = std::make_unique<Worker>(shared);
         for (std::size_t k = 0; k < wanted.size(); ++k) {

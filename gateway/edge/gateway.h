@@ -8,6 +8,7 @@
 
 #include "config/base/build_info.h"
 #include "config/base/clock.h"
+#include "config/base/heartbeat.h"
 #include "config/base/log.h"
 #include "config/base/result.h"
 #include "config/crypto/pepper.h"
@@ -38,12 +39,14 @@ struct GatewayOptions {
     FileOps outbox_ops = FileOps::system();
     // Another gateway has taken over: drain() is due. From another thread. May be null.
     std::function<void()> on_handed_over;
+    Heartbeat* heartbeat = nullptr;  // gets a loop of each thread
 };
 
 class Gateway {
   public:
     // Serves when it returns. When a gateway answers at the settings' handover socket, this one has
-    // taken over from it. `clock` and `log` must outlive it.
+    // taken over from it. `clock`, `log` and what the options refer to
+    // must outlive it.
     static Result<std::unique_ptr<Gateway>> start(GatewayOptions options,
                                                   const Clock& clock,
                                                   Log& log);

@@ -11,8 +11,9 @@
 
 #include "config/base/clock.h"
 #include "config/base/failpoint.h"
+#include "config/base/heartbeat.h"
 #include "config/base/log.h"
-#include "config/net/ready_notice.h"
+#include "config/base/notify.h"
 #include "gateway/edge/commit.h"
 #include "gateway/edge/gateway.h"
 
@@ -67,18 +68,23 @@ sigset_t block_signals() {
 int serve(gateway::Settings settings) {
     const sigset_t signals = block_signals();
     if (const Status status = open_failpoints(); !status) return fail(status.error());
+    const auto notifier = Notifier::from_environment();
+    if (!notifier) return fail(notifier.error());
     const SystemClock clock;
     Log log(clock, "gateway");
     gateway::GatewayOptions options;
     options.settings = std::move(settings);
     options.build = {kVersion, kCommit};
     options.on_handed_over = [] { ::kill(::getpid(), SIGUSR1); };
+    Heartbeat heartbeat(*notifier, clock);
+    options.heartbeat = &heartbeat;
     const auto started = gateway::Gateway::start(std::move(options), clock, log);
     if (!started) return fail(started.error());
-    if (const Status status = net::notify_ready(); !status)
-        log.warning("ready_not_said", {{"reason", status.error().message}});
+    notifier->ready("serving");
     int signal = 0;
     sigwait(&signals, &signal);
+    // Not after a handover: the service goes on, in another process.
+    if (signal != SIGUSR1) notifier->stopping("draining");
     // A second signal ends the process at once; the outbox survives that. Not after a handover: it
     // drains already, and whoever stops the service lets it.
     if (signal != SIGUSR1) pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);

@@ -124,7 +124,10 @@ class Worker::Listener final : public EventSink {
     FdWatch watch_;
 };
 
-Worker::Worker(const WorkerShared& shared) : context_(make_context(shared, loop_)) {}
+Worker::Worker(const WorkerShared& shared)
+    : context_(make_context(shared, loop_)),
+      heartbeat_(shared.heartbeat),
+      heartbeat_loop_(heartbeat_ != nullptr ? heartbeat_->add_loop() : 0) {}
 
 Worker::~Worker() {
     stop();
@@ -213,6 +216,7 @@ void Worker::sweep() {
         const auto current = session++;
         (*current)->sweep(now);
     }
+    if (heartbeat_ != nullptr) heartbeat_->turned(heartbeat_loop_);
 }
 
 Status Worker::share_listeners(net::NamedFds& fds) const {

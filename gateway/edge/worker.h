@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "config/base/heartbeat.h"
 #include "config/base/result.h"
 #include "config/net/address.h"
 #include "config/net/handover.h"
@@ -36,6 +37,7 @@ struct WorkerShared {
     std::string controlplane;
     AccountTable& accounts;
     controlplane::Limits default_limits;
+    Heartbeat* heartbeat;  // may be null
 };
 
 class Worker {
@@ -84,6 +86,8 @@ class Worker {
 
     Loop loop_;
     ThreadContext context_;
+    Heartbeat* const heartbeat_;
+    const std::size_t heartbeat_loop_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::list<std::unique_ptr<Session>> sessions_;
     std::thread thread_;

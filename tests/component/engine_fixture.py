@@ -78,12 +78,12 @@ class EngineFixture(unittest.TestCase):
         self.engine.wait()
         self.start(epoch, **more)
 
-    def launch(self, epoch, stderr=subprocess.DEVNULL, **more):
+    def launch(self, epoch, stderr=subprocess.DEVNULL, environment=None, **more):
         settings = {"model_dir": str(self.dir / "model"), "card": str(SOURCE / "config/files/models/tiny-random.json"),
                     "listen": f"unix:{self.socket}", "epoch": epoch, "lock_file": str(self.run / "lock"),
                     "meter_file": str(self.run / "meter"), "num_threads": 1, "isa": ISA} | more
         (self.run / "engine.json").write_text(json.dumps(settings))
-        self.engine = subprocess.Popen([ENGINE, "serve", "--config", self.run / "engine.json"], stderr=stderr)
+        self.engine = subprocess.Popen([ENGINE, "serve", "--config", self.run / "engine.json"], stderr=stderr, env=environment)
 
     def connect(self):
         return UnixConnection(self.socket)

@@ -10,6 +10,7 @@
 #include <future>
 #include <semaphore>
 
+#include "config/base/notify.h"
 #include "config/net/ready_notice.h"
 #include "tests/unit/config/net/server_fixture.h"
 
@@ -143,14 +144,12 @@ TEST_F(HandoverTest, ReadinessIsSaidWhereItIsAskedFor) {
     auto notices = ReadyNotices::listen(path_);
     ASSERT_TRUE(notices.has_value()) << notices.error().message;
     EXPECT_FALSE(notices->take().has_value());
-    ASSERT_TRUE(notify_ready().has_value());
-    EXPECT_FALSE(notices->take().has_value());
     ::setenv("NOTIFY_SOCKET", path_.c_str(), 1);
-    const Status said = notify_ready();
-    ::setenv("NOTIFY_SOCKET", dir_.file("missing").c_str(), 1);
-    EXPECT_FALSE(notify_ready().has_value());
-    ::unsetenv("NOTIFY_SOCKET");
-    EXPECT_TRUE(said.has_value());
+    const auto notifier = Notifier::from_environment();
+    ASSERT_TRUE(notifier.has_value());
+    notifier->status("starting");
+    EXPECT_FALSE(notices->take().has_value());
+    notifier->ready("serving");
     EXPECT_EQ(notices->take(), ::getpid());
 }
 
