@@ -31,6 +31,8 @@ struct Options {
     std::int64_t price_version = 0;
     bool is_csv = false;
     NewEndpoint endpoint;
+    EndpointFilter endpoint_filter;
+    HardwareFilter hardware_filter;
     EndpointUpdate update;
     std::int64_t limit = 20;
     int wait_s = 0;
@@ -53,6 +55,7 @@ class Commands {
     CLI::App& noun(const char* name, const char* help);
     CLI::App* with_month(CLI::App* sub);
     void with_new_endpoint(CLI::App* sub);
+    void with_hardware_filter(CLI::App* sub);
 
     void accounts();
     void credit();

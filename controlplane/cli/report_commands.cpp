@@ -19,8 +19,10 @@ void Commands::reports() {
         "The gateway asked is that of TURNPIKE_BASE_URL, from the environment or "
         ".turnpike/env; without it, none is.\n" +
         app_.get_footer());
-    verb(app_, "hardware", "the hardware catalogue",
-         [](auto& admin, const Options& o) { return list_hardware(admin, o.output); });
+    with_hardware_filter(
+        verb(app_, "hardware", "the hardware catalogue", [](auto& admin, const Options& o) {
+            return list_hardware(admin, o.hardware_filter, o.output);
+        }));
     verb(app_, "models", "model names and prices",
          [](auto& admin, const Options& o) { return list_models(admin, o.output); });
     usage();

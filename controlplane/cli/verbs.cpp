@@ -119,19 +119,6 @@ int add_credit(AdminClient& admin, const Credit& credit, Output output) {
     });
 }
 
-int list_hardware(AdminClient& admin, Output output) {
-    return show(admin.call("GET", "/v1/hardware"), output, [](const json& answer) {
-        Table table({"ID", "GPU", ">COUNT", ">CENTS/MIN"});
-        for (const json& row : answer.value("data", json::array())) {
-            const json specs = row.value("specs", json::object());
-            const json pricing = row.value("pricing", json::object());
-            table.add({cell(row, "id"), cell(specs, "gpu_type"), cell(specs, "gpu_count"),
-                       cell(pricing, "cents_per_minute")});
-        }
-        std::fputs(table.to_text().c_str(), stdout);
-    });
-}
-
 int list_models(AdminClient& admin, Output output) {
     return show(admin.call("GET", "/admin/v1/models"), output, [](const json& answer) {
         Table table({"NAME", "SERVED BY", ">CONTEXT", ">USD/M IN", ">USD/M OUT"});

@@ -31,7 +31,12 @@ struct Credit {
 
 int add_credit(AdminClient& admin, const Credit& credit, Output output);
 
-int list_hardware(AdminClient& admin, Output output);
+struct HardwareFilter {
+    std::string model;  // set: with what is available
+    bool is_available = false;
+};
+
+int list_hardware(AdminClient& admin, const HardwareFilter& filter, Output output);
 int list_models(AdminClient& admin, Output output);
 int show_usage(AdminClient& admin, const std::string& org, std::int64_t limit, Output output);
 int show_billing(AdminClient& admin, const std::string& org, Output output);
@@ -39,7 +44,10 @@ int show_billing(AdminClient& admin, const std::string& org, Output output);
 struct NewEndpoint {
     std::string org;
     std::string model;
-    std::string hardware;
+    std::string hardware;  // or:
+    std::string gpu;       // "h100", and how many
+    int gpu_count = 1;
+    std::string zone;
     std::string display_name;
     int min_replicas = 1;
     int max_replicas = 1;
@@ -62,7 +70,20 @@ int update_endpoint(AdminClient& admin,
                     const std::string& id,
                     const EndpointUpdate& update,
                     Output output);
-int list_endpoints(AdminClient& admin, const std::string& org, Output output);
+
+struct EndpointFilter {
+    std::string org;
+    std::string type;
+    std::string usage_type;
+    bool is_mine = false;
+};
+
+int list_endpoints(AdminClient& admin, const EndpointFilter& filter, Output output);
+int list_zones(AdminClient& admin, Output output);
+
+// The id of the row whose GPU and count these are: "8x_nvidia_h200_140gb_sxm" for "h200" and 8.
+// kNotFound with what there is; kInvalidArgument when several fit.
+Result<std::string> find_hardware(const nlohmann::json& rows, const std::string& gpu, int count);
 int get_endpoint(AdminClient& admin, const std::string& id, Output output);
 // `state` is "STARTED" or "STOPPED".
 int set_endpoint_state(

@@ -12,6 +12,7 @@
 
 #include "controlplane/serve/billing_routes.h"
 #include "controlplane/serve/body.h"
+#include "controlplane/store/minutes.h"
 
 namespace turnpike::controlplane {
 namespace {
@@ -332,6 +333,35 @@ Result<std::string> usage_completions(const Store& store,
     });
 }
 
+namespace {
+
+// Minutes of dedicated replicas: no key asked for them, and a filter by keys leaves them out.
+Status add_minutes(const Store& store,
+                   const OrgId& org,
+                   const HttpRequest& request,
+                   const BucketQuery& query,
+                   bool is_by_item,
+                   std::map<std::int64_t, std::map<CostKey, Cost>>& buckets) {
+    const bool is_project = passes(query_values(request, "project_ids"), org.value());
+    if (!is_project || !query_values(request, "api_key_ids").empty()) return {};
+    const auto models = query_values(request, "models");
+    for (std::int64_t at = query.start_s; at < query.page_end_s(); at += query.width_s) {
+        const auto groups = group_minutes(store, org, from_unix_us(at * kUsPerS),
+                                          from_unix_us((at + query.width_s) * kUsPerS));
+        RETURN_IF_ERROR(groups);
+        for (const MinuteGroup& group : *groups) {
+            if (!passes(models, group.name)) continue;
+            const std::string item = is_by_item ? group.name + ", Replica Minutes" : "";
+            Cost& cost = buckets[at][{item, ""}];
+            cost.quantity += group.num_minutes;
+            cost.amount = cost.amount + group.cost_nano_usd;
+        }
+    }
+    return {};
+}
+
+}  // namespace
+
 Result<std::string> costs(const Store& store,
                           const OrgId& org,
                           const HttpRequest& request,
@@ -355,6 +385,8 @@ Result<std::string> costs(const Store& store,
             cost.amount = cost.amount + part.cost();
         }
     }
+    RETURN_IF_ERROR(
+        add_minutes(store, org, request, *query, grouped->contains("line_item"), buckets));
     return write_page(*query, [&](std::int64_t start) {
         return join(buckets[start], [&](const CostKey& key, const Cost& cost) {
             return write_cost_result(*grouped, org, key, cost);

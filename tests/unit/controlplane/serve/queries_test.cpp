@@ -7,6 +7,7 @@
 #include "controlplane/serve/operator_access.h"
 #include "controlplane/serve/public_routes.h"
 #include "controlplane/serve/usage_queries.h"
+#include "controlplane/store/minutes.h"
 #include "tests/unit/controlplane/serve/one_reply.h"
 #include "tests/unit/controlplane/store/store_fixture.h"
 
@@ -140,6 +141,24 @@ TEST_F(Queries, CostsAreExactAndInTheirLines) {
     EXPECT_EQ(lines[0]["line_item"], "name, Cached Input Tokens");
     EXPECT_EQ(lines[0]["quantity"], 640);
     EXPECT_TRUE(lines[0]["api_key_id"].is_null());
+}
+
+TEST_F(Queries, CostsHaveTheMinutesOfDedicatedReplicas) {
+    fill();
+    const EndpointId endpoint = make_endpoint(org_, "acme/own").id;
+    Price price;
+    price.per_minute_nano_usd = NanoUsd(90'000'000);
+    make_name(endpoint, "acme/own", price);
+    ASSERT_TRUE(book_minutes(
+        *store_, std::vector{ReadyReplica{ReplicaId("r"), endpoint, "acme/own", org_, 0}}, now()));
+    const std::string target = "/v1/organization/costs?start_time=" + std::to_string(kToday);
+    EXPECT_NE(text("GET", target).find(R"("amount":{"value":0.093415,"currency":"usd"})"),
+              std::string::npos);
+    const json lines = get(target + "&group_by=line_item&models=acme/own")["data"][0]["results"];
+    ASSERT_EQ(lines.size(), 1U);
+    EXPECT_EQ(lines[0]["line_item"], "acme/own, Replica Minutes");
+    EXPECT_EQ(lines[0]["quantity"], 1);
+    EXPECT_TRUE(get(target + "&models=acme/own&api_key_ids=key_1")["data"][0]["results"].empty());
 }
 
 TEST_F(Queries, BadQueriesNameTheParameter) {
