@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/api/meter_line.h"
+#include "engine/api/protocol.h"
 
 namespace turnpike::controlplane {
 
@@ -20,6 +21,7 @@ net::HttpRequest engine_request(std::string path, const ReplicaId& replica) {
     request.method = "GET";
     request.target = std::move(path);
     request.headers.add(std::string(engine::kReplicaHeader), replica.value());
+    request.headers.add(std::string(kProtocolHeader), std::to_string(engine::kProtocol));
     return request;
 }
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "engine/api/protocol.h"
 #include "engine/api/status.h"
 
 namespace turnpike::controlplane {
@@ -33,6 +34,9 @@ EngineAnswer ask_health(const std::string& address,
     if (!response) return {};
     const Result<engine::Health> health = engine::parse_health(response->body);
     if (!health) return {};
+    const Status understood = check_protocol({"control plane", engine::kProtocol},
+                                             {engine::kEngineEnd.process, health->protocol});
+    if (!understood) return {Answer::kFailed, understood.error().message, 0.0};
     EngineAnswer answer{answer_of(health->state), health->reason, 0.0};
     if (answer.answer != Answer::kReady) return answer;
     const auto load_response = client.send(engine_request("/load", replica));

@@ -26,6 +26,7 @@
 #include "controlplane/serve/load_reports.h"
 #include "controlplane/serve/metrics_routes.h"
 #include "controlplane/serve/operator_access.h"
+#include "controlplane/serve/protocol_check.h"
 #include "controlplane/serve/public_routes.h"
 #include "controlplane/serve/reconcile_routes.h"
 #include "controlplane/serve/replica_routes.h"
@@ -215,7 +216,8 @@ Status serve_store(const Premises& premises, Succession& succession, bool is_fir
     add_metrics_routes(metrics, {**store, loop.metrics(), lease_metrics, loads, poller, clock,
                                  clock.steady_now(), premises.build});
     Servers servers(succession, log);
-    RETURN_IF_ERROR(servers.listen(settings.listen_internal, kInternalThreads, internal.handler()));
+    RETURN_IF_ERROR(servers.listen(settings.listen_internal, kInternalThreads,
+                                   with_protocol_check(internal.handler())));
     RETURN_IF_ERROR(servers.listen(settings.listen_admin, 1, admin.handler()));
     if (settings.listen_operators) {
         RETURN_IF_ERROR(servers.listen(*settings.listen_operators, 1,

@@ -78,7 +78,8 @@ std::string write_health(const Health& health) {
                   {"reason", health.reason},
                   {"model", health.model},
                   {"epoch", health.epoch.value()},
-                  {"pid", health.pid}});
+                  {"pid", health.pid},
+                  {"protocol", health.protocol}});
 }
 
 std::string write_load(const Load& load) {
@@ -126,6 +127,7 @@ Result<Health> parse_health(std::string_view text) {
         health.model = object.at("model").get<std::string>();
         health.epoch = Epoch(integer_at(object, "epoch"));
         health.pid = integer_at(object, "pid");
+        if (object.contains("protocol")) health.protocol = object.at("protocol").get<int>();
     });
 }
 

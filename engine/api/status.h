@@ -22,6 +22,7 @@ struct Health {
     std::string model;
     Epoch epoch;
     std::int64_t pid = 0;
+    int protocol = 1;  // that it speaks
 };
 
 // GET /load.

@@ -16,6 +16,7 @@
 #include "engine/api/api_error.h"
 #include "engine/api/codec.h"
 #include "engine/api/meter_line.h"
+#include "engine/api/protocol.h"
 #include "engine/serve/tokenize_routes.h"
 
 namespace turnpike::engine {
@@ -199,7 +200,7 @@ Load EngineService::load_now() const {
 }
 
 Health EngineService::health() const {
-    Health health{state_.load(), {}, card_.id, settings_.epoch, ::getpid()};
+    Health health{state_.load(), {}, card_.id, settings_.epoch, ::getpid(), kProtocol};
     switch (health.state) {
         case EngineState::kReady:
             break;
@@ -236,7 +237,7 @@ ServedModel EngineService::model() const {
 }
 
 void EngineService::handle(const net::HttpRequest& request, const Reply& reply) {
-    if (const Status status = check_replica(request); !status) {
+    if (const Status status = check_peer(request); !status) {
         if (request.method == "POST") metrics_.refuse(status.error().code);
         return respond_error(*reply, std::string(request.headers.get(kRequestIdHeader)),
                              status.error());
@@ -346,8 +347,15 @@ Status EngineService::check_epoch(const net::HttpRequest& request) const {
                  {}};
 }
 
-// Of every route: whoever means another replica must not take this one's word for its counts.
-Status EngineService::check_replica(const net::HttpRequest& request) const {
+// Of every route: a peer must speak a number that we know, and whoever means another replica must
+// not take this one's word for its counts.
+Status EngineService::check_peer(const net::HttpRequest& request) const {
+    const std::string_view number = request.headers.get(kProtocolHeader);
+    const bool is_peer =
+        !number.empty() || request.headers.has(kReplicaHeader) || request.headers.has(kMeterHeader);
+    // Who is no part of the service has no number. Health is what a number is learned from.
+    if (is_peer && request.path() != "/health")
+        RETURN_IF_ERROR(check_protocol(kEngineEnd, "gateway or control plane", number));
     const std::string_view text = request.headers.get(kReplicaHeader);
     if (text.empty() || settings_.replica.empty() || text == settings_.replica) return {};
     return Error{ErrorCode::kConflict,

@@ -87,7 +87,7 @@ class EngineService {
                              SteadyTime arrived_at) const;
     Status check_ready() const;
     Status check_epoch(const net::HttpRequest& request) const;
-    Status check_replica(const net::HttpRequest& request) const;
+    Status check_peer(const net::HttpRequest& request) const;
     // Whether deadlines have passed, whether the step thread hangs, how fast it is.
     void tick();
     Health health() const;

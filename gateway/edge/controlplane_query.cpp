@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "controlplane/api/caller.h"
+#include "controlplane/api/protocol.h"
 #include "engine/api/api_error.h"
 #include "gateway/edge/upstream_body.h"
 #include "gateway/edge/upstream_call.h"
@@ -33,6 +34,7 @@ std::string head_for(const IncomingRequest& request, std::size_t num_body_bytes)
         head +=
             "content-type: application/json\r\ncontent-length: " + std::to_string(num_body_bytes) +
             "\r\n";
+    head += std::string(kProtocolHeader) + ": " + std::to_string(controlplane::kProtocol) + "\r\n";
     return head + "\r\n";
 }
 
@@ -57,7 +59,8 @@ Task<Attempt> attempt(ThreadContext& context,
     result.may_be_stale = call.is_reused() && call.is_untouched();
     if (event != Event::kOk) co_return result;
     std::optional<std::string> answered = co_await read_body(call, kMaxAnswerBytes);
-    if (!answered) co_return result;
+    // Of versions is said in the log, where snapshots are asked for.
+    if (!answered || call.head().status == kProtocolStatus) co_return result;
     QueryAnswer answer;
     answer.status = call.head().status;
     answer.body = std::move(*answered);

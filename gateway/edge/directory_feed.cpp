@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "config/base/limits.h"
+#include "gateway/edge/controlplane_wire.h"
 #include "gateway/edge/files.h"
 
 namespace turnpike::gateway {
@@ -166,7 +167,7 @@ Status DirectoryFeed::poll() {
     // Store ids are ULIDs and need no escaping.
     if (is_partial) request.target += directory->store_id();
     request.target += "&after=" + std::to_string(is_partial ? directory->revision() : 0);
-    const auto response = client_.send(request);
+    const auto response = call_controlplane(client_, request);
     RETURN_IF_ERROR(response);
     if (response->status != 200) {
         return Error{ErrorCode::kIo,

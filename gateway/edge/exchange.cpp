@@ -6,6 +6,7 @@
 #include "config/crypto/identifiers.h"
 #include "engine/api/api_error.h"
 #include "engine/api/meter_line.h"
+#include "engine/api/protocol.h"
 #include "gateway/edge/cold_wait.h"
 #include "gateway/edge/response_text.h"
 #include "gateway/edge/upstream_body.h"
@@ -118,6 +119,7 @@ std::string Exchange::head_for(const ReplicaRow& replica) const {
     append_header(head, engine::kMeterHeader, "1");
     append_header(head, engine::kEpochHeader, std::to_string(replica.epoch.value()));
     append_header(head, engine::kReplicaHeader, replica.id.value());
+    append_header(head, kProtocolHeader, std::to_string(engine::kProtocol));
     append_header(head, engine::kCacheSaltHeader, admission_.organisation->cache_salt);
     append_header(head, engine::kPriorityHeader, "0");
     append_header(head, engine::kDeadlineHeader,

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "config/base/failpoint.h"
+#include "gateway/edge/controlplane_wire.h"
 #include "gateway/edge/share_file.h"
 
 namespace turnpike::gateway {
@@ -140,7 +141,7 @@ LeaseClient::Posted LeaseClient::post(const controlplane::LeaseRequest& request)
     message.target = "/internal/v1/leases";
     message.headers.add("content-type", "application/json");
     message.body = controlplane::write_lease_request(request);
-    const auto response = client_.send(message);
+    const auto response = call_controlplane(client_, message);
     const bool is_unsent = !response && response.error().code == ErrorCode::kUnavailable;
     const Posted failed = is_unsent ? Posted::kNotSent : Posted::kLost;
     if (is_stopping_) return failed;

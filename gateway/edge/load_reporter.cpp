@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "gateway/edge/controlplane_wire.h"
+
 namespace turnpike::gateway {
 namespace {
 
@@ -62,7 +64,7 @@ void LoadReporter::post() {
     message.target = "/internal/v1/load";
     message.headers.add("content-type", "application/json");
     message.body = write_load_report(gateway_, board_.rows(clock_.steady_now()));
-    const auto response = client_.send(message);
+    const auto response = call_controlplane(client_, message);
     if (is_stopping_) return;
     const bool is_accepted = response && response->status == 200;
     if (is_accepted) {

@@ -5,6 +5,7 @@
 
 #include "config/base/failpoint.h"
 #include "engine/api/meter_line.h"
+#include "engine/api/protocol.h"
 #include "engine/api/status.h"
 
 namespace turnpike::gateway {
@@ -124,6 +125,7 @@ bool MeterResolver::ask(Item& item) {
     request.target = "/meter/" + item.record.request_id.value();
     // Another replica at this address must not say that it never saw the request.
     request.headers.add(std::string(engine::kReplicaHeader), item.record.replica.value());
+    request.headers.add(std::string(kProtocolHeader), std::to_string(engine::kProtocol));
     const auto response = client_->send(request);
     const bool is_unknown = response && response->status == 404;
     if (is_unknown && std::exchange(item.was_unknown, true)) {

@@ -5,6 +5,7 @@
 
 #include "config/base/failpoint.h"
 #include "config/base/limits.h"
+#include "gateway/edge/controlplane_wire.h"
 
 namespace turnpike::gateway {
 namespace {
@@ -97,7 +98,7 @@ Status UsageDelivery::deliver_batch() {
         request.target = "/internal/v1/usage";
         request.headers.add("content-type", "application/json");
         request.body = controlplane::write_usage_batch(*batch);
-        const auto response = client_.send(request);
+        const auto response = call_controlplane(client_, request);
         RETURN_IF_ERROR(response);
         if (response->status < 200 || response->status >= 300) {
             return Error{ErrorCode::kIo,

@@ -116,12 +116,13 @@ class ControlplaneProcess(unittest.TestCase):
             except ProcessLookupError:
                 pass
 
-    def call(self, method, path, body=None, name="admin"):
+    def call(self, method, path, body=None, name="admin", headers=None):
         connection = UnixConnection(self.dir / "run" / f"{name}.sock")
         with contextlib.closing(connection):
-            connection.request(method, path, json.dumps(body) if body is not None else None)
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers or {})
             response = connection.getresponse()
             text = response.read().decode()
+            self.number = response.getheader("x-turnpike-protocol")
         return response.status, json.loads(text) if text else None
 
     def metrics(self):

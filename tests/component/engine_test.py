@@ -120,6 +120,16 @@ class EngineTest(EngineFixture):
         self.assertEqual(self.post(self.chat(), **{"x-request-id": "D"})[0], 409)
         self.assertEqual(self.get("/meter")["requests"], 1)
 
+    def test_a_peer_must_speak_a_protocol_that_it_knows(self):
+        own = self.get("/health")["protocol"]
+        for number in (own, own + 1, own - 1):
+            self.assertEqual(self.post(self.chat(), **{"x-turnpike-protocol": str(number)})[0], 200)
+        status, text = self.post(self.chat(), **{"x-turnpike-protocol": str(own + 2)})
+        self.assertEqual(status, 409, text)
+        self.assertIn(f"this engine speaks protocol {own} and the gateway or control plane {own + 2}", text)
+        self.assertIn("upgrade the engine", text)
+        self.assertEqual(self.post(self.chat())[0], 200)  # a plain client has no number
+
     def test_a_stop_string_costs_the_same_every_time(self):
         full = self.text_of(self.chat(max_tokens=48))
         body = self.chat(max_tokens=48, stop=full[9:13])

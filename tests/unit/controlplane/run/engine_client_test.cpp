@@ -3,13 +3,16 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <csignal>
+#include <string>
 
 #include "config/base/clock.h"
 #include "config/base/log.h"
 #include "config/net/http_server.h"
 #include "controlplane/run/engine_meter.h"
 #include "engine/api/meter_line.h"
+#include "engine/api/protocol.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/test_ca.h"
 
@@ -37,19 +40,26 @@ class EngineClientTest : public testing::Test {
         net::HttpServerOptions options;
         options.address = net::parse_address("tls:127.0.0.1:0").value();
         options.tls = files_of(who);
-        server_ = net::HttpServer::start(options, &EngineClientTest::answer, log_).value();
+        server_ =
+            net::HttpServer::start(
+                options,
+                [this](const net::HttpRequest& request,
+                       const std::shared_ptr<net::HttpReply>& reply) { answer(request, reply); },
+                log_)
+                .value();
     }
 
     // As the replica "rep-1".
-    static void answer(const net::HttpRequest& request,
-                       const std::shared_ptr<net::HttpReply>& reply) {
+    void answer(const net::HttpRequest& request,
+                const std::shared_ptr<net::HttpReply>& reply) const {
+        EXPECT_EQ(request.headers.get(kProtocolHeader), std::to_string(engine::kProtocol));
         if (request.headers.get(engine::kReplicaHeader) != kReplica.value())
             return reply->respond({409, {}, R"({"error":{"code":"conflict"}})"});
         if (request.path() == "/health") {
-            return reply->respond(
-                {200,
-                 {},
-                 engine::write_health({engine::EngineState::kReady, "", "m", Epoch(1), 1})});
+            return reply->respond({200,
+                                   {},
+                                   engine::write_health({engine::EngineState::kReady, "", "m",
+                                                         Epoch(1), 1, protocol_})});
         }
         if (request.path() == "/meter")
             return reply->respond({200, {}, engine::write_meter_totals({3, 0, {12, 0, 2, 0}})});
@@ -62,6 +72,7 @@ class EngineClientTest : public testing::Test {
     const test::TestCa ca_{dir_.file("ca.crt")};
     SystemClock clock_;
     Log log_{clock_, "test", LogLevel::kError};
+    std::atomic<int> protocol_ = engine::kProtocol;
     std::unique_ptr<net::HttpServer> server_;
     const EngineAccess access_{files_of("me"), std::chrono::seconds(10)};
 };
@@ -73,6 +84,18 @@ TEST_F(EngineClientTest, ItsHealthAndItsCounts) {
     ASSERT_TRUE(totals) << totals.error().message;
     EXPECT_EQ(totals->usage, (TokenUsage{12, 0, 2, 0}));
     EXPECT_FALSE(meter.ask_request(RequestId("r")).value().has_value());
+}
+
+TEST_F(EngineClientTest, ANumberTooFarFromOursIsAFailureThatSaysSo) {
+    protocol_ = engine::kProtocol + 1;
+    EXPECT_EQ(ask_health(address(), kReplica, access_).answer, Answer::kReady);
+    protocol_ = engine::kProtocol + 2;
+    const EngineAnswer answer = ask_health(address(), kReplica, access_);
+    EXPECT_EQ(answer.answer, Answer::kFailed);
+    EXPECT_EQ(answer.reason, "this control plane speaks protocol " +
+                                 std::to_string(engine::kProtocol) + " and the engine " +
+                                 std::to_string(engine::kProtocol + 2) +
+                                 ", which may differ by one at most: upgrade the control plane");
 }
 
 TEST_F(EngineClientTest, AnotherReplicaAtItsAddressIsNoAnswer) {

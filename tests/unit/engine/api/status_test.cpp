@@ -7,11 +7,17 @@ namespace turnpike::engine {
 namespace {
 
 TEST(Status, RoundTrips) {
-    const Health health{EngineState::kFailed, "no weights", "a/b", Epoch(3), 42};
+    const Health health{EngineState::kFailed, "no weights", "a/b", Epoch(3), 42, 7};
     const Health read = parse_health(write_health(health)).value();
     EXPECT_EQ(read.state, EngineState::kFailed);
     EXPECT_EQ(read.reason, "no weights");
     EXPECT_EQ(read.epoch, Epoch(3));
+    EXPECT_EQ(read.protocol, 7);
+    // An engine from before there were numbers.
+    EXPECT_EQ(parse_health(R"({"state":"ready","reason":"","model":"m","epoch":1,"pid":2})")
+                  .value()
+                  .protocol,
+              1);
     const Load load = parse_load(write_load({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1.5})).value();
     EXPECT_EQ(load.cache_hit_tokens, 9);
     EXPECT_EQ(load.num_drafts, 10);
