@@ -94,7 +94,8 @@ void Commands::with_new_endpoint(CLI::App* sub) {
     sub->add_option("--display-name", options_.endpoint.display_name,
                     "for people (that of the model)");
     // Together's flag of that name, which has no effect there either.
-    sub->add_flag("--no-prompt-cache", "taken, and without effect: prefixes are always cached");
+    sub->add_flag("--no-prompt-cache", options_.endpoint.no_prompt_cache,
+                  "taken, and without effect: prefixes are always cached");
     sub->add_flag("--no-speculation,--no-speculative-decoding", options_.endpoint.no_speculation,
                   "its replicas draft nothing, whatever is set for the model");
     sub->add_option("--org", options_.endpoint.org, "owner, by id or name (demo)");

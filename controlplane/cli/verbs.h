@@ -53,6 +53,7 @@ struct NewEndpoint {
     int max_replicas = 1;
     std::int64_t inactive_timeout = 0;  // minutes
     bool no_speculation = false;
+    bool no_prompt_cache = false;  // has no effect
     bool no_auto_start = false;
     bool waits = false;
 };
