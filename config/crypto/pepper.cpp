@@ -6,6 +6,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstdlib>
 #include <fstream>
 
 #include "config/base/unique_handle.h"
@@ -41,13 +42,22 @@ Status add_line(Peppers& peppers, std::string_view line, const std::string& path
     return {};
 }
 
+// What others may not do with the file. A credential of systemd belongs to root, and an ACL lets
+// its service read it, which is shown as a right of the group.
+mode_t refused_mode(const std::string& path) {
+    const char* credentials = std::getenv("CREDENTIALS_DIRECTORY");
+    const bool is_credential =
+        credentials != nullptr && path.starts_with(std::string(credentials) + "/");
+    return is_credential ? 037 : 077;
+}
+
 }  // namespace
 
 Result<Peppers> load_peppers(const std::string& path) {
     struct stat info {};
 
     if (::stat(path.c_str(), &info) != 0) return errno_error("cannot read pepper file " + path);
-    if ((info.st_mode & 077) != 0) {
+    if ((info.st_mode & refused_mode(path)) != 0) {
         return Error{ErrorCode::kPermissionDenied,
                      "pepper file " + path + " may be read by others: run chmod 600 on it",
                      {}};

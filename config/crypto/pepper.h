@@ -18,7 +18,7 @@ struct Peppers {
 };
 
 // Refuses an empty file, a repeated version, a value that is not 32 bytes and a file that others
-// may read.
+// may read; the group may, of a file in CREDENTIALS_DIRECTORY (systemd.exec(5)).
 Result<Peppers> load_peppers(const std::string& path);
 
 // Creates the file with one random version 1; kConflict when it exists.

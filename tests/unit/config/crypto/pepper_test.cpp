@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 
@@ -60,6 +61,20 @@ TEST_F(PepperFile, ReadableByOthersIsRefused) {
     write("1 " + hex_ + "\n");
     ASSERT_EQ(::chmod(path_.c_str(), 0644), 0);
     EXPECT_EQ(load_peppers(path_).error().code, ErrorCode::kPermissionDenied);
+}
+
+TEST_F(PepperFile, ACredentialMayBeReadThroughItsGroup) {
+    write("1 " + hex_ + "\n");
+    ASSERT_EQ(::chmod(path_.c_str(), 0440), 0);
+    EXPECT_FALSE(load_peppers(path_));
+    ::setenv("CREDENTIALS_DIRECTORY", dir_.c_str(), 1);
+    EXPECT_TRUE(load_peppers(path_));
+    ASSERT_EQ(::chmod(path_.c_str(), 0444), 0);
+    EXPECT_FALSE(load_peppers(path_));
+    ::setenv("CREDENTIALS_DIRECTORY", "/elsewhere", 1);
+    ASSERT_EQ(::chmod(path_.c_str(), 0440), 0);
+    EXPECT_FALSE(load_peppers(path_));
+    ::unsetenv("CREDENTIALS_DIRECTORY");
 }
 
 TEST_F(PepperFile, MissingSaysItsPath) {
