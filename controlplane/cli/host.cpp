@@ -40,6 +40,7 @@ Result<Pipe> make_pipe() {
 // The program, with its standard output and error on the pipes; their writing ends are closed here.
 Result<pid_t> spawn(const std::vector<std::string>& command, Pipe& out, Pipe& error) {
     std::vector<char*> arguments;
+    arguments.reserve(command.size() + 1);
     for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
     posix_spawn_file_actions_t actions;
