@@ -51,6 +51,12 @@ bool is_path(const std::string& type_name) {
            type_name.ends_with(":DIR") || type_name.starts_with("PATH");
 }
 
+std::vector<std::string> verb_names(const CLI::App& verb) {
+    std::vector<std::string> names{verb.get_name()};
+    for (const std::string& alias : verb.get_aliases()) names.push_back(alias);
+    return names;
+}
+
 std::vector<std::string> names_of(const CLI::Option& option) {
     std::vector<std::string> names;
     for (const std::string& name : option.get_lnames()) names.push_back("--" + name);
@@ -81,11 +87,14 @@ void collect(const CLI::App& app, const std::string& place, std::vector<Node>& n
     for (const CLI::App* verb : app.get_subcommands([](const CLI::App*) { return true; })) {
         if (verb->get_name().empty() || verb->get_group().empty()) continue;  // hidden
         verbs.push_back(verb);
-        node.words.push_back({verb->get_name(), verb->get_description()});
+        for (const std::string& name : verb_names(*verb))
+            node.words.push_back({name, verb->get_description()});
     }
     for (const CLI::Option* option : app.get_options()) add_option(*option, node);
     nodes.push_back(std::move(node));
-    for (const CLI::App* verb : verbs) collect(*verb, place + " " + verb->get_name(), nodes);
+    for (const CLI::App* verb : verbs) {
+        for (const std::string& name : verb_names(*verb)) collect(*verb, place + " " + name, nodes);
+    }
 }
 
 std::vector<Node> nodes_of(const CLI::App& app) {

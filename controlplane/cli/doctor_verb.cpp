@@ -24,6 +24,7 @@ constexpr auto kSettingsTimeout = std::chrono::seconds(10);
 // Reads the heads of some hundred files, maybe over a network.
 constexpr auto kModelTimeout = std::chrono::minutes(2);
 constexpr auto kGpuTimeout = std::chrono::seconds(20);
+constexpr auto kManagerTimeout = std::chrono::seconds(20);
 constexpr auto kMetricsTimeout = std::chrono::seconds(2);
 
 std::vector<std::string> default_settings() {
@@ -137,10 +138,9 @@ class Doctor {
         const std::string driver = cell(settings, "driver");
         const std::string binary = cell(settings, "engine_binary");
         const std::string run_dir = cell(settings, "run_dir");
-        if (driver != "process") {
-            return add({"driver", Verdict::kWarn, driver + ": not known here",
-                        "use the doctor of the control plane's own build"});
-        }
+        if (driver == "systemd")
+            return look_at_manager(driver, {"systemctl", "show", "--property=Version"}, "Version=");
+        if (driver == "slurm") return look_at_manager(driver, {"scontrol", "ping"}, " UP");
         if (!may_execute(binary)) {
             return add({"driver", Verdict::kFail, binary + ": no program that this user may run",
                         "correct engine_binary"});
@@ -150,6 +150,23 @@ class Doctor {
                         "make it: turnpike-controlplane init --config FILE"});
         }
         add({"driver", Verdict::kOk, driver + ": " + binary, ""});
+    }
+
+    // Who starts the replicas answers with `expected`.
+    void look_at_manager(const std::string& driver,
+                         const std::vector<std::string>& command,
+                         const std::string& expected) {
+        const auto run = run_program(command, kManagerTimeout);
+        const std::string what = command.front() + " " + command[1];
+        if (!run)
+            return add({"driver", Verdict::kFail, driver + ": " + run.error().message,
+                        "make `" + what + "` answer here"});
+        const std::string said = run->out.substr(0, run->out.find('\n'));
+        if (run->status != 0 || run->out.find(expected) == std::string::npos)
+            return add({"driver", Verdict::kFail,
+                        driver + ": " + what + " says: " + (said.empty() ? run->error : said),
+                        "make `" + what + "` answer here"});
+        add({"driver", Verdict::kOk, driver + ": " + said, ""});
     }
 
     // Once, also when several settings name it.

@@ -42,8 +42,9 @@ def help_of(*verbs):
     text = run(BINARY, *verbs, "--help")
     sections = re.split(r"(?m)^(\w+):\n", text)
     bodies = dict(zip(sections[1::2], sections[2::2]))
-    listed = re.findall(r"(?m)^  (\w+)(?: |$)", bodies.get("Subcommands", ""))
-    heads = re.findall(r"(?m)^  (-[^ ]*)", bodies.get("Options", ""))
+    names = re.findall(r"(?m)^  ([\w-]+(?:, [\w-]+)*)(?: |$)", bodies.get("Subcommands", ""))
+    listed = [name for one in names for name in one.split(", ")]
+    heads = re.findall(r"(?m)^  (-\S*)", bodies.get("Options", ""))
     flags = {flag.split("{")[0] for head in heads for flag in head.split(",")}
     return listed, flags
 

@@ -122,17 +122,19 @@ class SlurmCluster:
                 os.kill(pid, signal.SIGKILL)
 
     def steps_of(self, node):
-        """The processes that watch the node's jobs, and the jobs."""
-        found = []
+        """The processes that watch the node's jobs, and then the jobs, whose end these would tell."""
+        found, jobs = [], []
         for folder in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 environment = (folder / "environ").read_bytes().split(b"\0")
                 command = (folder / "cmdline").read_bytes()
                 is_job = f"SLURMD_NODENAME={node}".encode() in environment and \
                     f"SLURM_CONF={self.conf}".encode() in environment
-                if is_job or b"slurmstepd" in command and str(self.dir).encode() in b"\0".join(environment):
+                if b"slurmstepd" in command and str(self.dir).encode() in b"\0".join(environment):
                     found.append(int(folder.name))
-        return found
+                elif is_job:
+                    jobs.append(int(folder.name))
+        return found + jobs
 
     def run(self, *command, check=True):
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)

@@ -30,7 +30,7 @@ CLOSED = {
                 r"|ingested|repeated|quarantined|billed|written_off"),
     "kind": r"start|drain|kill|mark_replica|forget_replica|mark_endpoint",
     "direction": r"up|down|stop",
-    "state": r"PENDING|STARTING|LOADING|READY|DRAINING|STOPPED|FAILED|STARTED|STOPPING|ERROR",
+    "state": r"PENDING|PLACED|STARTING|LOADING|READY|DRAINING|STOPPED|FAILED|STARTED|STOPPING|ERROR",
     "gateway": r"latest|first",
     "database": r"control|usage",
     "model_name": r"turnpike/tiny-random",
@@ -63,7 +63,8 @@ def help_text(*verbs):
 
 def verbs_in(text):
     _, _, listed = text.partition("Subcommands:\n")
-    return set(re.findall(r"(?m)^  ([a-z]+)(?: |$)", listed))
+    names = re.findall(r"(?m)^  ([a-z-]+(?:, [a-z-]+)*)(?: |$)", listed)
+    return {name for one in names for name in one.split(", ")}
 
 
 class WatchingTest(SystemTest):

@@ -137,7 +137,7 @@ TEST_F(SlurmDriverTest, ANodeThatDiesTakesItsReplicas) {
     const bool is_first = log_of("a-1-0").find("of n1") != std::string::npos;
     const std::string node = is_first ? "n1" : "n2";
     cluster.command("kill " + node);
-    EXPECT_EQ(num_engines(), 0U);
+    wait("it died with its node", [this] { return num_engines() == 0; });
     wait("Slurm knows", [this] {
         const auto found = all();
         return found.contains(ReplicaId("a-1-0")) && !found.at(ReplicaId("a-1-0")).is_running;
