@@ -81,9 +81,9 @@ Result<Packet> receive_packet(int socket, milliseconds limit, int stop = -1) {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     const ssize_t taken = ::recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-    if (taken < 0) return errno_error("handover: cannot receive");
-    if (taken == 0)
-        return Error{ErrorCode::kUnavailable, "handover: the other process has gone", {}};
+    const bool has_gone = taken == 0 || (taken < 0 && errno == ECONNRESET);
+    if (!has_gone && taken < 0) return errno_error("handover: cannot receive");
+    if (has_gone) return Error{ErrorCode::kUnavailable, "handover: the other process has gone", {}};
     Packet packet;
     packet.text.assign(bytes.data(), static_cast<std::size_t>(taken));
     const cmsghdr* const header = CMSG_FIRSTHDR(&message);
@@ -234,7 +234,12 @@ Result<std::optional<Predecessor>> Predecessor::find(const std::string& path) {
     auto socket = connect_to(path);
     RETURN_IF_ERROR(socket);
     if (!socket->is_open()) return std::optional<Predecessor>();
+    // A process that was killed may be gone for its parent while its sockets still close.
+    const auto has_gone = [](const Result<Packet>& packet) {
+        return !packet && packet.error().code == ErrorCode::kUnavailable;
+    };
     auto greeting = receive_packet(socket->get(), kShareLimit);
+    if (has_gone(greeting)) return std::optional<Predecessor>();
     RETURN_IF_ERROR(greeting);
     if (greeting->text != kGreeting) {
         return broken("expected '" + std::string(kGreeting) +
@@ -244,6 +249,7 @@ Result<std::optional<Predecessor>> Predecessor::find(const std::string& path) {
     NamedFds fds;
     for (;;) {
         auto packet = receive_packet(socket->get(), kShareLimit);
+        if (has_gone(packet)) return std::optional<Predecessor>();
         RETURN_IF_ERROR(packet);
         if (packet->text == kEnd) break;
         if (!packet->text.starts_with(kFdPrefix) || !packet->fd.is_open())

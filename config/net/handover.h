@@ -30,7 +30,8 @@ Result<UniqueFd> duplicate(int fd);
 // The running process, as the one that replaces it sees it. One thread.
 class Predecessor {
   public:
-    // Connects and takes what it gives. Nothing when nobody answers at `path`.
+    // Connects and takes what it gives. Nothing when nobody answers at `path`, or when whoever does
+    // goes meanwhile.
     static Result<std::optional<Predecessor>> find(const std::string& path);
 
     // The first descriptor of that name that is left; closed when there is none.

@@ -2,8 +2,11 @@
 #include "config/net/handover.h"
 
 #include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>
@@ -138,6 +141,22 @@ TEST_F(HandoverTest, OneProcessAnswersAtAPath) {
     ASSERT_FALSE(second.has_value());
     EXPECT_EQ(second.error().code, ErrorCode::kConflict);
     EXPECT_TRUE(is_set(went_on_));  // its look counts as a successor that went
+}
+
+// As one that is being killed: its socket takes connections for some moments more.
+TEST_F(HandoverTest, WhoeverGoesAtOnceIsNobody) {
+    const int listener = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::copy(path_.begin(), path_.end(), address.sun_path);
+    ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(::listen(listener, 4), 0);
+    auto found = std::async(std::launch::async, [this] { return Predecessor::find(path_); });
+    ::close(::accept(listener, nullptr, nullptr));
+    const auto predecessor = found.get();
+    ASSERT_TRUE(predecessor.has_value()) << predecessor.error().message;
+    EXPECT_FALSE(predecessor->has_value());
+    ::close(listener);
 }
 
 TEST_F(HandoverTest, ReadinessIsSaidWhereItIsAskedFor) {
