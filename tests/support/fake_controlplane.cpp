@@ -104,6 +104,7 @@ void FakeControlplane::handle(const net::HttpRequest& request,
                                 request.query("after") == std::to_string(state_.revision);
         if (is_current) {
             waiting_.push_back(std::move(reply));
+            changed_.notify_all();
             return;
         }
         body = write_snapshot(state_);
@@ -142,6 +143,11 @@ void FakeControlplane::take_usage(const net::HttpRequest& request, net::HttpRepl
     }
     changed_.notify_all();
     reply.respond({status, {}, "{}"});
+}
+
+bool FakeControlplane::wait_until_known() {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(20), [this] { return !waiting_.empty(); });
 }
 
 bool FakeControlplane::wait_for_load(const std::string& text) {

@@ -25,6 +25,9 @@ class FakeControlplane {
 
     // The whole state from now on; its revision is counted here.
     void publish(controlplane::Snapshot state);
+    // Waits until a gateway has what was published last, and asks for what comes after it; false
+    // after 20 s.
+    bool wait_until_known();
     // Usage batches get this status instead of being taken, until 200 is set again.
     void set_usage_status(int status);
     // What gateways are granted from now on, of every subject and all together; endless at first.

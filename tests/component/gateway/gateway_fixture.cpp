@@ -130,6 +130,8 @@ void GatewayTest::publish(const std::vector<test::FakeEngine*>& engines) {
     }
     controlplane_->publish(world_.snapshot(std::move(replicas)));
     if (gateway_ == nullptr) start_gateway();
+    // An earlier snapshot may have been ready as well, with engines that are gone.
+    ASSERT_TRUE(controlplane_->wait_until_known());
     wait_for_ready(engines.empty() ? 503 : 200);
 }
 
