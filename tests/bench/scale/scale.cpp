@@ -106,7 +106,8 @@ class Scale {
         request.wanted.autoscaling = {1, 4};
         const Endpoint endpoint = create_endpoint(*store_, request, now).value();
         const ReplicaId id = replica_id_of(endpoint.id, 1, 0);
-        const auto row = begin_replica_start(*store_, {id, endpoint.id, 0, 1, "unix:/r"}, now);
+        const auto row = begin_replica_start(
+            *store_, {id, endpoint.id, 0, 1, driver_.address_of(id).value()}, now);
         CHECK(row.has_value());
         CHECK(driver_.start({id, row->epoch, "", "", 0}).has_value());
         CHECK(set_replica_state(*store_, {id, row->epoch, ReplicaState::kReady, "", 0}, now)
