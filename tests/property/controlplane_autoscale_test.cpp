@@ -1,11 +1,13 @@
-// Generated load of many shapes over virtual hours, with replicas that take their time to become
-// READY. Whatever comes: never out of bounds, never fewer than were wanted a down window ago, no
-// going to and fro, enough replicas for load that lasts, and a steady number for steady load.
+// Generated load of many shapes over virtual hours, and a recorded one, with replicas that take
+// their time to become READY. Whatever comes: never out of bounds, never fewer than were wanted a
+// down window ago, no going to and fro, enough replicas for load that lasts, and a steady number
+// for steady load.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
@@ -118,6 +120,45 @@ TEST(AutoscaleProperty, GeneratedLoad) {
         }
         check(policy, bounds, moments, "TURNPIKE_SEED=" + std::to_string(seed));
         if (HasFatalFailure()) return;
+    }
+}
+
+// What a gateway had in hand under `turnpike bench`, four times a second: see record_load.py.
+std::vector<std::int64_t> recorded_load() {
+    std::ifstream file(std::string(TURNPIKE_SOURCE_DIR) + "/tests/property/data/recorded_load.txt");
+    std::vector<std::int64_t> numbers;
+    for (std::int64_t number = 0; file >> number;) numbers.push_back(number);
+    return numbers;
+}
+
+// Played at its own speed and slowed down to hours, with every policy and time to become READY.
+TEST(AutoscaleProperty, RecordedLoad) {
+    const std::vector<std::int64_t> recorded = recorded_load();
+    ASSERT_GT(recorded.size(), 300U);
+    for (const auto step : {250ms, 1'000ms, 10'000ms, 60'000ms}) {
+        for (const double target : {1.0, 2.0, 8.0}) {
+            for (const int ready_after : {0, 20, 200}) {
+                ScalePolicy policy;
+                policy.target_in_flight = target;
+                const Autoscaling bounds{0, 12};
+                WallTime now = from_unix_us(1'800'000'000'000'000);
+                Autoscaler scaler(0, now, now);
+                std::vector<Moment> moments{{now, 0, 0}};
+                for (std::size_t i = 0; i < recorded.size(); ++i) {
+                    now += step;
+                    const auto past = i < static_cast<std::size_t>(ready_after)
+                                          ? 0
+                                          : i - static_cast<std::size_t>(ready_after);
+                    LoadSample sample{now, recorded[i], {}, 0.0, 0};
+                    sample.num_ready =
+                        std::min(moments[past].num_replicas, moments.back().num_replicas);
+                    const ScaleDecision decision = scaler.decide(policy, bounds, sample);
+                    moments.push_back({now, recorded[i], decision.num_replicas});
+                }
+                check(policy, bounds, moments, "step " + std::to_string(step.count()) + " ms");
+                if (HasFatalFailure()) return;
+            }
+        }
     }
 }
 
