@@ -11,6 +11,7 @@
 
 #include "config/base/build_info.h"
 #include "config/base/clock.h"
+#include "config/base/program.h"
 #include "config/base/result.h"
 #include "config/crypto/certificate.h"
 #include "controlplane/cli/health.h"

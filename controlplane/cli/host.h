@@ -1,25 +1,12 @@
 // What `turnpike doctor` asks of the host that it runs on.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "config/base/result.h"
 
 namespace turnpike::controlplane::cli {
-
-struct ProgramRun {
-    int status = 0;   // of its exit; 128 + the signal that ended it
-    std::string out;  // what it wrote, at most 1 MiB of each
-    std::string error;
-};
-
-// Runs a program to its end without input. A name without '/' is looked for in PATH. kNotFound when
-// there is no such program, kTimeout when it was killed because it took too long.
-Result<ProgramRun> run_program(const std::vector<std::string>& command,
-                               std::chrono::milliseconds timeout);
 
 struct Space {
     std::int64_t free_bytes = 0;  // for this user

@@ -41,7 +41,7 @@ int run_sibling(char** argv) {
 }
 
 // Becomes a program from beside this binary.
-int run_program(std::vector<std::string> words) {
+int become_program(std::vector<std::string> words) {
     const std::string path = binary_dir() + "/" + words[0];
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
@@ -124,7 +124,7 @@ int main(int argc, char** argv) {
         return status == 0 ? kOk : kUsage;
     }
     if (const auto status = local.run(app, options.admin)) return *status;
-    if (!options.program.empty()) return run_program(options.program);
+    if (!options.program.empty()) return become_program(options.program);
     if (!chosen) return fail_usage("chat comes first: turnpike chat …, without --admin");
     const auto address = find_admin_address(options.admin);
     if (!address) return report(address.error());

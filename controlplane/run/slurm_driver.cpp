@@ -89,7 +89,7 @@ Result<std::vector<SlurmJob>> SlurmDriver::jobs() const {
         run_command({"squeue", "--me", "--states=all", "--noheader", "--Format=" + jobs_format()},
                     kCommandTimeout);
     RETURN_IF_ERROR(output);
-    return parse_jobs(output->out, options_.job_prefix);
+    return parse_jobs(*output, options_.job_prefix);
 }
 
 Status SlurmDriver::write_script(const ReplicaDir& dir, const SlurmHardware& hardware) const {
@@ -188,7 +188,7 @@ Result<std::string> SlurmDriver::host_address(const std::string& node) {
     const auto output =
         run_command({"scontrol", "show", "node", node, "--oneliner"}, kCommandTimeout);
     RETURN_IF_ERROR(output);
-    const std::string host = field_of(output->out, "NodeAddr");
+    const std::string host = field_of(*output, "NodeAddr");
     auto address = resolve(host.empty() ? node : host);
     RETURN_IF_ERROR(address);
     host_addresses_[node] = *address;

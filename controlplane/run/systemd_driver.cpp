@@ -94,7 +94,7 @@ Result<std::vector<SystemdUnit>> SystemdDriver::units() const {
                                      std::string(kUnitPrefix) + "*" + std::string(kUnitSuffix)},
                                     kCommandTimeout);
     RETURN_IF_ERROR(output);
-    return parse_units(output->out);
+    return parse_units(*output);
 }
 
 Result<std::string> SystemdDriver::address_of(const ReplicaId& id) const {
@@ -151,7 +151,7 @@ std::string SystemdDriver::last_log(const ReplicaId& id) const {
                                     kCommandTimeout);
     if (!output) return {};
     std::string joined;
-    for (const char c : output->out) {
+    for (const char c : *output) {
         if (c != '\n') {
             joined += c;
         } else if (!joined.empty() && !joined.ends_with(" | ")) {

@@ -22,16 +22,6 @@ class FaultTest : public GatewayTest {
   protected:
     // An engine that sends one event, then waits for FIN and reports three tokens, as a real one
     // does after a cancellation.
-    static void wait_to_be_cancelled(const EngineRequest&, EngineConnection& connection) {
-        connection.begin();
-        connection.meter({9, 0, 1, 0});
-        connection.event("{}");
-        EXPECT_TRUE(connection.wait_for_fin());
-        connection.meter({9, 0, 3, 0});
-        connection.end();
-        connection.close();
-    }
-
     controlplane::UsageRecord only_record() {
         const auto records = controlplane_->wait_for_records(1);
         EXPECT_EQ(records.size(), 1U);

@@ -122,6 +122,17 @@ std::string GatewayTest::engine_path(int number) const {
     return world_.dir().file("e" + std::to_string(number) + ".sock");
 }
 
+void GatewayTest::wait_to_be_cancelled(const test::EngineRequest&,
+                                       test::EngineConnection& connection) {
+    connection.begin();
+    connection.meter({9, 0, 1, 0});
+    connection.event("{}");
+    EXPECT_TRUE(connection.wait_for_fin());
+    connection.meter({9, 0, 3, 0});
+    connection.end();
+    connection.close();
+}
+
 void GatewayTest::publish(const std::vector<test::FakeEngine*>& engines) {
     std::vector<ReplicaRow> replicas;
     for (const test::FakeEngine* engine : engines) {

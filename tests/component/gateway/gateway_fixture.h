@@ -50,6 +50,9 @@ class GatewayWorld {
 
 class GatewayTest : public testing::Test {
   protected:
+    // An engine that sends one event and, once it is cancelled, its last count: 9 in, 3 out.
+    static void wait_to_be_cancelled(const test::EngineRequest& request,
+                                     test::EngineConnection& connection);
     GatewayTest();
     ~GatewayTest() override;
 

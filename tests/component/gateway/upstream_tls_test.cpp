@@ -92,15 +92,7 @@ TEST_F(UpstreamTlsTest, LongBodiesPassWholeBothWays) {
 }
 
 TEST_F(UpstreamTlsTest, AClientThatLeavesPaysForTheLastMeterLine) {
-    FakeEngine engine(files_of("engine"), [](const EngineRequest&, EngineConnection& connection) {
-        connection.begin();
-        connection.meter({9, 0, 1, 0});
-        connection.event("{}");
-        EXPECT_TRUE(connection.wait_for_fin());
-        connection.meter({9, 0, 3, 0});
-        connection.end();
-        connection.close();
-    });
+    FakeEngine engine(files_of("engine"), wait_to_be_cancelled);
     publish({&engine});
     {
         test::TlsClient client = connect();

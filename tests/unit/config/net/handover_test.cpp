@@ -201,7 +201,7 @@ TEST_F(ServerHandoverTest, ASocketIsServedByTheNextOne) {
     // Connections are accepted in order: with this answer the silent one has been, too.
     EXPECT_TRUE(client().send(get()).has_value());
     (*first)->release_listener();
-    const UniqueFd waiting = connect_unix(path_);  // nobody accepts it for now
+    const UniqueFd waiting = connect_unix(path_);  // nobody has accepted it
     ASSERT_TRUE(waiting.is_open());
     send_text(waiting, "GET / HTTP/1.1\r\nhost: x\r\n\r\n");
     auto stopping = std::async(std::launch::async, [&] { (*first)->stop(); });

@@ -6,46 +6,13 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "tests/unit/controlplane/serve/late_reply.h"
 #include "tests/unit/controlplane/store/store_fixture.h"
 
 namespace turnpike::controlplane {
 namespace {
 
 using nlohmann::json;
-
-// A reply that another thread gives.
-class LateReply final : public net::HttpReply {
-  public:
-    void respond(net::HttpResponse answer) override {
-        const std::lock_guard lock(mutex_);
-        EXPECT_FALSE(answer_.has_value()) << "answered twice";
-        answer_ = std::move(answer);
-        changed_.notify_all();
-    }
-
-    void start(int, net::HttpHeaders) override { ADD_FAILURE(); }
-
-    bool write(std::string) override { return false; }
-
-    void finish() override { ADD_FAILURE(); }
-
-    void on_client_gone(std::function<void()>) override {}
-
-    bool is_client_gone() const override { return false; }
-
-    std::size_t backlog_bytes() const override { return 0; }
-
-    net::HttpResponse wait() {
-        std::unique_lock lock(mutex_);
-        CHECK(changed_.wait_for(lock, std::chrono::seconds(60), [this] { return !!answer_; }));
-        return *answer_;
-    }
-
-  private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::optional<net::HttpResponse> answer_;
-};
 
 class BackupRoutes : public StoreFixture {
   protected:

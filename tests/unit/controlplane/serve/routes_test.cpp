@@ -8,51 +8,13 @@
 #include "controlplane/serve/health_route.h"
 #include "controlplane/serve/internal_routes.h"
 #include "controlplane/serve/lease_routes.h"
+#include "tests/unit/controlplane/serve/late_reply.h"
 #include "tests/unit/controlplane/store/store_fixture.h"
 
 namespace turnpike::controlplane {
 namespace {
 
 using nlohmann::json;
-
-// Keeps the one response.
-class FakeReply final : public net::HttpReply {
-  public:
-    void respond(net::HttpResponse response) override {
-        const std::lock_guard lock(mutex_);
-        EXPECT_FALSE(response_.has_value()) << "answered twice";
-        response_ = std::move(response);
-        changed_.notify_all();
-    }
-
-    void start(int, net::HttpHeaders) override { ADD_FAILURE(); }
-
-    bool write(std::string) override { return false; }
-
-    void finish() override { ADD_FAILURE(); }
-
-    void on_client_gone(std::function<void()>) override {}
-
-    bool is_client_gone() const override { return false; }
-
-    std::size_t backlog_bytes() const override { return 0; }
-
-    bool is_answered() {
-        const std::lock_guard lock(mutex_);
-        return response_.has_value();
-    }
-
-    net::HttpResponse wait() {
-        std::unique_lock lock(mutex_);
-        CHECK(changed_.wait_for(lock, std::chrono::seconds(60), [this] { return !!response_; }));
-        return *response_;
-    }
-
-  private:
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::optional<net::HttpResponse> response_;
-};
 
 class Routes : public StoreFixture {
   protected:
@@ -65,10 +27,10 @@ class Routes : public StoreFixture {
 
     ~Routes() override { poller_.reset(); }
 
-    std::shared_ptr<FakeReply> begin(const std::string& method,
+    std::shared_ptr<LateReply> begin(const std::string& method,
                                      const std::string& target,
                                      const std::string& body = "") {
-        auto reply = std::make_shared<FakeReply>();
+        auto reply = std::make_shared<LateReply>();
         net::HttpRequest request;
         request.method = method;
         request.target = target;
@@ -171,7 +133,7 @@ TEST_F(Routes, PlaceholdersMatchDecodedSegments) {
     router.add("GET", "/a/{}/b/{}", keep);
     router.add("GET", "/files/{*}", keep);
     const auto get = [&router](const std::string& target) {
-        auto reply = std::make_shared<FakeReply>();
+        auto reply = std::make_shared<LateReply>();
         router.handle({"GET", target, {}, ""}, reply);
         return reply->wait().status;
     };

@@ -4,22 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/unit/engine/serve/moments.h"
+
 namespace turnpike::engine {
 namespace {
 
 using namespace std::chrono_literals;
-
-SteadyTime at(int seconds) {
-    return SteadyTime(std::chrono::seconds(seconds));
-}
-
-Load load_of(std::int64_t running, std::int64_t waiting, std::int64_t steps) {
-    Load load;
-    load.num_running = running;
-    load.num_waiting = waiting;
-    load.num_steps = steps;
-    return load;
-}
 
 // Asks each second from `from` to before `to`, with one load; the last second that was fed, or -1.
 int last_fed(FeedingRule& rule, int from, int to, const Load& load) {

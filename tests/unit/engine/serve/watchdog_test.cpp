@@ -8,23 +8,12 @@
 
 #include "engine/serve/ticker.h"
 #include "engine/serve/token_rate.h"
+#include "tests/unit/engine/serve/moments.h"
 
 namespace turnpike::engine {
 namespace {
 
 using namespace std::chrono_literals;
-
-SteadyTime at(int seconds) {
-    return SteadyTime(std::chrono::seconds(seconds));
-}
-
-Load load_of(std::int64_t running, std::int64_t waiting, std::int64_t steps) {
-    Load load;
-    load.num_running = running;
-    load.num_waiting = waiting;
-    load.num_steps = steps;
-    return load;
-}
 
 TEST(Watchdog, AnIdleEngineIsHealthyForEver) {
     Watchdog watchdog(60s);
