@@ -1,5 +1,7 @@
 #include "config/base/log.h"
 
+#include <fmt/format.h>
+
 #include <cstdio>
 #include <utility>
 
@@ -55,6 +57,9 @@ void append_value(std::string& line, std::string_view text) {
 
 Log::Log(const Clock& clock, std::string component, LogLevel threshold)
     : clock_(clock), component_(std::move(component)), threshold_(threshold) {}
+
+LogField::LogField(std::string_view field_name, double number)
+    : name(field_name), value(fmt::format("{:.6g}", number)) {}
 
 void Log::debug(std::string_view event, std::initializer_list<LogField> fields) {
     write(LogLevel::kDebug, event, fields);

@@ -31,6 +31,8 @@ struct LogField {
 
     requires std::is_integral_v<T> LogField(std::string_view field_name, T number)
         : name(field_name), value(std::to_string(number)) {}
+
+    LogField(std::string_view field_name, double number);  // six digits
 };
 
 // Thread-safe. Passed as Log&; there is no global logger.

@@ -35,10 +35,10 @@ double Autoscaler::mean_since(WallTime begin) const {
     for (std::size_t i = 0; i + 1 < samples_.size(); ++i) {
         const Seconds held = samples_[i + 1].at - std::max(samples_[i].at, begin);
         if (held.count() <= 0.0) continue;
-        sum += held.count() * static_cast<double>(samples_[i].num_requests);
+        sum += held.count() * samples_[i].num_requests;
         weight += held.count();
     }
-    return weight > 0.0 ? sum / weight : static_cast<double>(samples_.back().num_requests);
+    return weight > 0.0 ? sum / weight : samples_.back().num_requests;
 }
 
 // By the signals of this moment, before anything is held back.
@@ -58,7 +58,7 @@ ScaleDecision Autoscaler::want(const ScalePolicy& policy, const LoadSample& samp
         raise(decision, sample.num_ready + 1, "the key-value cache is full");
     if (sample.wait > policy.max_wait)
         raise(decision, sample.num_ready + 1, "requests wait for a replica");
-    if (sample.num_requests > 0) raise(decision, 1, "a request");
+    if (sample.num_requests > 0.0) raise(decision, 1, "a request");
     return decision;
 }
 
@@ -77,8 +77,9 @@ ScaleDecision Autoscaler::decide(const ScalePolicy& policy,
     samples_.push_back(sample);
     while (samples_.size() > 2 && samples_[1].at <= sample.at - policy.stable_window)
         samples_.pop_front();
-    if (sample.num_requests > 0) {
-        last_request_ = sample.at;
+    const WallTime last = sample.num_requests > 0.0 ? sample.at : sample.last_request;
+    if (last > last_request_) {
+        last_request_ = last;
         has_begun_ = true;
     }
 

@@ -31,11 +31,12 @@ struct ScalePolicy {
 
 // What one pass found of an endpoint.
 struct LoadSample {
-    WallTime at;                    // ascending
-    std::int64_t num_requests = 0;  // in flight and waiting, at all gateways
+    WallTime at;                // ascending
+    double num_requests = 0.0;  // in flight and waiting, at all gateways: a mean
     std::chrono::milliseconds wait{0};
     double kv_usage = 0.0;
     int num_ready = 0;
+    WallTime last_request{};  // also one that came and went between two samples
 };
 
 struct ScaleDecision {

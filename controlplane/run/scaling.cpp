@@ -73,7 +73,8 @@ void Scaling::scale(Endpoint& endpoint,
     auto [entry, is_new] = scalers_.try_emplace(endpoint.id, current, endpoint.last_active_at, now);
     LoadSample sample;
     sample.at = now;
-    sample.num_requests = load.num_in_flight + load.num_queued;
+    sample.num_requests = load.num_in_flight + static_cast<double>(load.num_queued);
+    sample.last_request = load.last_request_at;
     sample.wait = std::chrono::milliseconds(load.wait_ms);
     sample.num_ready = serving.num_ready;
     if (serving.num_ready > 0) sample.kv_usage = serving.kv_usage / serving.num_ready;

@@ -19,9 +19,10 @@ namespace turnpike::controlplane {
 // What all gateways have in hand of one endpoint.
 struct EndpointLoad {
     EndpointId endpoint;
-    std::int64_t num_in_flight = 0;
+    double num_in_flight = 0.0;  // the mean over the last report's second
     std::int64_t num_queued = 0;
-    std::int64_t wait_ms = 0;  // of the oldest queued request
+    std::int64_t wait_ms = 0;    // of the oldest queued request
+    WallTime last_request_at{};  // as far as it is known
 };
 
 // Empty when no gateway has reported lately: nothing is known then, which is not no load.

@@ -53,6 +53,18 @@ std::int64_t Body::count(const char* name) {
     return 0;
 }
 
+std::int64_t Body::count(const char* name, std::int64_t fallback) {
+    return has(name) ? count(name) : fallback;
+}
+
+double Body::number(const char* name, double fallback) {
+    const json* value = find(name);
+    if (value == nullptr) return fallback;
+    if (value->is_number() && value->get<double>() >= 0.0) return value->get<double>();
+    fail(name, "a number of at least 0");
+    return fallback;
+}
+
 std::vector<Body> Body::objects(const char* name) {
     std::vector<Body> bodies;
     const json* value = find(name);

@@ -18,11 +18,13 @@ class Body {
     static Result<Body> parse(std::string_view text);
     explicit Body(nlohmann::json object);
 
-    bool has(const char* name) const;                          // neither absent nor null
-    std::string text(const char* name);                        // required, not empty
-    std::string text(const char* name, std::string fallback);  // absent and null: fallback
-    std::int64_t count(const char* name);                      // required, 0 to 2^53
-    std::vector<Body> objects(const char* name);               // required array of objects
+    bool has(const char* name) const;                             // neither absent nor null
+    std::string text(const char* name);                           // required, not empty
+    std::string text(const char* name, std::string fallback);     // absent and null: fallback
+    std::int64_t count(const char* name);                         // required, 0 to 2^53
+    std::int64_t count(const char* name, std::int64_t fallback);  // absent and null: fallback
+    double number(const char* name, double fallback);             // absent and null: fallback; >= 0
+    std::vector<Body> objects(const char* name);                  // required array of objects
     Status finish() const;
 
   private:

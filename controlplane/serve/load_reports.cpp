@@ -21,15 +21,30 @@ Result<bool> LoadReports::accept(std::string_view json, WallTime now) {
     Report report;
     report.received_at = now;
     for (Body& entry : body->objects("endpoints")) {
-        report.loads.push_back({EndpointId(entry.text("endpoint")), entry.count("in_flight"),
-                                entry.count("queued"), entry.count("wait_ms")});
+        EndpointLoad load;
+        load.endpoint = EndpointId(entry.text("endpoint"));
+        // A gateway of the release before tells of the moment only.
+        const auto in_flight = static_cast<double>(entry.count("in_flight"));
+        load.num_in_flight = entry.number("mean_in_flight", in_flight);
+        load.num_queued = entry.count("queued");
+        load.wait_ms = entry.count("wait_ms");
+        const bool has_arrived = entry.count("arrived", 0) > 0;
+        const bool is_busy = in_flight > 0.0 || load.num_in_flight > 0.0 || load.num_queued > 0;
+        if (is_busy || has_arrived) load.last_request_at = now;
         RETURN_IF_ERROR(entry.finish());
+        report.loads.push_back(std::move(load));
     }
     RETURN_IF_ERROR(body->finish());
     const std::lock_guard lock(mutex_);
     std::erase_if(by_gateway_, [now](const auto& entry) {
         return entry.second.received_at < now - kForgetAfter;
     });
+    std::erase_if(last_requests_,
+                  [now](const auto& entry) { return entry.second < now - kForgetAfter; });
+    for (const EndpointLoad& load : report.loads) {
+        WallTime& last = last_requests_[load.endpoint];
+        last = std::max(last, load.last_request_at);
+    }
     const bool has_queued = std::any_of(report.loads.begin(), report.loads.end(),
                                         [](const auto& load) { return load.num_queued > 0; });
     by_gateway_[gateway] = std::move(report);
@@ -52,6 +67,12 @@ std::optional<std::vector<EndpointLoad>> LoadReports::loads(WallTime since) cons
         }
     }
     if (!is_known) return std::nullopt;
+    for (const auto& [endpoint, at] : last_requests_) {
+        if (at < since) continue;
+        EndpointLoad& sum = sums[endpoint];
+        sum.endpoint = endpoint;
+        sum.last_request_at = at;
+    }
     std::vector<EndpointLoad> all;
     all.reserve(sums.size());
     for (auto& [endpoint, sum] : sums) all.push_back(std::move(sum));

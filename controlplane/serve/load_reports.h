@@ -26,8 +26,8 @@ class LoadReports {
     // Replaces the gateway's last report. `json` as in ops/docs/formats/load.md; kInvalidArgument
     // otherwise. True when requests wait for a replica. Thread-safe.
     Result<bool> accept(std::string_view json, WallTime now);
-    // Summed over gateways that reported at or after `since`; the longest wait. Empty when none
-    // did.
+    // Summed over gateways that reported at or after `since`; the longest wait, and the last
+    // request since then. Empty when none did.
     std::optional<std::vector<EndpointLoad>> loads(WallTime since) const;
 
     struct Freshness {
@@ -45,6 +45,7 @@ class LoadReports {
 
     mutable std::mutex mutex_;
     std::map<std::string, Report> by_gateway_;
+    std::map<EndpointId, WallTime> last_requests_;  // a later report does not hide them
 };
 
 }  // namespace turnpike::controlplane

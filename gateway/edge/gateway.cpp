@@ -39,7 +39,7 @@ int num_workers(const Settings& settings) {
 }  // namespace
 
 Gateway::Gateway(GatewayOptions options, const Clock& clock, Log& log)
-    : options_(std::move(options)), clock_(clock), log_(log) {}
+    : options_(std::move(options)), clock_(clock), log_(log), load_(clock) {}
 
 Result<std::unique_ptr<Gateway>> Gateway::start(GatewayOptions options,
                                                 const Clock& clock,

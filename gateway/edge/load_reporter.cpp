@@ -26,8 +26,10 @@ std::string write_load_report(const std::string& gateway, const std::vector<Load
     for (const LoadRow& row : rows) {
         endpoints.push_back({{"endpoint", row.endpoint.value()},
                              {"in_flight", row.num_in_flight},
+                             {"mean_in_flight", row.mean_in_flight},
                              {"queued", row.num_queued},
-                             {"wait_ms", row.wait.count()}});
+                             {"wait_ms", row.wait.count()},
+                             {"arrived", row.num_arrived}});
     }
     return nlohmann::json{{"gateway", gateway}, {"endpoints", std::move(endpoints)}}.dump();
 }
@@ -63,7 +65,7 @@ void LoadReporter::post() {
     message.method = "POST";
     message.target = "/internal/v1/load";
     message.headers.add("content-type", "application/json");
-    message.body = write_load_report(gateway_, board_.rows(clock_.steady_now()));
+    message.body = write_load_report(gateway_, board_.take_rows());
     const auto response = call_controlplane(client_, message);
     if (is_stopping_) return;
     const bool is_accepted = response && response->status == 200;

@@ -279,8 +279,7 @@ Task<bool> Session::respond_completion(const IncomingRequest& request) {
         co_return co_await refuse(request, *refusal, limits.lines());
     }
     const bool is_cold = admission->endpoint->replicas.empty();
-    LoadBoard::Ticket ticket =
-        context_.load.enter(admission->endpoint->id, context_.clock.steady_now(), is_cold);
+    LoadBoard::Ticket ticket = context_.load.enter(admission->endpoint->id, is_cold);
     ExchangeOptions options;
     if (is_cold) {
         ColdWait wait(context_, connection_, *admission, stream_head(request, limits.lines()),

@@ -13,14 +13,19 @@ void LoadBoard::Ticket::begin() {
     const std::lock_guard lock(board_->mutex_);
     Entry& entry = board_->entries_[endpoint_];
     board_->remove(*this, entry);
+    count_until(board_->clock_.steady_now(), entry);
     ++entry.num_in_flight;
     is_queued_ = false;
 }
 
-LoadBoard::Ticket LoadBoard::enter(const EndpointId& endpoint, SteadyTime now, bool is_queued) {
+LoadBoard::Ticket LoadBoard::enter(const EndpointId& endpoint, bool is_queued) {
+    SteadyTime now;
     {
         const std::lock_guard lock(mutex_);
+        now = clock_.steady_now();
         Entry& entry = entries_[endpoint];
+        ++entry.num_arrived;
+        count_until(now, entry);
         if (is_queued) {
             entry.queued.insert(now);
             has_news_ = true;
@@ -32,9 +37,17 @@ LoadBoard::Ticket LoadBoard::enter(const EndpointId& endpoint, SteadyTime now, b
     return Ticket(*this, endpoint, now, is_queued);
 }
 
+void LoadBoard::count_until(SteadyTime now, Entry& entry) {
+    if (entry.num_in_flight > 0)
+        entry.in_flight_nanos +=
+            entry.num_in_flight * std::chrono::nanoseconds(now - entry.counted_until).count();
+    entry.counted_until = now;
+}
+
 void LoadBoard::remove(const Ticket& ticket, Entry& entry) {
     if (!ticket.is_queued_) {
         CHECK(entry.num_in_flight > 0);
+        count_until(clock_.steady_now(), entry);
         --entry.num_in_flight;
         return;
     }
@@ -48,23 +61,34 @@ void LoadBoard::leave(const Ticket& ticket) {
     const auto entry = entries_.find(ticket.endpoint_);
     CHECK(entry != entries_.end());
     remove(ticket, entry->second);
-    if (entry->second.num_in_flight == 0 && entry->second.queued.empty()) entries_.erase(entry);
 }
 
-std::vector<LoadRow> LoadBoard::rows(SteadyTime now) const {
+std::vector<LoadRow> LoadBoard::take_rows() {
     std::vector<LoadRow> rows;
     const std::lock_guard lock(mutex_);
+    const SteadyTime now = clock_.steady_now();
+    const double period = std::chrono::duration<double, std::nano>(now - taken_at_).count();
     rows.reserve(entries_.size());
-    for (const auto& [endpoint, entry] : entries_) {
+    for (auto& [endpoint, entry] : entries_) {
+        count_until(now, entry);
         LoadRow row;
         row.endpoint = endpoint;
         row.num_in_flight = entry.num_in_flight;
+        row.mean_in_flight = period > 0.0 ? static_cast<double>(entry.in_flight_nanos) / period
+                                          : static_cast<double>(entry.num_in_flight);
         row.num_queued = static_cast<std::int64_t>(entry.queued.size());
         if (!entry.queued.empty())
             row.wait =
                 std::chrono::duration_cast<std::chrono::milliseconds>(now - *entry.queued.begin());
+        row.num_arrived = entry.num_arrived;
         rows.push_back(std::move(row));
+        entry.num_arrived = 0;
+        entry.in_flight_nanos = 0;
     }
+    taken_at_ = now;
+    std::erase_if(entries_, [](const auto& item) {
+        return item.second.num_in_flight == 0 && item.second.queued.empty();
+    });
     return rows;
 }
 

@@ -23,7 +23,7 @@ constexpr int kHours = 4;
 
 struct Moment {
     WallTime at;
-    std::int64_t num_requests = 0;
+    double num_requests = 0.0;
     int num_replicas = 0;
 };
 
@@ -32,11 +32,11 @@ class Load {
   public:
     explicit Load(unsigned seed) : random_(seed) {}
 
-    std::int64_t next() {
+    double next() {
         if (left_-- <= 0) begin_phase();
         level_ = std::max(0.0, level_ + drift_);
-        if (level_ == 0.0) return 0;
-        return std::poisson_distribution<std::int64_t>(level_)(random_);
+        if (level_ == 0.0) return 0.0;
+        return static_cast<double>(std::poisson_distribution<std::int64_t>(level_)(random_));
     }
 
     int pick(int end) { return std::uniform_int_distribution<int>(0, end - 1)(random_); }
@@ -124,16 +124,16 @@ TEST(AutoscaleProperty, GeneratedLoad) {
 }
 
 // What a gateway had in hand under `turnpike bench`, four times a second: see record_load.py.
-std::vector<std::int64_t> recorded_load() {
+std::vector<double> recorded_load() {
     std::ifstream file(std::string(TURNPIKE_SOURCE_DIR) + "/tests/property/data/recorded_load.txt");
-    std::vector<std::int64_t> numbers;
-    for (std::int64_t number = 0; file >> number;) numbers.push_back(number);
+    std::vector<double> numbers;
+    for (double number = 0.0; file >> number;) numbers.push_back(number);
     return numbers;
 }
 
 // Played at its own speed and slowed down to hours, with every policy and time to become READY.
 TEST(AutoscaleProperty, RecordedLoad) {
-    const std::vector<std::int64_t> recorded = recorded_load();
+    const std::vector<double> recorded = recorded_load();
     ASSERT_GT(recorded.size(), 300U);
     for (const auto step : {250ms, 1'000ms, 10'000ms, 60'000ms}) {
         for (const double target : {1.0, 2.0, 8.0}) {
@@ -163,18 +163,18 @@ TEST(AutoscaleProperty, RecordedLoad) {
 }
 
 TEST(AutoscaleProperty, LoadThatLastsGetsWhatItNeedsAndNoMore) {
-    for (std::int64_t num_requests = 1; num_requests < 200; num_requests += 7) {
+    for (int num_requests = 1; num_requests < 200; num_requests += 7) {
         const ScalePolicy policy;
         const Autoscaling bounds{0, 1'000};
         WallTime now = from_unix_us(1'800'000'000'000'000);
         Autoscaler scaler(0, now, now);
-        const int needed = static_cast<int>(
-            std::ceil(static_cast<double>(num_requests) / policy.target_in_flight));
+        const double load = num_requests;
+        const int needed = static_cast<int>(std::ceil(load / policy.target_in_flight));
         int num_replicas = 0;
         for (int second = 0; second < 3'600; ++second) {
             now += 1s;
-            num_replicas = scaler.decide(policy, bounds, {now, num_requests, {}, 0.0, num_replicas})
-                               .num_replicas;
+            num_replicas =
+                scaler.decide(policy, bounds, {now, load, {}, 0.0, num_replicas}).num_replicas;
             ASSERT_LE(num_replicas, needed);
             ASSERT_TRUE(second < 60 || num_replicas == needed) << num_requests;
         }
@@ -197,7 +197,8 @@ TEST(AutoscaleProperty, ADayNeedsFewChanges) {
         const double hour = second / 3'600.0;
         double level = 4.0 + 46.0 * std::exp(-std::pow((hour - 14.0) / 4.0, 2));
         if (hour > 12.0 && hour < 12.1) level += 60.0;
-        const auto requests = std::poisson_distribution<std::int64_t>(level)(random);
+        const auto requests =
+            static_cast<double>(std::poisson_distribution<std::int64_t>(level)(random));
         const int before = num_replicas;
         num_replicas =
             scaler.decide(policy, bounds, {now, requests, {}, 0.0, num_replicas}).num_replicas;

@@ -16,7 +16,7 @@ class Endpoints {
     explicit Endpoints(Autoscaling bounds, int begin = 0)
         : num_replicas(begin), bounds_(bounds), scaler_(begin, kBegin, kBegin) {}
 
-    ScaleDecision step(std::int64_t num_requests) {
+    ScaleDecision step(double num_requests) {
         now += 1s;
         sample.at = now;
         sample.num_requests = num_requests;
@@ -26,7 +26,7 @@ class Endpoints {
         return decision;
     }
 
-    void run(std::chrono::seconds time, std::int64_t num_requests) {
+    void run(std::chrono::seconds time, double num_requests) {
         for (auto left = time; left > 0s; left -= 1s) step(num_requests);
     }
 
@@ -88,6 +88,28 @@ TEST(Autoscale, ToNoneAfterTheIdleWindowOnlyWhereThatIsAllowed) {
         one.run(1s, 0);
         EXPECT_EQ(one.num_replicas, least);
     }
+}
+
+TEST(Autoscale, RequestsTooShortToBeSeenKeepAReplica) {
+    Endpoints one({0, 4});
+    one.run(10s, 1);
+    for (int i = 0; i < 100; ++i) {
+        one.sample.last_request = one.now;
+        one.run(30s, 0);
+        ASSERT_EQ(one.num_replicas, 1) << i;
+    }
+    one.run(600s, 0);
+    EXPECT_EQ(one.num_replicas, 0);
+    one.sample.last_request = one.now;
+    EXPECT_EQ(one.step(0).num_replicas, 1) << "one that came and went, wherever it was served";
+}
+
+TEST(Autoscale, AFractionOfARequestCountsAsWhatItIs) {
+    Endpoints one({1, 10}, 1);
+    one.run(660s, 7.9);
+    EXPECT_EQ(one.num_replicas, 1);
+    one.run(60s, 8.3);
+    EXPECT_EQ(one.num_replicas, 2);
 }
 
 TEST(Autoscale, AFullCacheOrAWaitAsksForOneMoreThanServes) {

@@ -20,10 +20,10 @@ class ScalingTest : public StoreFixture {
     }
 
     // One a second.
-    void pass(std::int64_t num_requests, int count = 1) {
+    void pass(double num_requests, int count = 1) {
         for (int i = 0; i < count; ++i) {
             clock_.wall_us += kSecondUs;
-            loads_ = {{endpoint_.id, num_requests, 0, 0}};
+            loads_ = {{endpoint_.id, num_requests, 0, 0, {}}};
             desired_.endpoints = list_endpoints(*store_, std::nullopt).value();
             scaling_.run(desired_, {}, now());
         }

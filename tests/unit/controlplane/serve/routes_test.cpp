@@ -224,7 +224,30 @@ TEST_F(Routes, LoadReportsAreSummedOverGateways) {
     EXPECT_EQ(num_wakes_, 3) << "requests wait in each";
     EXPECT_FALSE(loads_.loads(now() + std::chrono::seconds(1)).has_value());
     call("POST", "/internal/v1/load", R"({"gateway":"a","endpoints":[{"endpoint":"e"}]})", 400);
+    call("POST", "/internal/v1/load", R"({"gateway":"a")" + load + R"("wait_ms":5,"arrived":-1}]})",
+         400);
     call("POST", "/internal/v1/load", R"({"gateway":"a","endpoints":3})", 400);
+}
+
+TEST_F(Routes, LoadReportsTellTheMeanAndWhatCameAndWent) {
+    const std::string load =
+        R"(,"endpoints":[{"endpoint":"e","in_flight":0,"queued":0,"wait_ms":0,)";
+    call("POST", "/internal/v1/load", R"({"gateway":"a")" + load + R"("mean_in_flight":0.25}]})");
+    call("POST", "/internal/v1/load", R"({"gateway":"b")" + load + R"("mean_in_flight":0.5}]})");
+    auto loads = loads_.loads(now());
+    ASSERT_TRUE(loads.has_value());
+    ASSERT_EQ(loads->size(), 1U);
+    EXPECT_EQ(loads->front().num_in_flight, 0.75);
+    EXPECT_EQ(loads->front().last_request_at, now());
+
+    const WallTime arrived_at = now();
+    call("POST", "/internal/v1/load", R"({"gateway":"b")" + load + R"("arrived":1}]})");
+    call("POST", "/internal/v1/load", R"({"gateway":"a","endpoints":[]})");
+    call("POST", "/internal/v1/load", R"({"gateway":"b","endpoints":[]})");
+    loads = loads_.loads(arrived_at);
+    ASSERT_EQ(loads->size(), 1U) << "later reports do not hide it";
+    EXPECT_EQ(loads->front().num_in_flight, 0.0);
+    EXPECT_EQ(loads->front().last_request_at, arrived_at);
 }
 
 TEST_F(Routes, LeasesAreGrantedAndFenced) {
