@@ -130,8 +130,10 @@ struct Fp8Tile {
             __m512bh values[4];
             decoder.decode(_mm512_load_si512(w), values[0], values[1]);
             decoder.decode(_mm512_load_si512(w + 64), values[2], values[3]);
+#pragma GCC unroll 12
             for (int m = 0; m < MR; ++m) {
                 const __m512bh x = broadcast_pair(call.x + m * call.x_row_stride + p * 4);
+#pragma GCC unroll 4
                 for (int v = 0; v < 4; ++v)
                     acc.sum[m][v] = _mm512_dpbf16_ps(acc.sum[m][v], values[v], x);
             }

@@ -1,6 +1,8 @@
 // The absorbed form of MLA: queries and results are projected, keys and values are the cache rows.
 // Three loops: queries into latent space by head, partial sums by row and segment of positions, and
-// the merge of the segments with the value projection by head.
+// the merge of the segments with the value projection by head. Rows of one sequence that see
+// equally many blocks, such as a token and its draft, go through the cache together: their heads
+// are lanes of the same tiles, so that keys and values are read, and turned, once.
 #include <algorithm>
 #include <limits>
 
@@ -12,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kMaxRows = 16;  // rows that share the reads of kv_b
 constexpr std::int64_t kMaxSegments = 16;
+constexpr std::int64_t kMaxJointHeads = 256;  // of rows that go together; a row alone may have more
 constexpr int kMaxLanes = 64;
 
 struct Row {
@@ -29,10 +32,22 @@ struct Row {
     }
 };
 
+// Rows that go together.
+struct Party {
+    std::int64_t first = 0;  // of the chunk
+    std::int64_t num_rows = 0;
+    std::int64_t num_heads = 0;  // of all of them: row by row
+    std::int64_t padded_heads = 0;
+    std::int64_t first_weight = 0;  // where its queries begin as tile weights, in heads
+    std::size_t first_segment = 0;
+    std::size_t end_segment = 0;
+};
+
 struct Segment {
-    std::int64_t row = 0;  // of the chunk
+    std::size_t party = 0;
     std::int64_t first_block = 0;
     std::int64_t end_block = 0;
+    std::int64_t partial = 0;  // where its sums begin, in heads
 };
 
 // Up to kMaxRows rows at once.
@@ -50,32 +65,26 @@ class AbsorbedChunk {
           rows_(std::move(rows)),
           num_rows_(static_cast<std::int64_t>(rows_.size())),
           vector_(table_.vector_lanes),
-          padded_heads_((shape_.num_heads + vector_ - 1) / vector_ * vector_),
           padded_latent_((shape_.latent_dim + vector_ - 1) / vector_ * vector_),
           query_units_(padded_units(table_, shape_.cache_dim())) {
-        for (std::int64_t r = 0; r < num_rows_; ++r) {
-            const Row& row = rows_[static_cast<std::size_t>(r)];
-            for (std::int64_t s = 0; s < row.num_segments(); ++s) {
-                const std::int64_t first = s * row.segment_blocks();
-                segments_.push_back(
-                    {r, first, std::min(row.num_blocks(), first + row.segment_blocks())});
-            }
-        }
+        form_parties();
+        const std::int64_t partial_heads = cut_segments();
+        const Party& last = parties_.back();
         queries_ =
             scratch.queries.reserve_as<std::uint32_t>(num_rows_ * shape_.num_heads * query_units_);
-        weights_ =
-            scratch.weights.reserve_as<std::uint32_t>(num_rows_ * padded_heads_ * query_units_);
-        partial_ = scratch.partial.reserve_as<float>(static_cast<std::int64_t>(segments_.size()) *
-                                                     partial_floats());
+        weights_ = scratch.weights.reserve_as<std::uint32_t>(
+            (last.first_weight + last.padded_heads) * query_units_);
+        partial_ = scratch.partial.reserve_as<float>(partial_heads * floats_per_head());
     }
 
     void run() {
         const std::int64_t head_work = 4 * shape_.latent_dim * shape_.nope_dim;
         run_split(shape_.num_heads, head_work,
                   [this](std::int64_t head, Scratch& scratch) { absorb(head, scratch); });
-        run_split(num_rows_, 2 * padded_heads_ * shape_.cache_dim(),
-                  [this](std::int64_t row, Scratch&) { arrange_queries(row); });
-        const std::int64_t segment_work = 64 * shape_.num_heads * shape_.latent_dim;
+        run_split(static_cast<std::int64_t>(parties_.size()),
+                  2 * parties_.front().padded_heads * shape_.cache_dim(),
+                  [this](std::int64_t index, Scratch&) { arrange_queries(party(index)); });
+        const std::int64_t segment_work = 64 * parties_.front().num_heads * shape_.latent_dim;
         run_split(static_cast<std::int64_t>(segments_.size()), segment_work,
                   [this](std::int64_t index, Scratch& scratch) { sum_segment(index, scratch); });
         run_split(shape_.num_heads, head_work,
@@ -92,11 +101,54 @@ class AbsorbedChunk {
             });
     }
 
-    // Per segment: for each head max, total and the weighted sum of latents.
-    std::int64_t partial_floats() const { return shape_.num_heads * (padded_latent_ + 2); }
+    const Row& row(std::int64_t index) const { return rows_[static_cast<std::size_t>(index)]; }
 
-    float* partial(std::size_t segment) const {
-        return partial_ + static_cast<std::int64_t>(segment) * partial_floats();
+    const Party& party(std::int64_t index) const {
+        return parties_[static_cast<std::size_t>(index)];
+    }
+
+    void form_parties() {
+        for (std::int64_t r = 0; r < num_rows_; ++r) {
+            const Row* before = r > 0 ? &row(r - 1) : nullptr;
+            const bool is_like = before != nullptr && before->slice == row(r).slice &&
+                                 before->num_blocks() == row(r).num_blocks();
+            if (!is_like || parties_.back().num_heads + shape_.num_heads > kMaxJointHeads) {
+                Party next;
+                next.first = r;
+                if (r > 0)
+                    next.first_weight = parties_.back().first_weight + parties_.back().padded_heads;
+                parties_.push_back(next);
+            }
+            Party& last = parties_.back();
+            ++last.num_rows;
+            last.num_heads += shape_.num_heads;
+            last.padded_heads = (last.num_heads + vector_ - 1) / vector_ * vector_;
+        }
+    }
+
+    // Returns how many heads' partial sums there are.
+    std::int64_t cut_segments() {
+        std::int64_t num_heads = 0;
+        for (std::size_t p = 0; p < parties_.size(); ++p) {
+            Party& party = parties_[p];
+            const Row& like = row(party.first);
+            party.first_segment = segments_.size();
+            for (std::int64_t s = 0; s < like.num_segments(); ++s) {
+                const std::int64_t first = s * like.segment_blocks();
+                const std::int64_t end = std::min(like.num_blocks(), first + like.segment_blocks());
+                segments_.push_back({p, first, end, num_heads});
+                num_heads += party.num_heads;
+            }
+            party.end_segment = segments_.size();
+        }
+        return num_heads;
+    }
+
+    // Per segment: for each head max, then for each total, then the weighted sums of latents.
+    std::int64_t floats_per_head() const { return padded_latent_ + 2; }
+
+    float* partial(const Segment& segment) const {
+        return partial_ + segment.partial * floats_per_head();
     }
 
     MatrixView view(float* data, std::int64_t rows, std::int64_t cols, std::int64_t stride) const {
@@ -114,8 +166,7 @@ class AbsorbedChunk {
         float* nope = full + num_rows_ * width;
         auto* to = reinterpret_cast<std::byte*>(nope + num_rows_ * shape_.nope_dim);
         for (std::int64_t r = 0; r < num_rows_; ++r) {
-            const float* query = row_of(call_.queries, rows_[static_cast<std::size_t>(r)].index) +
-                                 head * shape_.query_dim();
+            const float* query = row_of(call_.queries, row(r).index) + head * shape_.query_dim();
             std::copy_n(query, shape_.nope_dim, nope + r * shape_.nope_dim);
             std::copy_n(query + shape_.nope_dim, shape_.rope_dim,
                         full + r * width + shape_.latent_dim);
@@ -131,18 +182,18 @@ class AbsorbedChunk {
         }
     }
 
-    std::int64_t head_lanes(std::int64_t first) const {
-        return std::min<std::int64_t>(table_.group_lanes, padded_heads_ - first);
+    std::int64_t head_lanes(const Party& party, std::int64_t first) const {
+        return std::min<std::int64_t>(table_.group_lanes, party.padded_heads - first);
     }
 
-    // A row's queries as tile weights: heads side by side.
-    void arrange_queries(std::int64_t row) {
+    // Queries as tile weights: heads side by side.
+    void arrange_queries(const Party& party) {
         const std::int64_t units = act_units(table_, shape_.cache_dim());
-        for (std::int64_t h = 0; h < padded_heads_; h += table_.group_lanes) {
-            const std::int64_t lanes = head_lanes(h);
-            table_.transpose(queries_ + (row * shape_.num_heads + h) * query_units_, query_units_,
-                             std::min(lanes, shape_.num_heads - h), units,
-                             weights_ + (row * padded_heads_ + h) * query_units_, lanes);
+        for (std::int64_t h = 0; h < party.padded_heads; h += table_.group_lanes) {
+            const std::int64_t lanes = head_lanes(party, h);
+            table_.transpose(queries_ + (party.first * shape_.num_heads + h) * query_units_,
+                             query_units_, std::min(lanes, party.num_heads - h), units,
+                             weights_ + (party.first_weight + h) * query_units_, lanes);
         }
     }
 
@@ -155,8 +206,9 @@ class AbsorbedChunk {
 
     void sum_segment(std::int64_t index, Scratch& scratch) {
         const Segment& segment = segments_[static_cast<std::size_t>(index)];
-        const Row& row = rows_[static_cast<std::size_t>(segment.row)];
-        const std::int64_t heads = shape_.num_heads;
+        const Party& party = parties_[segment.party];
+        const Row& last = row(party.first + party.num_rows - 1);
+        const std::int64_t heads = party.num_heads;
         const std::int64_t weight_units = act_units(table_, kCacheBlockTokens);
         std::byte* memory = scratch.reserve(
             sizeof(Work) +
@@ -166,56 +218,63 @@ class AbsorbedChunk {
         auto* weights = reinterpret_cast<std::uint32_t*>(memory + sizeof(Work));
         auto* sums = reinterpret_cast<float*>(weights + heads * weight_units);
         auto* scales = reinterpret_cast<MergeScales*>(sums + heads * kMaxLanes);
-        float* max = partial(static_cast<std::size_t>(index));
+        float* max = partial(segment);
         float* total = max + heads;
         float* latents = total + heads;
         std::fill_n(max, heads, -std::numeric_limits<float>::infinity());
         std::fill_n(total, heads * (padded_latent_ + 1), 0.0F);
         for (std::int64_t b = segment.first_block; b < segment.end_block; ++b) {
             const std::int64_t start = b * kCacheBlockTokens;
-            const std::int64_t seen =
-                std::min<std::int64_t>(kCacheBlockTokens, row.position + 1 - start);
-            const std::byte* cached = call_.block(*row.slice, start);
+            const std::byte* cached = call_.block(*last.slice, start);
             const std::byte* next = b + 1 < segment.end_block
-                                        ? call_.block(*row.slice, start + kCacheBlockTokens)
+                                        ? call_.block(*last.slice, start + kCacheBlockTokens)
                                         : nullptr;
             for (std::int64_t h = 0; h < heads; h += table_.group_lanes)
-                score(work, segment.row, h, {cached, h == 0 ? next : nullptr, seen},
+                score(work, party, h, {cached, h == 0 ? next : nullptr, start},
                       weights + h * weight_units, max + h, total + h, scales + h);
-            add_values(work, cached, seen, weights, sums, scales, latents);
+            add_values(work, cached, seen_from(start, last), heads, weights, sums, scales, latents);
         }
     }
 
-    // A cache block: its rows, those of the block after it, and how many of its rows count.
+    // How many of the rows from `start` on, of one cache block, a row sees.
+    static std::int64_t seen_from(std::int64_t start, const Row& row) {
+        return std::min<std::int64_t>(kCacheBlockTokens, row.position + 1 - start);
+    }
+
+    // A cache block: its rows, those of the block after it, and its first position.
     struct Keys {
         const std::byte* cached = nullptr;
         const std::byte* next = nullptr;
-        std::int64_t seen = 0;
+        std::int64_t start = 0;
     };
 
     // One block's weights of the heads from h on, and how they merge with what was summed before.
+    // What a row does not see has a weight of zero.
     void score(Work& work,
-               std::int64_t row,
+               const Party& party,
                std::int64_t h,
                const Keys& keys,
                std::uint32_t* weights,
                float* max,
                float* total,
                MergeScales* scales) const {
-        const std::int64_t lanes = head_lanes(h);
-        TileCall call = act_call(table_, weights_ + (row * padded_heads_ + h) * query_units_, lanes,
-                                 keys.cached, call_.cache.row_bytes(), keys.seen,
-                                 shape_.cache_dim(), work.scores);
+        const std::int64_t lanes = head_lanes(party, h);
+        const std::int64_t seen = seen_from(keys.start, row(party.first + party.num_rows - 1));
+        TileCall call =
+            act_call(table_, weights_ + (party.first_weight + h) * query_units_, lanes, keys.cached,
+                     call_.cache.row_bytes(), seen, shape_.cache_dim(), work.scores);
         call.is_x_streamed = true;
         call.next_x = keys.next;
         table_.tile(call);
-        table_.transpose(reinterpret_cast<const std::uint32_t*>(work.scores), lanes, keys.seen,
-                         lanes, reinterpret_cast<std::uint32_t*>(work.by_head), kCacheBlockTokens);
-        const std::int64_t count = std::min(lanes, shape_.num_heads - h);
+        table_.transpose(reinterpret_cast<const std::uint32_t*>(work.scores), lanes, seen, lanes,
+                         reinterpret_cast<std::uint32_t*>(work.by_head), kCacheBlockTokens);
+        const std::int64_t count = std::min(lanes, party.num_heads - h);
         const std::int64_t units = act_units(table_, kCacheBlockTokens);
         for (std::int64_t i = 0; i < count; ++i) {
-            const auto part = table_.softmax64(work.by_head + i * kCacheBlockTokens, keys.seen,
-                                               shape_.softmax_scale, weights + i * units);
+            const Row& own = row(party.first + (h + i) / shape_.num_heads);
+            const auto part =
+                table_.softmax64(work.by_head + i * kCacheBlockTokens, seen_from(keys.start, own),
+                                 shape_.softmax_scale, weights + i * units);
             scales[i] = merge_softmax(max[i], total[i], part);
         }
     }
@@ -224,6 +283,7 @@ class AbsorbedChunk {
     void add_values(Work& work,
                     const std::byte* cached,
                     std::int64_t seen,
+                    std::int64_t num_heads,
                     const std::uint32_t* weights,
                     float* sums,
                     const MergeScales* scales,
@@ -235,9 +295,8 @@ class AbsorbedChunk {
             table_.rows_to_weights(cached + l * value_bytes, call_.cache.row_bytes(), seen, lanes,
                                    work.values);
             table_.tile(act_call(table_, work.values, lanes, weights,
-                                 act_units(table_, kCacheBlockTokens) * 4, shape_.num_heads, seen,
-                                 sums));
-            for (std::int64_t h = 0; h < shape_.num_heads; ++h) {
+                                 act_units(table_, kCacheBlockTokens) * 4, num_heads, seen, sums));
+            for (std::int64_t h = 0; h < num_heads; ++h) {
                 table_.merge(latents + h * padded_latent_ + l, scales[h].old_scale,
                              sums + h * lanes, scales[h].new_scale, lanes);
             }
@@ -254,30 +313,36 @@ class AbsorbedChunk {
                                                   static_cast<std::int64_t>(bytes / 4) + 64);
         float* values = merged + num_rows_ * width;
         auto* to = reinterpret_cast<std::byte*>(values + num_rows_ * shape_.v_dim);
-        std::size_t segment = 0;
-        for (std::int64_t r = 0; r < num_rows_; ++r) {
-            float* sum = merged + r * width;
-            float max = -std::numeric_limits<float>::infinity();
-            float total = 0.0F;
-            std::fill_n(sum, width, 0.0F);
-            for (; segment < segments_.size() && segments_[segment].row == r; ++segment) {
-                const float* from = partial(segment);
-                const MergeScales scales =
-                    merge_softmax(max, total, {from[head], from[shape_.num_heads + head]});
-                table_.merge(sum, scales.old_scale, from + 2 * shape_.num_heads + head * width,
-                             scales.new_scale, width);
+        for (const Party& party : parties_) {
+            for (std::int64_t r = 0; r < party.num_rows; ++r) {
+                merge_segments(party, r * shape_.num_heads + head,
+                               merged + (party.first + r) * width);
             }
-            for (std::int64_t i = 0; i < width; ++i) sum[i] /= total;
         }
         const PackedRows rows = pack_here(table_, weight.row_format(),
                                           view(merged, num_rows_, shape_.latent_dim, width), to);
         product(table_, weight, 0, weight.num_groups(), rows, false,
                 view(values, num_rows_, shape_.v_dim, shape_.v_dim));
         for (std::int64_t r = 0; r < num_rows_; ++r) {
-            std::copy_n(
-                values + r * shape_.v_dim, shape_.v_dim,
-                row_of(call_.out, rows_[static_cast<std::size_t>(r)].index) + head * shape_.v_dim);
+            std::copy_n(values + r * shape_.v_dim, shape_.v_dim,
+                        row_of(call_.out, row(r).index) + head * shape_.v_dim);
         }
+    }
+
+    // The softmax of one of the party's heads: the mean of the latents that it saw.
+    void merge_segments(const Party& party, std::int64_t head, float* mean) const {
+        const std::int64_t width = padded_latent_;
+        float max = -std::numeric_limits<float>::infinity();
+        float total = 0.0F;
+        std::fill_n(mean, width, 0.0F);
+        for (std::size_t s = party.first_segment; s < party.end_segment; ++s) {
+            const float* from = partial(segments_[s]);
+            const MergeScales scales =
+                merge_softmax(max, total, {from[head], from[party.num_heads + head]});
+            table_.merge(mean, scales.old_scale, from + 2 * party.num_heads + head * width,
+                         scales.new_scale, width);
+        }
+        for (std::int64_t i = 0; i < width; ++i) mean[i] /= total;
     }
 
     const Context& context_;
@@ -288,10 +353,10 @@ class AbsorbedChunk {
     const std::vector<Row> rows_;
     const std::int64_t num_rows_;
     const std::int64_t vector_;
-    const std::int64_t padded_heads_;
     const std::int64_t padded_latent_;
     const std::int64_t query_units_;
-    std::vector<Segment> segments_;  // rows ascending, then blocks
+    std::vector<Party> parties_;     // rows ascending
+    std::vector<Segment> segments_;  // parties ascending, then blocks
     std::uint32_t* queries_ = nullptr;
     std::uint32_t* weights_ = nullptr;
     float* partial_ = nullptr;

@@ -90,7 +90,7 @@ class NaiveHeads {
     void project_up(std::int64_t head, const std::byte* cached, std::int64_t count) {
         const KvUpWeight::Head& weight = call_.kv_up.head(head);
         const std::int64_t width = shape_.query_dim();
-        const PackedRows latents = latent_rows(weight.key.row_format(), cached, count);
+        PackedRows latents = latent_rows(weight.key.row_format(), cached, count);
         product(table_, weight.key, 0, weight.key.num_groups(), latents, false,
                 {rows_, DType::kF32, count, shape_.nope_dim, width});
         for (std::int64_t t = 0; t < count; ++t) {
@@ -106,6 +106,8 @@ class NaiveHeads {
                              act_units(table_, width), sum_.keys(t), lanes);
         }
         const PackedMatrix& value = weight.projected_value;
+        if (value.row_format() != weight.key.row_format())
+            latents = latent_rows(value.row_format(), cached, count);
         product(table_, value, 0, value.num_groups(), latents, false,
                 {rows_, DType::kF32, count, shape_.v_dim, shape_.v_dim});
         pack_act(table_, rows_, shape_.v_dim, count, shape_.v_dim, packed_);

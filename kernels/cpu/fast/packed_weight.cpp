@@ -113,6 +113,33 @@ bool is_coded_source(const PackContext& context, const WeightSource& source) {
     return context.numerics == Numerics::kW8A8Block && source.dtype == DType::kF8E4M3;
 }
 
+// Whether the tiles' groups and k blocks part the source as its scales do: one scale each.
+bool has_tile_scales(const PackSource& source) {
+    const auto block_of = [&](std::int64_t r, std::int64_t c) {
+        return std::pair(source.stored_row(r, c) / kFp8Block, source.stored_col(r, c) / kFp8Block);
+    };
+    for (std::int64_t r = 0; r < source.rows; r += kFp8Lanes) {
+        const std::int64_t last_row = std::min<std::int64_t>(r + kFp8Lanes, source.rows) - 1;
+        for (std::int64_t k = 0; k < source.cols; k += kBlock) {
+            const std::int64_t last_col = std::min(k + kBlock, source.cols) - 1;
+            if (block_of(r, k) != block_of(last_row, last_col)) return false;
+        }
+    }
+    return true;
+}
+
+// FP8 where the scales allow it, as in R1, whose heads begin at scale blocks; else f32.
+Format format_of(const PackSource& source) {
+    switch (source.stored.dtype) {
+        case DType::kBf16:
+            return Format::kBf16;
+        case DType::kF8E4M3:
+            return has_tile_scales(source) ? Format::kFp8 : Format::kF32;
+        default:
+            return Format::kF32;
+    }
+}
+
 void check_source(const WeightSource& source) {
     CHECK(source.rows > 0 && source.cols > 0 && source.data != nullptr);
     CHECK((source.dtype == DType::kF8E4M3) == (source.scales != nullptr));
@@ -317,12 +344,7 @@ Result<std::unique_ptr<KvUpWeight>> pack_kv_up(const PackContext& context,
     check_source(source);
     RETURN_IF_ERROR(check_finite(context.threads, source));
     const std::int64_t per_head = shape.nope_dim + shape.v_dim;
-    // A group has one scale per k block only where heads begin at scale blocks, as they do in R1.
-    const bool is_aligned = shape.nope_dim % kFp8Block == 0 && shape.v_dim % kFp8Block == 0;
     const bool is_coded = is_coded_source(context, source);
-    Format format = Format::kF32;
-    if (source.dtype == DType::kBf16) format = Format::kBf16;
-    if (source.dtype == DType::kF8E4M3 && is_aligned) format = Format::kFp8;
     std::vector<KvUpWeight::Head> heads(static_cast<std::size_t>(shape.num_heads));
     for (std::int64_t h = 0; h < shape.num_heads; ++h) {
         KvUpWeight::Head& head = heads[static_cast<std::size_t>(h)];
@@ -331,15 +353,15 @@ Result<std::unique_ptr<KvUpWeight>> pack_kv_up(const PackContext& context,
         const PackSource transposed{source, first, shape.latent_dim, shape.nope_dim, true};
         const PackSource value{source, first + shape.nope_dim, shape.v_dim, shape.latent_dim,
                                false};
-        Packer{context, key, head.key}.run(format, is_coded);
-        Packer{context, transposed, head.key_transposed}.run(format, false);
-        Packer{context, value, head.value}.run(format, false);
+        Packer{context, key, head.key}.run(format_of(key), is_coded);
+        Packer{context, transposed, head.key_transposed}.run(format_of(transposed), false);
+        Packer{context, value, head.value}.run(format_of(value), false);
         if (!is_coded)
             head.projected_value = head.value;
-        else if (format == Format::kFp8)
+        else if (head.value.format() == Format::kFp8)
             head.projected_value = head.value.coded();
         else
-            Packer{context, value, head.projected_value}.run(format, true);
+            Packer{context, value, head.projected_value}.run(head.value.format(), true);
     }
     return std::make_unique<KvUpWeight>(source.rows, source.cols, std::move(heads));
 }

@@ -19,6 +19,8 @@ namespace turnpike::kernels::fast {
 struct RowFormat {
     Format format = Format::kF32;
     bool is_coded = false;
+
+    bool operator==(const RowFormat&) const = default;
 };
 
 // A matrix as the tiles read it. Rows past the last one of a group are zero. A coded one holds FP8

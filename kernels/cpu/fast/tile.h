@@ -130,14 +130,14 @@ void run_streamed(const TileCall& call, std::int64_t block_bytes) {
     }
 }
 
-// One row and a whole group, as in decoding one sequence: inlined, with what block() keeps in
-// registers set up once.
-template <class Kernel, bool kFetches>
-void run_one_row(const TileCall& call, std::int64_t block_bytes) {
+// One row or two and a whole group, as in decoding one sequence, without and with a draft: inlined,
+// with what block() keeps in registers set up once.
+template <class Kernel, int MR, bool kFetches>
+void run_few_rows(const TileCall& call, std::int64_t block_bytes) {
     std::int64_t block = 0;
     for (std::int64_t k = 0; k < call.k; k += kBlock, ++block) {
         const float scale = call.scales != nullptr ? call.scales[block] : 1.0F;
-        Kernel::template block<4, 1, kFetches>(
+        Kernel::template block<4, MR, kFetches>(
             {call.weights + block * block_bytes, std::min(kBlock, call.k - k),
              call.x + block * call.x_block_stride, call.x_row_stride, scale * Kernel::kScaleFactor,
              call.out, call.lanes});
@@ -149,9 +149,13 @@ void run_one_row(const TileCall& call, std::int64_t block_bytes) {
 template <class Direct, class Unpacked, int kDirectRows>
 void run_tile(const TileCall& call, std::int64_t block_bytes) {
     std::fill_n(call.out, call.num_rows * call.lanes, 0.0F);
-    if (call.num_rows == 1 && call.lanes == 4 * Direct::kLanes) {
-        return call.is_weight_streamed ? run_one_row<Direct, true>(call, block_bytes)
-                                       : run_one_row<Direct, false>(call, block_bytes);
+    if (call.num_rows <= 2 && call.lanes == 4 * Direct::kLanes) {
+        if (call.num_rows == 1) {
+            return call.is_weight_streamed ? run_few_rows<Direct, 1, true>(call, block_bytes)
+                                           : run_few_rows<Direct, 1, false>(call, block_bytes);
+        }
+        return call.is_weight_streamed ? run_few_rows<Direct, 2, true>(call, block_bytes)
+                                       : run_few_rows<Direct, 2, false>(call, block_bytes);
     }
     if constexpr (std::is_same_v<Direct, Unpacked>) {
         if (call.is_x_streamed) return run_streamed<Direct>(call, block_bytes);

@@ -18,14 +18,18 @@ struct Accumulators {
     typename V::F sum[MR][NV];
 
     Accumulators() {
+#pragma GCC unroll 12
         for (int m = 0; m < MR; ++m) {
+#pragma GCC unroll 4
             for (int v = 0; v < NV; ++v) sum[m][v] = V::zero();
         }
     }
 
     void add_to(const BlockCall& call) const {
         const typename V::F factor = V::broadcast(call.scale);
+#pragma GCC unroll 12
         for (int m = 0; m < MR; ++m) {
+#pragma GCC unroll 4
             for (int v = 0; v < NV; ++v) {
                 float* to = call.out + m * call.out_row_stride + v * V::kLanes;
                 V::store(to, V::fma(sum[m][v], factor, V::load(to)));

@@ -14,10 +14,11 @@ struct MlaCase {
     std::int64_t heads, nope, rope, v, latent;
 };
 
-// R1's head, with one group of heads and with more than one; heads that part scale blocks and k
-// blocks; BF16.
+// R1's head, with one group of heads and with more than one; heads of which some part scale blocks,
+// as r1-nano's; odd sizes; BF16.
 constexpr MlaCase kCases[] = {{DType::kF8E4M3, 5, 128, 64, 128, 512},
                               {DType::kF8E4M3, 70, 128, 64, 128, 128},
+                              {DType::kF8E4M3, 8, 32, 32, 64, 128},
                               {DType::kF8E4M3, 3, 10, 6, 7, 19},
                               {DType::kBf16, 3, 40, 16, 72, 200}};
 
