@@ -82,12 +82,12 @@ def work(tokenizer_json, seed, first, step, num_rows, queue):
         index += step
 
 
-def stream(tokenizer_json, seed, num_rows, num_workers):
-    """Batches 0, 1, … in order."""
+def stream(tokenizer_json, seed, num_rows, num_workers, first=0):
+    """Batches first, first + 1, … in order."""
     context = multiprocessing.get_context("fork")
     queues = [context.Queue(4) for _ in range(num_workers)]
     for i, queue in enumerate(queues):
-        args = (tokenizer_json, seed, i, num_workers, num_rows, queue)
+        args = (tokenizer_json, seed, first + i, num_workers, num_rows, queue)
         context.Process(target=work, args=args, daemon=True).start()
     index = 0
     while True:

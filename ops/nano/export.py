@@ -42,8 +42,8 @@ def checkpoint_tensors(params, biases):
 
 
 def main(checkpoint, folder):
-    params, biases, _ = train.restore(Path(checkpoint), "cpu")
-    tensors = checkpoint_tensors(params, biases)
+    held = train.restore(Path(checkpoint))
+    tensors = checkpoint_tensors(held["params"], held["biases"])
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

@@ -1,8 +1,9 @@
 """Trains r1-nano: `python3 ops/nano/train.py --tokenizer FOLDER --out FOLDER`.
 
-With --start it goes on from an exported model. The learning rate rises, holds and falls over --steps; with --minutes
-the steps follow from the measured speed, so only a run with --steps can be repeated. From --round-from of the way on,
-weights are rounded to FP8 in the forward pass.
+With --start it begins with an exported model's weights. --resume goes on with a run that was cut, from its last
+checkpoint in --out to the weights that it would have had. The learning rate rises, holds and falls over --steps; with
+--minutes the steps follow from the measured speed, so only a run with --steps can be repeated. From --round-from of the
+way on, weights are rounded to FP8 in the forward pass.
 """
 
 import argparse
@@ -11,7 +12,6 @@ import os
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 
 import batches
@@ -19,8 +19,8 @@ import model
 
 DRAFT_WEIGHT = 0.3
 BIAS_STEP = 1e-3
+CHECKPOINT = "checkpoint.pt"
 WARM_UP = 300
-PART_BYTES = 12 << 20
 UNKNOWN = 10**9  # steps, before the speed is known
 SETTLED, FIRST_GUESS = 10, 60  # the steps after which speed is measured, and first used
 
@@ -30,6 +30,8 @@ def parse():
     parser.add_argument("--tokenizer", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, help="folder of an exported model to start from")
+    parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--save-every", type=int, default=200, help="steps")
     parser.add_argument("--steps", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--rows", type=int, default=65536)
@@ -42,31 +44,37 @@ def parse():
     return parser.parse_args()
 
 
-def save(folder, params, biases, info):
-    """Parameters as float32 in parts under 16 MB: model.json lists names and shapes in the order of the bytes."""
+def save(folder, params, biases, optimizer, info):
+    """All that a run needs to go on, in one file that is whole whenever it is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = dict(params) | {f"bias.{i}": b for i, b in biases.items()}
-    info = info | {"tensors": [[n, list(t.shape)] for n, t in tensors.items()]}
-    data = b"".join(t.detach().float().cpu().numpy().tobytes() for t in tensors.values())
-    for old in folder.glob("model.part*"):
-        old.unlink()
-    for i in range(0, len(data), PART_BYTES):
-        (folder / f"model.part{i // PART_BYTES}").write_bytes(data[i : i + PART_BYTES])
-    (folder / "model.json").write_text(json.dumps(info, indent=1) + "\n")
+    held = {"params": params, "biases": biases, "optimizer": optimizer.state_dict(), "info": info}
+    torch.save(held, folder / (CHECKPOINT + ".part"))
+    os.replace(folder / (CHECKPOINT + ".part"), folder / CHECKPOINT)
+    (folder / "info.json").write_text(json.dumps(info, indent=1) + "\n")  # for people
 
 
-def restore(folder, device):
-    info = json.loads((folder / "model.json").read_text())
-    parts = sorted(folder.glob("model.part*"), key=lambda p: int(p.name[10:]))
-    data = np.frombuffer(b"".join(p.read_bytes() for p in parts), np.float32)
-    tensors, at = {}, 0
-    for name, shape in info["tensors"]:
-        size = int(np.prod(shape))
-        tensors[name] = torch.tensor(data[at : at + size].reshape(shape), device=device)
-        at += size
-    biases = {int(n[5:]): t for n, t in tensors.items() if n.startswith("bias.")}
-    params = {n: t.requires_grad_() for n, t in tensors.items() if not n.startswith("bias.")}
-    return params, biases, info
+def restore(folder):
+    """What save() was given, on the processor: "params", "biases", the state of "optimizer", "info"."""
+    return torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+
+
+def resumed(args):
+    """The checkpoint in --out, which must be of the run that is asked for."""
+    if not args.steps:
+        raise SystemExit("--resume wants --steps: a run by the clock has no same end twice")
+    if not (args.out / CHECKPOINT).exists():
+        raise SystemExit(f"--resume: expected a checkpoint in {args.out}, found none")
+    held = restore(args.out)
+    for name, asked in recipe(args, args.steps).items():
+        if held["info"][name] != asked:
+            raise SystemExit(f"--resume: the run began with {name} {held['info'][name]}, asked is {asked}")
+    return held
+
+
+def recipe(args, steps):
+    """What the weights follow from, beside --start."""
+    names = ("rows", "rate", "seed", "round_from", "fall_from")
+    return {"of_steps": steps} | {name: getattr(args, name) for name in names}
 
 
 def from_model(folder, device):
@@ -164,19 +172,26 @@ def main():
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("high")
     file = (args.tokenizer / "tokenizer.json").read_text(encoding="utf-8")
-    source = batches.stream(file, args.seed, args.rows, args.workers)
+    held = resumed(args) if args.resume else None
+    step = held["info"]["steps"] if held else 0
+    source = batches.stream(file, args.seed, args.rows, args.workers, step)
     first = next(source)  # the workers are forked before the device is opened
-    if args.start:
+    if held:
+        params = {n: t.detach().to(device).requires_grad_() for n, t in held["params"].items()}
+        biases = {i: t.to(device) for i, t in held["biases"].items()}
+    elif args.start:
         params, biases = from_model(args.start, device)
     else:
         params, biases = model.initial(args.seed, device), model.initial_biases(device)
     print(f"{sum(p.numel() for p in params.values()) / 1e6:.2f} M parameters on {device}", flush=True)
     network = model.Network(args.compile)
     optimizer = optimizer_of(params, args.rate, device == "cuda")
+    if held:
+        optimizer.load_state_dict(held["optimizer"])
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
-    step = 0
+    begun_at = step
     while step < pace.steps:
-        batch = to_device(*(first if step == 0 else next(source)), device)
+        batch = to_device(*(first if step == begun_at else next(source)), device)
         rate = args.rate * rate_at(step, pace.steps, args)
         for group in optimizer.param_groups:
             group["lr"] = rate
@@ -196,11 +211,11 @@ def main():
         if step % 100 == 0 or step in (1, 10, FIRST_GUESS) or is_last:
             sums = (loss / count, right / count, draft_loss / draft_count, draft_right / draft_count)
             report(step, pace, rate, [float(x.detach()) for x in sums], loads)
-        if step % 1000 == 0 or is_last:
+        if step % args.save_every == 0 or is_last:
             shares = {i: [round(float(x), 4) for x in load / load.sum()] for i, load in loads.items()}
-            info = {"steps": step, "of_steps": pace.steps, "rows": args.rows, "seed": args.seed, "rate": args.rate}
+            info = {"steps": step} | recipe(args, pace.steps)
             info |= {"seconds": round(pace.seconds()), "loss": float(loss.detach() / count), "loads": shares}
-            save(args.out, params, biases, info)
+            save(args.out, params, biases, optimizer, info)
 
 
 if __name__ == "__main__":
