@@ -96,6 +96,7 @@ std::string write_load(const Load& load) {
                   {"drafts", load.num_drafts},
                   {"draft_tokens", load.draft_tokens},
                   {"accepted_tokens", load.accepted_tokens},
+                  {"accepted_at", load.accepted_at},
                   {"tokens_per_s", load.tokens_per_s}});
 }
 
@@ -146,6 +147,8 @@ Result<Load> parse_load(std::string_view text) {
         load.draft_tokens = integer_at(object, "draft_tokens");
         load.accepted_tokens = integer_at(object, "accepted_tokens");
         load.tokens_per_s = object.at("tokens_per_s").get<double>();
+        if (object.contains("accepted_at"))
+            load.accepted_at = object.at("accepted_at").get<std::vector<std::int64_t>>();
     });
 }
 

@@ -40,6 +40,8 @@ struct Load {
     std::int64_t draft_tokens = 0;          // drafts that were checked
     std::int64_t accepted_tokens = 0;       // of them, found right
     double tokens_per_s = 0.0;              // generated, over the last seconds
+    // accepted_tokens by their place among the drafts of a step.
+    std::vector<std::int64_t> accepted_at{};
 
     // Of the KV cache, the share that running sequences hold.
     double kv_usage() const {

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -39,7 +38,8 @@ struct SequenceSlice {
     // Rows at positions below this are prompt rows (naive MLA), the rest generated rows (absorbed
     // MLA), also when they are recomputed after a preemption.
     std::int32_t num_prompt_tokens = 0;
-    // KV blocks of limits::kKvBlockTokens positions, covering [0, first_position + tokens.size()).
+    // KV blocks of limits::kKvBlockTokens positions, covering [0, first_position + tokens.size()),
+    // and as many positions more as drafts are wanted after the first.
     std::vector<BlockId> block_table;
     // How many of the last tokens are drafts: guesses of what the rows before them sample. Only of
     // a sampled slice without allowed_tokens. The bits of a row do not depend on it.
@@ -48,7 +48,8 @@ struct SequenceSlice {
     // is accepted: a draft is accepted when it is what was sampled for its position and so were
     // those before it.
     bool is_sampled = false;
-    bool wants_draft = false;  // of a sampled slice: guess the token after the last sampled one
+    // Of a sampled slice: how many of the tokens after the last sampled one to guess.
+    std::int32_t num_wanted_drafts = 0;
     TokenId next_token = kTokenInFlight;  // of a slice that is not sampled: after its last row
     // Tell the logprob of the prompt's next token after each prompt row; the first
     // num_prompt_tokens - 1 rows of a sequence have one.
@@ -74,9 +75,9 @@ struct SampledToken {
     TokenId token = 0;
     float logprob = 0.0F;                      // as TokenLogprob
     std::vector<TokenLogprob> alternatives{};  // as many as asked for, the likeliest first
-    // Of the last sample of a slice that wants a draft, from a runner that can: a guess of the next
-    // token.
-    std::optional<TokenId> draft{};
+    // Of the last sample of a slice that wants drafts, from a runner that can: guesses of the next
+    // tokens, in order, at most as many as are wanted.
+    std::vector<TokenId> drafts{};
 };
 
 struct StepResult {

@@ -17,6 +17,15 @@ bool DraftGate::take_step() {
     return was_due;
 }
 
+std::int32_t DraftGate::depth(std::int32_t most) const {
+    if (!is_adaptive_) return most;
+    std::int32_t depth = 1;
+    for (double odds = estimate_ * estimate_; depth < most && odds >= kCloseBelow && is_open_;
+         odds *= estimate_)
+        ++depth;
+    return depth;
+}
+
 void DraftGate::learn(bool was_accepted) {
     const double outcome = was_accepted ? 1.0 : 0.0;
     estimate_ += (outcome - estimate_) * (is_open_ ? kOpenWeight : kClosedWeight);

@@ -12,6 +12,9 @@
 // surprise, so that four refused drafts in a row close it: once in 2,000 steps at a = 0.85, for
 // nine steps. Closed: one step in 8, then 16, then 32 is asked, as a probe; one probe in 32 costs
 // c / 32, less than 3 %. An accepted probe is followed by another at once, and two of them open it.
+//
+// Of several drafts in a step, the i-th counts only when those before it were right too, which
+// `a`^i of them are: as many are asked for as still pay by themselves.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +38,10 @@ class DraftGate {
     // Counts a step that can be asked for a draft. Returns is_due() as it was before.
     bool take_step();
 
-    // A draft was checked.
+    // How many drafts a step that is due is worth, 1 to `most`.
+    std::int32_t depth(std::int32_t most) const;
+
+    // A draft was checked, and so were those before it in the step, which were right.
     void learn(bool was_accepted);
 
     bool is_open() const { return is_open_; }

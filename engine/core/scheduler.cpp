@@ -25,7 +25,8 @@ Scheduler::Scheduler(SchedulerOptions options, PoolShape pools)
     : options_(options), hasher_(options.cache_key) {
     for (std::int32_t i = 0; i < pools.num_pools; ++i) pools_.emplace_back(pools.blocks_per_pool);
     CHECK(!pools_.empty() && options_.max_running > 0);
-    CHECK(options_.num_speculative_tokens == 0 || options_.num_speculative_tokens == 1);
+    CHECK(options_.num_speculative_tokens >= 0 &&
+          options_.num_speculative_tokens <= limits::kMaxSpeculativeTokens);
     CHECK(options_.max_step_tokens >= options_.max_running * (1 + options_.num_speculative_tokens));
 }
 
@@ -59,9 +60,10 @@ StepBatch Scheduler::plan() {
     std::int64_t budget = options_.max_step_tokens;
     const bool is_speculating = this->is_speculating();
     const auto plan_rows = [&](Sequence& sequence) {
-        const bool has_draft = is_speculating && grow_for_draft(sequence);
-        SequenceSlice slice = has_draft ? sequence.plan_draft() : sequence.plan_rows(budget);
-        slice.wants_draft = is_speculating && slice.is_sampled && sequence.asks_for_draft();
+        const std::int32_t num_drafts = is_speculating ? num_drafts_of(sequence) : 0;
+        SequenceSlice slice =
+            num_drafts > 0 ? sequence.plan_drafts(num_drafts) : sequence.plan_rows(budget);
+        if (is_speculating && slice.is_sampled) ask_for_drafts(sequence, slice);
         const auto num_rows = static_cast<std::int64_t>(slice.tokens.size());
         budget -= num_rows;
         rows.push_back({slice.sequence, num_rows, slice.num_draft_tokens, slice.is_sampled});
@@ -179,10 +181,24 @@ bool Scheduler::is_speculating() const {
     return options_.num_speculative_tokens > 0 && num_running() <= options_.max_speculating;
 }
 
-// Whether a draft can follow the next row, whose block is there.
-bool Scheduler::grow_for_draft(Sequence& sequence) {
-    if (!sequence.has_draft()) return false;
-    const std::int32_t num_missing = sequence.num_blocks_missing(2);
+// How many drafts follow the next row, whose block is there.
+std::int32_t Scheduler::num_drafts_of(Sequence& sequence) {
+    std::int32_t num_drafts = sequence.num_next_drafts();
+    while (num_drafts > 0 && !grow_freely(sequence, 1 + num_drafts)) --num_drafts;
+    return num_drafts;
+}
+
+// Every draft but the first takes a position in the draft layer's cache.
+void Scheduler::ask_for_drafts(Sequence& sequence, SequenceSlice& slice) {
+    std::int32_t wanted = sequence.ask_for_drafts(options_.num_speculative_tokens);
+    while (wanted > 1 && !grow_freely(sequence, wanted - 1)) --wanted;
+    slice.num_wanted_drafts = wanted;
+    if (wanted > 1) sequence.cover(slice, wanted - 1);
+}
+
+// Makes sure of the blocks for so many rows more if there are free ones.
+bool Scheduler::grow_freely(Sequence& sequence, std::int32_t num_rows) {
+    const std::int32_t num_missing = sequence.num_blocks_missing(num_rows);
     if (num_missing <= 0) return true;
     const auto blocks = pool(sequence.pool_index()).allocate(num_missing);
     if (blocks) sequence.add_blocks(*blocks);
@@ -255,7 +271,9 @@ void Scheduler::count_drafts(const PlannedRows& rows, std::size_t num_samples) {
     if (rows.num_draft_tokens == 0) return;
     ++counters_.num_drafts;
     counters_.num_draft_tokens += rows.num_draft_tokens;
-    counters_.num_accepted_tokens += static_cast<std::int64_t>(num_samples) - 1;
+    const std::size_t num_accepted = num_samples - 1;
+    counters_.num_accepted_tokens += static_cast<std::int64_t>(num_accepted);
+    for (std::size_t i = 0; i < num_accepted; ++i) ++counters_.num_accepted_at[i];
 }
 
 void Scheduler::publish_full_blocks(Sequence& sequence) {

@@ -8,12 +8,14 @@
 // is none, the sequence that ranks last gives its own back and runs again later, from its tokens
 // (preemption by recomputation). The first in rank always has what it needs, so all of them end.
 //
-// Speculation: while few sequences run, a generated row is followed by a draft of the next token.
-// The step checks it, and gives two tokens when it is right. Nobody is preempted for a draft's
-// room. A sequence whose drafts are refused is asked for one only now and then (DraftGate). One
-// that drafts is in one step at a time: what comes next is known only at its end.
+// Speculation: while few sequences run, a generated row is followed by drafts of the next tokens.
+// The step checks them, and gives a token for each that is right as well. Nobody is preempted for a
+// draft's room. A sequence whose drafts are refused is asked for fewer of them, and then for one
+// now and then (DraftGate). One that drafts is in one step at a time: what comes next is known only
+// at its end.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <list>
@@ -22,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include "config/base/limits.h"
 #include "config/base/result.h"
 #include "engine/core/batch.h"
 #include "engine/core/block_hash.h"
@@ -35,10 +38,11 @@ struct SchedulerOptions {
     std::int32_t max_waiting = 1024;
     std::int32_t max_step_tokens = 512;  // prompt rows and generated rows of one step
     bool has_prefix_cache = true;
-    std::int32_t num_speculative_tokens = 0;  // drafts of a generating sequence in a step: 0 or 1
-    std::int32_t max_speculating = 8;         // no drafts while more sequences run
-    bool has_draft_gate = true;               // fewer drafts of a sequence whose drafts are refused
-    BlockHasher::Key cache_key{};             // random, of this process
+    // Drafts of a generating sequence in a step, at most; up to limits::kMaxSpeculativeTokens.
+    std::int32_t num_speculative_tokens = 0;
+    std::int32_t max_speculating = 8;  // no drafts while more sequences run
+    bool has_draft_gate = true;        // fewer drafts of a sequence whose drafts are refused
+    BlockHasher::Key cache_key{};      // random, of this process
 };
 
 // Counted since the start.
@@ -49,6 +53,8 @@ struct SchedulerCounters {
     std::int64_t num_drafts = 0;                // steps of a sequence that checked drafts
     std::int64_t num_draft_tokens = 0;          // drafts that were checked
     std::int64_t num_accepted_tokens = 0;       // of them, found right
+    // The same by the draft's place in its step.
+    std::array<std::int64_t, limits::kMaxSpeculativeTokens> num_accepted_at{};
 };
 
 // kContextLengthExceeded when no pool could ever hold the sequence.
@@ -108,7 +114,9 @@ class Scheduler {
     bool try_begin(Sequences::iterator sequence, const Placement& placement);
     bool is_speculating() const;
     bool grow(Sequence& sequence);
-    bool grow_for_draft(Sequence& sequence);
+    bool grow_freely(Sequence& sequence, std::int32_t num_rows);
+    std::int32_t num_drafts_of(Sequence& sequence);
+    void ask_for_drafts(Sequence& sequence, SequenceSlice& slice);
     bool preempt_last(std::int32_t pool_index);
     void publish_full_blocks(Sequence& sequence);
     void expect_blocks(Sequence& sequence, std::int32_t num_cached);

@@ -28,8 +28,8 @@ Sequence::Sequence(SequenceSpec spec,
 }
 
 bool Sequence::has_next_row(bool is_speculating) const {
-    // How many tokens a step with a draft gives, and so which row is next, is known at its end.
-    if (!is_running_ || is_leaving() || is_draft_planned_) return false;
+    // How many tokens a step with drafts gives, and so which row is next, is known at its end.
+    if (!is_running_ || is_leaving() || num_drafts_planned_ > 0) return false;
     const bool needs_newest = is_draft_asked_ || draft_gate_.is_due();
     if (is_speculating && num_sampling_ > 0 && needs_newest) return false;
     const auto num_generated = static_cast<std::int64_t>(generated_.size());
@@ -37,25 +37,30 @@ bool Sequence::has_next_row(bool is_speculating) const {
     return num_unplanned() > 0 || num_sampling_ > num_planned_ - num_known();
 }
 
-bool Sequence::has_draft() const {
-    // The draft's row would sample one token more.
+std::int32_t Sequence::num_next_drafts() const {
+    if (num_sampling_ > 0 || num_unplanned() != 1) return 0;
     const auto num_generated = static_cast<std::int64_t>(generated_.size());
-    // Both rows of the step are sampled alike: with or without the stop tokens.
-    const bool is_last_forced = num_generated + 1 == spec_.min_tokens;
-    return draft_ && num_sampling_ == 0 && num_unplanned() == 1 && !is_last_forced &&
-           num_generated + 2 <= spec_.max_tokens;
+    // The row samples one token, and each draft's row one more.
+    std::int64_t most = spec_.max_tokens - num_generated - 1;
+    // All rows of the step are sampled alike: with or without the stop tokens.
+    if (num_generated < spec_.min_tokens)
+        most = std::min(most, spec_.min_tokens - num_generated - 1);
+    return static_cast<std::int32_t>(
+        std::clamp<std::int64_t>(most, 0, static_cast<std::int64_t>(drafts_.size())));
 }
 
-// Whether max_tokens leaves room for a draft after the tokens of the planned steps.
-bool Sequence::can_use_draft() const {
-    // Beyond all that the planned steps may give: the draft's token and the one sampled after it.
+// How many drafts max_tokens leaves room for after the tokens of the planned steps.
+std::int64_t Sequence::num_usable_drafts() const {
+    // Beyond all that the planned steps may give: the drafts, and the token sampled after them.
     const auto num_generated = static_cast<std::int64_t>(generated_.size());
-    const int num_drafts_planned = is_draft_planned_ ? 1 : 0;
-    return num_generated + num_sampling_ + num_drafts_planned + 2 <= spec_.max_tokens;
+    return spec_.max_tokens - num_generated - num_sampling_ - num_drafts_planned_ - 1;
 }
 
-bool Sequence::asks_for_draft() {
-    return is_draft_asked_ = can_use_draft() && draft_gate_.take_step();
+std::int32_t Sequence::ask_for_drafts(std::int32_t most) {
+    const auto usable =
+        static_cast<std::int32_t>(std::min<std::int64_t>(num_usable_drafts(), most));
+    is_draft_asked_ = usable > 0 && draft_gate_.take_step();
+    return is_draft_asked_ ? draft_gate_.depth(usable) : 0;
 }
 
 std::int64_t Sequence::num_next_rows(std::int64_t budget) const {
@@ -79,16 +84,23 @@ SequenceSlice Sequence::plan_rows(std::int64_t budget) {
     return plan_slice(num_next_rows(budget));
 }
 
-SequenceSlice Sequence::plan_draft() {
-    CHECK(has_draft() && num_blocks_missing(2) <= 0);
+SequenceSlice Sequence::plan_drafts(std::int32_t num_drafts) {
+    CHECK(num_drafts > 0 && num_drafts <= num_next_drafts());
+    CHECK(num_blocks_missing(1 + num_drafts) <= 0);
     SequenceSlice slice = plan_slice(1);
-    slice.tokens.push_back(*draft_);
-    slice.num_draft_tokens = 1;
-    slice.block_table.assign(blocks_.begin(),
-                             blocks_.begin() + BlockPool::blocks_for(++num_planned_));
-    draft_.reset();
-    is_draft_planned_ = true;
+    slice.tokens.insert(slice.tokens.end(), drafts_.begin(), drafts_.begin() + num_drafts);
+    slice.num_draft_tokens = num_drafts;
+    num_planned_ += num_drafts;
+    cover(slice, 0);
+    drafts_.clear();
+    num_drafts_planned_ = num_drafts;
     return slice;
+}
+
+void Sequence::cover(SequenceSlice& slice, std::int32_t num_positions) const {
+    CHECK(num_blocks_missing(num_positions) <= 0);
+    slice.block_table.assign(blocks_.begin(),
+                             blocks_.begin() + BlockPool::blocks_for(num_planned_ + num_positions));
 }
 
 SequenceSlice Sequence::plan_slice(std::int64_t num_rows) {
@@ -100,15 +112,14 @@ SequenceSlice Sequence::plan_slice(std::int64_t num_rows) {
     slice.num_prompt_tokens = static_cast<std::int32_t>(num_prompt());
     slice.choice_index = spec_.choice_index;
     slice.sampling = &spec_.sampling;
-    slice.tokens.reserve(static_cast<std::size_t>(num_rows) + 1);
+    slice.tokens.reserve(static_cast<std::size_t>(num_rows) + drafts_.size());
     for (std::int64_t i = 0; i < num_rows; ++i) slice.tokens.push_back(token_at(num_planned_ + i));
     slice.tells_prompt = tells_prompt();
     num_planned_ += num_rows;
     slice.is_sampled = num_planned_ >= num_known();
     num_sampling_ += slice.is_sampled ? 1 : 0;
     if (!slice.is_sampled) slice.next_token = token_at(num_planned_);
-    slice.block_table.assign(blocks_.begin(),
-                             blocks_.begin() + BlockPool::blocks_for(num_planned_));
+    cover(slice, 0);
     if (slice.is_sampled && spec_.sampling.has_penalties()) slice.seen = history_.seen();
     if (slice.is_sampled && forbids_stop_tokens()) slice.forbidden_tokens = spec_.stop_tokens;
     ++num_steps_in_flight_;
@@ -155,17 +166,17 @@ std::vector<TokenEvent> Sequence::complete_rows(const PlannedRows& rows,
     // Of no use when a later step already samples that token.
     if (num_samples > 0 && num_sampling_ == 0) {
         is_draft_asked_ = false;
-        draft_ = samples.back().draft;
+        drafts_ = samples.back().drafts;
         // A probe is asked for by a step that checks none: this one was asked for before the gate
         // closed, and checking it would cost the next step a row.
-        if (rows.num_draft_tokens > 0 && !draft_gate_.is_open()) draft_.reset();
+        if (rows.num_draft_tokens > 0 && !draft_gate_.is_open()) drafts_.clear();
     }
     return events;
 }
 
 void Sequence::learn_from_drafts(const PlannedRows& rows, std::int32_t num_accepted) {
     if (rows.num_draft_tokens == 0) return;
-    is_draft_planned_ = false;
+    num_drafts_planned_ = 0;
     for (std::int32_t i = 0; i < rows.num_draft_tokens && i <= num_accepted; ++i)
         draft_gate_.learn(i < num_accepted);
 }
@@ -215,7 +226,7 @@ void Sequence::begin(std::int32_t pool_index,
 std::vector<BlockId> Sequence::leave() {
     CHECK(is_leaving() && num_steps_in_flight_ == 0 && num_sampling_ == 0);
     is_preempted_ = is_running_ = false;
-    draft_.reset();
+    drafts_.clear();
     return std::move(blocks_);
 }
 

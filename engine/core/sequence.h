@@ -85,16 +85,19 @@ class Sequence {
     // speculating, a token that is being sampled is waited for when a draft was asked for with it,
     // as that is known only then, or is to be asked for in the next step, which needs the token.
     bool has_next_row(bool is_speculating = false) const;
-    // Whether the next row can be followed by a draft.
-    bool has_draft() const;
+    // How many drafts can follow the next row.
+    std::int32_t num_next_drafts() const;
 
     // Plans up to `budget` rows; has_next_row() and the blocks for them hold.
     SequenceSlice plan_rows(std::int64_t budget);
-    // The same, for one row and the draft after it; has_draft() and the blocks for two rows hold.
-    SequenceSlice plan_draft();
-    // Of the slice just planned, a sampled one: whether to ask for a draft. Not when the sequence's
-    // drafts are not worth their time, nor when max_tokens leaves no room for one.
-    bool asks_for_draft();
+    // The same, for one row and drafts after it, 1 to num_next_drafts(); the blocks for all of them
+    // hold.
+    SequenceSlice plan_drafts(std::int32_t num_drafts);
+    // Of the slice just planned, a sampled one: how many drafts to ask for, at most `most`. None
+    // when the sequence's drafts are not worth their time, or when max_tokens leaves no room.
+    std::int32_t ask_for_drafts(std::int32_t most);
+    // Has the slice just planned cover that many positions more; the blocks for them hold.
+    void cover(SequenceSlice& slice, std::int32_t num_positions) const;
     // Blocks that are missing before that many rows can be planned.
     std::int32_t num_blocks_missing(std::int64_t num_rows) const;
     // The rows of the oldest planned step are done and gave these samples. Returns the events;
@@ -148,7 +151,7 @@ class Sequence {
 
   private:
     TokenId token_at(std::int64_t position) const;
-    bool can_use_draft() const;
+    std::int64_t num_usable_drafts() const;
     void learn_from_drafts(const PlannedRows& rows, std::int32_t num_accepted);
     std::int64_t num_next_rows(std::int64_t budget) const;
     SequenceSlice plan_slice(std::int64_t num_rows);
@@ -168,13 +171,13 @@ class Sequence {
     // Of the present run.
     std::int32_t pool_index_ = 0;
     std::vector<BlockId> blocks_;
-    std::int64_t num_planned_ = 0;     // rows
-    std::int64_t num_done_ = 0;        // rows
-    std::size_t num_full_blocks_ = 0;  // handed out by next_full_block()
-    std::int32_t num_sampling_ = 0;    // planned steps that sample
-    std::optional<TokenId> draft_;     // of the token after the known ones
-    bool is_draft_planned_ = false;    // a step in flight holds a draft
-    bool is_draft_asked_ = false;      // the newest step was asked for a draft and is in flight
+    std::int64_t num_planned_ = 0;         // rows
+    std::int64_t num_done_ = 0;            // rows
+    std::size_t num_full_blocks_ = 0;      // handed out by next_full_block()
+    std::int32_t num_sampling_ = 0;        // planned steps that sample
+    std::vector<TokenId> drafts_;          // of the tokens after the known ones
+    std::int32_t num_drafts_planned_ = 0;  // that a step in flight holds
+    bool is_draft_asked_ = false;          // the newest step was asked for one and is in flight
     std::int32_t num_steps_in_flight_ = 0;
     std::int32_t num_cached_tokens_ = 0;  // of the first run
     bool has_run_ = false;

@@ -160,6 +160,8 @@ void StepLoop::publish_load() {
     load_.cache_hit_tokens = counters.num_cache_hit_tokens;
     load_.num_drafts = counters.num_drafts;
     load_.draft_tokens = counters.num_draft_tokens;
+    load_.accepted_at.assign(counters.num_accepted_at.begin(),
+                             counters.num_accepted_at.begin() + options_.num_speculative_tokens);
     load_.accepted_tokens = counters.num_accepted_tokens;
 }
 

@@ -180,11 +180,14 @@ MatrixView DeepseekModel::forward(const ForwardRows& rows, kernels::KvCache& cac
     return logits_of(output, rows.logit_rows);
 }
 
-// The hidden state is taken after the main model's final norm, as deployed systems feed it.
+// The hidden state is taken after the main model's final norm, as deployed systems feed it; that of
+// a draft, to draft on, is the layer's output itself (DeepSeek-V3, section 2.2).
 void DeepseekModel::join(const DraftRows& draft_rows, MatrixView joint) {
     const std::int64_t width = config_.hidden_size;
     const float epsilon = config_.rms_epsilon;
-    const MatrixView output = scratch_.take(kOutput, num_output_rows_, width);
+    const MatrixView output = draft_rows.is_chained
+                                  ? scratch_.take(kDraftHidden, num_draft_rows_, width)
+                                  : scratch_.take(kOutput, num_output_rows_, width);
     const MatrixView joined = scratch_.take(kJoined, joint.rows, 2 * width);
     ranks_.embed(draft_rows.rows.tokens, *embedding_, joint);
     backend_.rms_norm(joint, *draft_->embedding_norm, epsilon, joined.col_range(0, width));
@@ -212,6 +215,7 @@ MatrixView DeepseekModel::draft(const DraftRows& draft_rows, kernels::KvCache& c
     write_keys(layer.attention, own, kernels::make_rope_rows(rope_frequencies_, own.positions),
                config_.num_layers, cache, own.of(normed));
     const MatrixView logits = scratch_.take(kLogits, num_wanted, config_.vocab_size);
+    num_draft_rows_ = num_wanted;
     if (num_wanted == 0) return logits;
 
     const AttentionRows chosen = ranks_.attention_rows(choose_rows(rows, rows.logit_rows));

@@ -148,6 +148,7 @@ class DeepseekModel final : public Model {
     Weight head_;                        // [own vocab, hidden]
     std::unique_ptr<DraftLayer> draft_;  // null when not loaded
     std::int64_t num_output_rows_ = 0;   // rows of kOutput: of the newest forward()
+    std::int64_t num_draft_rows_ = 0;    // rows of kDraftHidden: of the newest draft()
     Scratch scratch_;
 };
 

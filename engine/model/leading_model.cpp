@@ -24,7 +24,8 @@ kernels::MatrixView LeadingModel::forward(const ForwardRows& rows, kernels::KvCa
 }
 
 kernels::MatrixView LeadingModel::draft(const DraftRows& rows, kernels::KvCache& cache) {
-    link_.require(send_step(*link_.communicator, StepKind::kDraft, rows.rows, rows.hidden_rows));
+    const StepKind kind = rows.is_chained ? StepKind::kChainedDraft : StepKind::kDraft;
+    link_.require(send_step(*link_.communicator, kind, rows.rows, rows.hidden_rows));
     return model_->draft(rows, cache);
 }
 
@@ -39,6 +40,7 @@ Status follow(Model& model, kernels::KvCache& cache, kernels::Communicator& comm
                 model.forward(step->rows.rows, cache);
                 break;
             case StepKind::kDraft:
+            case StepKind::kChainedDraft:
                 model.draft(step->rows, cache);
                 break;
         }

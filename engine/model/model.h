@@ -28,6 +28,10 @@ struct ForwardRows {
 struct DraftRows {
     ForwardRows rows;                       // tokens: the following ones; positions: the rows' own
     std::vector<std::int64_t> hidden_rows;  // one per row
+    // Drafts after drafts: hidden_rows are wanted rows of the newest draft(), whose own output
+    // stands for the main model's, and the following tokens are guesses. The keys of these rows are
+    // guesses too, to be written again when the tokens are known.
+    bool is_chained = false;
 };
 
 class Model {

@@ -146,12 +146,14 @@ void ModelRunner::check_slice(const SequenceSlice& slice) const {
     const std::int64_t end = slice.first_position + static_cast<std::int64_t>(slice.tokens.size());
     CHECK(end <= opened_.model->info().max_positions);
     CHECK(!opened_.has_draft_layer || slice.is_sampled || slice.next_token != kTokenInFlight);
-    CHECK(!slice.wants_draft ||
+    CHECK(slice.num_wanted_drafts == 0 ||
           (opened_.has_draft_layer && slice.is_sampled && slice.tokens.back() != kTokenInFlight));
     CHECK(slice.num_draft_tokens == 0 ||
           (slice.is_sampled && slice.allowed_tokens.empty() &&
            slice.num_draft_tokens < static_cast<std::int32_t>(slice.tokens.size())));
-    CHECK(static_cast<std::int64_t>(slice.block_table.size()) * limits::kKvBlockTokens >= end);
+    const std::int64_t drafts_end = end + std::max(0, slice.num_wanted_drafts - 1);
+    CHECK(static_cast<std::int64_t>(slice.block_table.size()) * limits::kKvBlockTokens >=
+          drafts_end);
 }
 
 std::vector<TokenId> ModelRunner::resolved_tokens(const SequenceSlice& slice) const {
@@ -281,9 +283,7 @@ void ModelRunner::draft(const StepBatch& batch,
                         StepResult& result) {
     StepRows step;
     DraftRows drafts;
-    std::vector<kernels::SampleParams> params;
-    std::deque<RowLists> lists;
-    std::vector<SampledToken*> wanted;
+    std::vector<Chain> chains;
     step.rows.pool_rows.resize(static_cast<std::size_t>(opened_.num_pools));
     for (const std::size_t index : by_pool(batch)) {
         const SequenceSlice& slice = batch.slices[index];
@@ -298,18 +298,62 @@ void ModelRunner::draft(const StepBatch& batch,
                                                     slice.num_prompt_tokens, slice.block_table);
         step.rows.pool_rows[static_cast<std::size_t>(slice.pool_index)] +=
             static_cast<std::int64_t>(num_rows);
-        if (!slice.wants_draft) continue;
+        if (slice.num_wanted_drafts == 0) continue;
         step.rows.logit_rows.push_back(last_row);
-        lists.push_back(row_lists(slice, std::span(following).last(place.num_accepted + 1)));
-        params.push_back(sample_params(slice, lists.back(), place.end_position + 1));
-        params.back().num_alternatives = 0;
-        wanted.push_back(&result.samples[place.last_result]);
+        const auto newer = std::span(following).last(place.num_accepted + 1);
+        chains.push_back({&slice,
+                          &result.samples[place.last_result],
+                          {newer.begin(), newer.end()},
+                          place.end_position + 1});
     }
     drafts.rows = std::move(step.rows);
-    const kernels::MatrixView logits = opened_.model->draft(drafts, *opened_.cache);
+    take_drafts(drafts, chains);
+    while (!chains.empty()) chains = draft_on(std::move(chains));
+}
+
+// A draft of each chain, at the wanted rows, which are as many.
+void ModelRunner::take_drafts(const DraftRows& rows, std::vector<Chain>& chains) {
+    const kernels::MatrixView logits = opened_.model->draft(rows, *opened_.cache);
+    if (chains.empty()) return;
+    std::vector<kernels::SampleParams> params;
+    std::deque<RowLists> lists;  // never moved: params point into it
+    for (const Chain& chain : chains) {
+        lists.push_back(row_lists(*chain.slice, chain.newer));
+        params.push_back(sample_params(*chain.slice, lists.back(), chain.position));
+        params.back().num_alternatives = 0;
+    }
     std::vector<kernels::SampledRow> sampled(params.size());
-    if (!params.empty()) opened_.backend->sample(logits, params, opened_.num_tokens, sampled);
-    for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i]->draft = sampled[i].token;
+    opened_.backend->sample(logits, params, opened_.num_tokens, sampled);
+    for (std::size_t i = 0; i < chains.size(); ++i) {
+        chains[i].sample->drafts.push_back(sampled[i].token);
+        chains[i].newer.push_back(sampled[i].token);
+        ++chains[i].position;
+    }
+}
+
+// One draft more of those that want one, at the row of the token before their newest draft.
+std::vector<ModelRunner::Chain> ModelRunner::draft_on(std::vector<Chain> chains) {
+    StepRows step;
+    DraftRows drafts;
+    drafts.is_chained = true;
+    std::vector<Chain> longer;
+    step.rows.pool_rows.resize(static_cast<std::size_t>(opened_.num_pools));
+    for (std::size_t i = 0; i < chains.size(); ++i) {
+        Chain& chain = chains[i];
+        const SequenceSlice& slice = *chain.slice;
+        const auto num_drafts = static_cast<std::int32_t>(chain.sample->drafts.size());
+        if (num_drafts == slice.num_wanted_drafts) continue;
+        drafts.hidden_rows.push_back(static_cast<std::int64_t>(i));
+        step.rows.logit_rows.push_back(step.add_rows(std::span(chain.newer).last(1),
+                                                     chain.position - 2, slice.num_prompt_tokens,
+                                                     slice.block_table));
+        ++step.rows.pool_rows[static_cast<std::size_t>(slice.pool_index)];
+        longer.push_back(std::move(chain));
+    }
+    if (longer.empty()) return longer;
+    drafts.rows = std::move(step.rows);
+    take_drafts(drafts, longer);
+    return longer;
 }
 
 StepResult ModelRunner::collect() {

@@ -2,9 +2,10 @@
 //
 // Drafts: with the draft layer loaded, that layer's keys and values are written for every row that
 // the model takes, with the token that follows it, so that they are there whenever a draft is
-// wanted. The rest of the layer runs over the rows that one is wanted of. A draft is picked with
-// the noise that will pick the token (Gumbel-max with common random numbers), which is what makes
-// the two agree as often as they can.
+// wanted. The rest of the layer runs over the rows that one is wanted of. Where more are wanted,
+// the layer runs again over its own output and the draft it gave, as often as that. A draft is
+// picked with the noise that will pick the token (Gumbel-max with common random numbers), which is
+// what makes the two agree as often as they can.
 #pragma once
 
 #include <deque>
@@ -57,6 +58,14 @@ class ModelRunner final : public Runner {
         std::int32_t end_position = 0;  // its position
     };
 
+    // Drafts of one sequence, one after the other.
+    struct Chain {
+        const SequenceSlice* slice = nullptr;
+        SampledToken* sample = nullptr;  // that they follow
+        std::vector<TokenId> newer;      // tokens that the plan did not know, and the drafts so far
+        std::int32_t position = 0;       // of the next draft
+    };
+
     void check_slice(const SequenceSlice& slice) const;
     std::vector<TokenId> resolved_tokens(const SequenceSlice& slice) const;
     std::vector<TokenId> told_tokens(const SequenceSlice& slice) const;
@@ -70,6 +79,8 @@ class ModelRunner final : public Runner {
                       const std::vector<kernels::SampledRow>& sampled,
                       StepResult& result);
     void draft(const StepBatch& batch, const std::vector<Place>& places, StepResult& result);
+    void take_drafts(const DraftRows& rows, std::vector<Chain>& chains);
+    std::vector<Chain> draft_on(std::vector<Chain> chains);
 
     OpenedModel opened_;
     std::deque<StepResult> done_;

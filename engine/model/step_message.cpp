@@ -114,6 +114,7 @@ Result<StepMessage> decode_step(StepKind kind, std::span<const std::byte> bytes)
     rows.logit_rows = reader.list<std::int64_t>();
     rows.pool_rows = reader.list<std::int64_t>();
     message.rows.hidden_rows = reader.list<std::int64_t>();
+    message.rows.is_chained = kind == StepKind::kChainedDraft;
     rows.prompt_slices = reader.slices(message.block_tables);
     rows.generated_slices = reader.slices(message.block_tables);
     if (reader.is_done()) return message;

@@ -14,6 +14,7 @@ enum class StepKind : std::uint32_t {
     kStop,     // there are no more
     kForward,  // Model::forward() of rows.rows
     kDraft,    // Model::draft()
+    kChainedDraft,
 };
 
 struct StepMessage {

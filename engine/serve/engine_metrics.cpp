@@ -67,10 +67,12 @@ void write_load(MetricsText& out, const Load& load) {
                 number(load.draft_tokens));
     out.counter("vllm:spec_decode_num_accepted_tokens_total", "Drafts that were right.",
                 number(load.accepted_tokens));
-    // One draft a step: all of them are of the first position.
     constexpr std::string_view kPerPosition = "vllm:spec_decode_num_accepted_tokens_per_pos_total";
     out.family(kPerPosition, "counter", "Drafts that were right, by their place in the step.");
-    out.sample(kPerPosition, number(load.accepted_tokens), metric_label("position", "0"));
+    for (std::size_t i = 0; i < load.accepted_at.size(); ++i) {
+        out.sample(kPerPosition, number(load.accepted_at[i]),
+                   metric_label("position", std::to_string(i)));
+    }
 }
 
 void write_histograms(MetricsText& out, const EngineMetrics& metrics) {

@@ -3,6 +3,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "config/base/limits.h"
 #include "config/schema/json_settings.h"
 #include "engine/parallel/shm_region.h"
 
@@ -24,18 +25,19 @@ Status validate(const EngineSettings& settings) {
     RETURN_IF_ERROR(check_range("kv_tokens", settings.kv_tokens, 64, kLargest));
     RETURN_IF_ERROR(check_range("max_running", settings.max_running, 1, 256));
     RETURN_IF_ERROR(check_range("max_step_tokens", settings.max_step_tokens, 1, 65'536));
-    RETURN_IF_ERROR(check_range("speculative_tokens", settings.speculative_tokens, 0, 1));
+    RETURN_IF_ERROR(check_range("speculative_tokens", settings.speculative_tokens, 0,
+                                limits::kMaxSpeculativeTokens));
     RETURN_IF_ERROR(check_range("max_speculating", settings.max_speculating, 1, 256));
     RETURN_IF_ERROR(check_range("watchdog_seconds", settings.watchdog_seconds, 0, kDaySeconds));
     RETURN_IF_ERROR(check_range("keep_alive_seconds", settings.keep_alive_seconds, 0, kDaySeconds));
-    // Every running sequence has a row in each step, and with speculation a draft's row.
+    // Every running sequence has a row in each step, and with speculation its drafts' rows.
     const std::int64_t needed = settings.max_running * (1 + settings.speculative_tokens);
     if (settings.max_step_tokens < needed) {
         return invalid_argument(
             "'max_step_tokens' expected at least " + std::to_string(needed) +
                 ": one row for each of 'max_running' sequences" +
-                (settings.speculative_tokens > 0 ? " and one for its draft" : "") + ", found " +
-                std::to_string(settings.max_step_tokens),
+                (settings.speculative_tokens > 0 ? " and one for each of its drafts" : "") +
+                ", found " + std::to_string(settings.max_step_tokens),
             "max_step_tokens");
     }
     return {};

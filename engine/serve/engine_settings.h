@@ -32,7 +32,7 @@ struct EngineSettings {
     std::int64_t max_running = 8;
     std::int64_t max_step_tokens = 512;  // rows of one step, of prompts and of answers
     bool has_prefix_cache = true;
-    std::int64_t speculative_tokens = 0;  // drafts of a sequence in a step: 0 or 1
+    std::int64_t speculative_tokens = 0;  // drafts of a sequence in a step, at most
     std::int64_t max_speculating = 8;     // no drafts while more sequences run
     // A step that takes longer ends the process; 0 = never. A step of 512 prompt tokens of an 8B
     // model takes over a minute on a laptop.

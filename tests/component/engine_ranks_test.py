@@ -107,7 +107,7 @@ class EngineRanksTest(unittest.TestCase):
         poll(lambda: not any(is_running(pid) for pid in pids), "every rank to end", 10)
 
     def test_any_number_of_ranks_gives_the_same_text(self):
-        layouts = [{}, {"ranks": 2}, {"ranks": 2, "speculative_tokens": 1},
+        layouts = [{}, {"ranks": 2}, {"ranks": 2, "speculative_tokens": 3},
                    {"ranks": 2, "attention": "data"}, {"ranks": 4, "attention": "data"}]
         answers = []
         for layout in layouts:

@@ -124,8 +124,8 @@ class FakeRunner final : public engine::Runner {
             ++draft;
             ++next_position;
         }
-        if (slice.wants_draft && draft_)
-            result.samples.back().draft = draft_(slice, next_position + 1);
+        for (std::int32_t i = 1; draft_ && i <= slice.num_wanted_drafts; ++i)
+            result.samples.back().drafts.push_back(draft_(slice, next_position + i));
     }
 
     // A generated row holds the token that was sampled last, or stands for it while it is in

@@ -43,8 +43,8 @@ StepResult answer(const StepBatch& batch, bool has_right_drafts) {
         const std::int32_t last = first + (has_right_drafts ? slice.num_draft_tokens : 0);
         for (std::int32_t position = first; position <= last; ++position)
             result.samples.push_back({id, position, token_at(id, position), 0.0F, {}, {}});
-        if (slice.wants_draft)
-            result.samples.back().draft = has_right_drafts ? token_at(id, last + 1) : 1;
+        for (std::int32_t i = 1; i <= slice.num_wanted_drafts; ++i)
+            result.samples.back().drafts.push_back(has_right_drafts ? token_at(id, last + i) : 1);
     }
     return result;
 }

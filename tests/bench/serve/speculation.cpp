@@ -1,9 +1,10 @@
 // Times speculation beside none, one sequence at a time, the same answers in turns: with the draft
 // layer's own drafts, with drafts of which none or 85 of 100 are accepted (the layer runs all the
 // same; what it drafts is replaced), and without the gate that stops drafting. Writes JSON.
-// bench_speculation <model folder> <threads> [rounds [prompts]]
+// bench_speculation <model folder> <threads> [rounds [prompts [drafts]]]
 // prompts: a file of token ids, a prompt a line. Each is answered at temperature 0.6, top-p 0.95 up
-// to the model's end token, with the layer's own drafts alone. Without one: noise at temperature 1.
+// to the model's end token, with the layer's own drafts alone, so many a step (1). Without one:
+// noise at temperature 1.
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -57,7 +58,9 @@ class SpoiledRunner final : public Runner {
     StepResult collect() override {
         StepResult result = inner_->collect();
         for (SampledToken& sample : result.samples) {
-            if (sample.draft && percent_right_) sample.draft = draft_after(sample.position);
+            if (!percent_right_) continue;
+            for (std::size_t i = 0; i < sample.drafts.size(); ++i)
+                sample.drafts[i] = draft_after(sample.position + static_cast<std::int32_t>(i));
         }
         return result;
     }
@@ -210,8 +213,9 @@ Round answer_all(Runner& runner,
 nlohmann::ordered_json compare_answers(Runner& plain,
                                        Runner& speculating,
                                        const std::vector<SequenceSpec>& questions,
-                                       int num_rounds) {
-    const SchedulerOptions with_drafts{.num_speculative_tokens = 1};
+                                       int num_rounds,
+                                       int num_drafts_a_step) {
+    const SchedulerOptions with_drafts{.num_speculative_tokens = num_drafts_a_step};
     std::vector<double> plain_rates;
     std::vector<double> rates;
     std::vector<double> ratios;
@@ -232,6 +236,7 @@ nlohmann::ordered_json compare_answers(Runner& plain,
     }
     return {{"case", "answers"},
             {"rounds", num_rounds},
+            {"drafts_a_step", num_drafts_a_step},
             {"plain_tokens_per_s", median(plain_rates)},
             {"tokens_per_s", median(rates)},
             {"speed_ratio", median(ratios)},
@@ -272,17 +277,20 @@ nlohmann::ordered_json compare_cases(Runner& plain_runner, SpoiledRunner& runner
 
 int main(int argc, char** argv) {
     using namespace turnpike::engine;
-    if (argc < 3 || argc > 5) {
-        std::cerr << "usage: bench_speculation <model folder> <threads> [rounds [prompts]]\n";
+    if (argc < 3 || argc > 6) {
+        std::cerr
+            << "usage: bench_speculation <model folder> <threads> [rounds [prompts [drafts]]]\n";
         return 2;
     }
     const int num_rounds = argc > 3 ? std::atoi(argv[3]) : 5;
     const auto plain = load(argv[1], std::atoi(argv[2]), false);
     auto drafting = load(argv[1], std::atoi(argv[2]), true);
-    if (argc == 5) {
+    if (argc >= 5) {
         const auto end_token = read_model_info(argv[1]).value().eos_token;
         const auto questions = read_questions(argv[4], end_token);
-        std::cout << compare_answers(*plain, *drafting, questions, num_rounds).dump(2) << "\n";
+        const int num_drafts = argc > 5 ? std::atoi(argv[5]) : 1;
+        std::cout << compare_answers(*plain, *drafting, questions, num_rounds, num_drafts).dump(2)
+                  << "\n";
         return 0;
     }
     SpoiledRunner runner(std::move(drafting));

@@ -150,9 +150,9 @@ TEST(ControlplaneSettings, RefusesNonsenseByName) {
     EXPECT_EQ(param_of("/quota", {{"endpoints", 3}, {"replicas", 9}}), "accepted");
     EXPECT_EQ(param_of("/hardware/1", {{"id", "1x_cpu"}, {"slots", 1}}), "hardware");
     EXPECT_EQ(param_of("/serverless/1", good()["serverless"][0]), "serverless");
-    EXPECT_EQ(param_of("/models/0/speculative_tokens", 2), "models");
+    EXPECT_EQ(param_of("/models/0/speculative_tokens", 9), "models");
     EXPECT_EQ(param_of("/models/0/speculative_tokens", -1), "models");
-    EXPECT_EQ(param_of("/models/0/speculative_tokens", 1), "accepted");
+    EXPECT_EQ(param_of("/models/0/speculative_tokens", 8), "accepted");
     EXPECT_EQ(param_of("/retention", {{"usage_months", -1}}), "retention");
     EXPECT_EQ(param_of("/retention", {{"audit_days", 36'501}}), "retention");
     EXPECT_EQ(param_of("/retention", {{"finished_operations_days", 90}}), "accepted");

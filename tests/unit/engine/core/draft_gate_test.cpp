@@ -57,6 +57,23 @@ TEST(DraftGate, TwoAcceptedProbesOpenIt) {
     EXPECT_TRUE(gate.is_open());
 }
 
+TEST(DraftGate, AsManyDraftsAStepAsTheirOddsAreWorth) {
+    DraftGate gate(true);
+    EXPECT_EQ(gate.depth(1), 1);
+    EXPECT_EQ(gate.depth(8), 4) << "0.85 to the fourth is 0.52";
+    for (int i = 0; i < 50; ++i) gate.learn(true);
+    EXPECT_EQ(gate.depth(8), 8);
+    EXPECT_EQ(gate.depth(3), 3);
+    gate.learn(false);
+    EXPECT_EQ(gate.depth(8), 5) << "0.875";
+    for (int i = 0; i < 3; ++i) gate.learn(false);
+    EXPECT_TRUE(gate.is_open());
+    EXPECT_EQ(gate.depth(8), 1);
+    while (gate.is_open()) gate.learn(false);
+    EXPECT_EQ(gate.depth(8), 1) << "a probe";
+    EXPECT_EQ(DraftGate(false).depth(8), 8);
+}
+
 TEST(DraftGate, OneThatIsNotAdaptiveStaysOpen) {
     const History history = run(DraftGate(false), 100, [](int) { return false; });
     EXPECT_EQ(history.asked.size(), 100U);

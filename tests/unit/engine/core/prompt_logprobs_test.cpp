@@ -151,7 +151,7 @@ TEST(MinTokens, NoDraftWhereTheStopTokensComeBack) {
                               static_cast<std::int32_t>(slice.tokens.size()) -
                               slice.num_draft_tokens;
         StepResult result{batch.step, {{1, position, 7, 0.0F}}};  // the draft, 8, is wrong
-        result.samples.back().draft = 8;
+        result.samples.back().drafts = {8};
         scheduler.collect(result);
     }
     EXPECT_EQ(num_drafts, (std::vector<std::int32_t>{0, 0, 1, 1}));

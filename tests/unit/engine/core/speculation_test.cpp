@@ -46,7 +46,7 @@ StepResult answer(const StepBatch& batch, const Tokens& tokens, std::optional<To
             if (row == slice.tokens.size() || slice.tokens[row] != token) break;
             ++row;
         }
-        if (slice.wants_draft) result.samples.back().draft = draft;
+        if (slice.num_wanted_drafts > 0 && draft) result.samples.back().drafts = {*draft};
     }
     return result;
 }
@@ -62,7 +62,7 @@ TEST(Speculation, ARightDraftGivesTwoTokensInOneStep) {
     ASSERT_TRUE(scheduler.add(spec_of(1, 4, 20)).has_value());
     const StepBatch prompt = scheduler.plan();
     EXPECT_EQ(prompt.slices.at(0).num_draft_tokens, 0);
-    EXPECT_TRUE(prompt.slices[0].wants_draft);
+    EXPECT_EQ(prompt.slices[0].num_wanted_drafts, 1);
     EXPECT_EQ(tokens_of(scheduler.collect(answer(prompt, {50}, 51))), (Tokens{50}));
 
     const StepBatch both = scheduler.plan();
@@ -94,15 +94,107 @@ TEST(Speculation, TheRowOfAWrongDraftIsPlannedAgain) {
     EXPECT_EQ(scheduler.counters().num_accepted_tokens, 0);
 }
 
+SchedulerOptions options_of_three() {
+    SchedulerOptions options = options_of(4);
+    options.num_speculative_tokens = 3;
+    options.has_draft_gate = false;
+    return options;
+}
+
+// As answer(), with the drafts as they are.
+StepResult answer_all(const StepBatch& batch, const Tokens& tokens, const Tokens& drafts) {
+    StepResult result = answer(batch, tokens, std::nullopt);
+    result.samples.back().drafts = drafts;
+    return result;
+}
+
+TEST(Speculation, DraftsOfAStepCountUpToTheFirstWrongOne) {
+    Scheduler scheduler(options_of_three(), {1, 8});
+    ASSERT_TRUE(scheduler.add(spec_of(1, 4, 20)).has_value());
+    const StepBatch prompt = scheduler.plan();
+    EXPECT_EQ(prompt.slices.at(0).num_wanted_drafts, 3);
+    scheduler.collect(answer_all(prompt, {50}, {51, 52, 99}));
+
+    const StepBatch four = scheduler.plan();
+    EXPECT_EQ(four.slices.at(0).tokens, (Tokens{50, 51, 52, 99}));
+    EXPECT_EQ(four.slices[0].num_draft_tokens, 3);
+    const auto events = scheduler.collect(answer_all(four, {51, 52, 53, 54}, {60}));
+    EXPECT_EQ(tokens_of(events), (Tokens{51, 52, 53}));
+
+    const StepBatch next = scheduler.plan();
+    EXPECT_EQ(next.slices.at(0).tokens, (Tokens{53, 60})) << "the runner gave one";
+    EXPECT_EQ(next.slices[0].first_position, 7);
+    EXPECT_EQ(scheduler.counters().num_drafts, 1);
+    EXPECT_EQ(scheduler.counters().num_draft_tokens, 3);
+    EXPECT_EQ(scheduler.counters().num_accepted_tokens, 2);
+    EXPECT_EQ(scheduler.counters().num_accepted_at[0], 1);
+    EXPECT_EQ(scheduler.counters().num_accepted_at[1], 1);
+    EXPECT_EQ(scheduler.counters().num_accepted_at[2], 0);
+}
+
+TEST(Speculation, DraftsEndWhereMaxTokensAndMinTokensEnd) {
+    for (std::int32_t max_tokens = 1; max_tokens < 12; ++max_tokens) {
+        for (std::int32_t min_tokens = 0; min_tokens <= max_tokens; ++min_tokens) {
+            Scheduler scheduler(options_of_three(), {1, 8});
+            SequenceSpec spec = spec_of(1, 4, max_tokens);
+            spec.min_tokens = min_tokens;
+            ASSERT_TRUE(scheduler.add(std::move(spec)).has_value());
+            std::int32_t num_told = 0;
+            while (!scheduler.is_idle()) {
+                const StepBatch batch = scheduler.plan();
+                const SequenceSlice& slice = batch.slices.at(0);
+                const std::int32_t most_told = num_told + 1 + slice.num_draft_tokens;
+                EXPECT_LE(most_told, max_tokens);
+                EXPECT_LE(most_told + slice.num_wanted_drafts + (slice.num_wanted_drafts ? 1 : 0),
+                          max_tokens);
+                // One side of the border or the other.
+                EXPECT_TRUE(num_told >= min_tokens || most_told <= min_tokens);
+                EXPECT_EQ(slice.forbidden_tokens.empty(), num_told >= min_tokens);
+                for (const TokenEvent& event :
+                     scheduler.collect(answer_all(batch, {50, 50, 50, 50}, {50, 50, 50})))
+                    num_told += event.token.has_value() ? 1 : 0;
+            }
+            EXPECT_EQ(num_told, max_tokens);
+            EXPECT_EQ(scheduler.num_blocks_free(), scheduler.num_blocks());
+        }
+    }
+}
+
+// The draft layer's own rows of the second draft and on lie beyond those of the step.
+TEST(Speculation, WantedDraftsHaveTheirBlocks) {
+    for (const std::int32_t num_blocks : {1, 2}) {
+        Scheduler scheduler(options_of_three(), {1, num_blocks});
+        ASSERT_TRUE(scheduler.add(spec_of(1, kBlock - 1, 1 + 64 * (num_blocks - 1))).has_value());
+        const StepBatch prompt = scheduler.plan();
+        const SequenceSlice& slice = prompt.slices.at(0);
+        EXPECT_EQ(slice.block_table.size(), static_cast<std::size_t>(num_blocks));
+        EXPECT_EQ(slice.num_wanted_drafts, num_blocks == 1 ? 0 : 3);
+    }
+    // Nobody gives way: one draft needs none, the next has the block's last position.
+    SchedulerOptions options = options_of_three();
+    options.has_prefix_cache = false;
+    Scheduler scheduler(options, {1, 2});
+    ASSERT_TRUE(scheduler.add(spec_of(1, kBlock - 1, 40)).has_value());
+    ASSERT_TRUE(scheduler.add(spec_of(2, kBlock - 1, 40)).has_value());
+    const StepBatch both = scheduler.plan();
+    ASSERT_GE(both.slices.size(), 1U);
+    for (const SequenceSlice& slice : both.slices) {
+        EXPECT_LE(slice.first_position + static_cast<std::int32_t>(slice.tokens.size()) +
+                      slice.num_wanted_drafts - 1,
+                  static_cast<std::int32_t>(slice.block_table.size() * kBlock));
+    }
+    EXPECT_EQ(scheduler.counters().num_preemptions, 0);
+}
+
 TEST(Speculation, IsOffUnlessAskedFor) {
     SchedulerOptions options = options_of(4);
     options.num_speculative_tokens = 0;
     Scheduler scheduler(options, {1, 8});
     ASSERT_TRUE(scheduler.add(spec_of(1, 4, 20)).has_value());
     const StepBatch first = scheduler.plan();
-    EXPECT_FALSE(first.slices.at(0).wants_draft);
+    EXPECT_EQ(first.slices.at(0).num_wanted_drafts, 0);
     StepResult result = answer(first, {50}, std::nullopt);
-    result.samples.at(0).draft = 51;  // unasked
+    result.samples.at(0).drafts = {51};  // unasked
     scheduler.collect(result);
     EXPECT_EQ(scheduler.plan().slices.at(0).tokens, (Tokens{50}));
 }
@@ -116,7 +208,8 @@ TEST(Speculation, NoRowIsSpentBeyondMaxTokens) {
             const StepBatch batch = scheduler.plan();
             const SequenceSlice& slice = batch.slices.at(0);
             // A draft that is asked for can be used when it is the newest token but one at least.
-            EXPECT_EQ(slice.wants_draft, num_told + 1 + slice.num_draft_tokens + 2 <= max_tokens);
+            EXPECT_EQ(slice.num_wanted_drafts,
+                      num_told + 1 + slice.num_draft_tokens + 2 <= max_tokens ? 1 : 0);
             EXPECT_LE(num_told + 1 + slice.num_draft_tokens, max_tokens);
             for (const TokenEvent& event : scheduler.collect(answer(batch, {50, 50}, 50))) {
                 ++num_told;
@@ -151,14 +244,14 @@ TEST(Speculation, ManyRunningSequencesSwitchItOff) {
         ASSERT_EQ(batch.slices.size(), 2U);
         for (const SequenceSlice& slice : batch.slices) {
             EXPECT_EQ(slice.num_draft_tokens, 0);
-            EXPECT_FALSE(slice.wants_draft);
+            EXPECT_EQ(slice.num_wanted_drafts, 0);
         }
         scheduler.collect(answer(batch, {50}, 51));
     }
     const StepBatch alone = scheduler.plan();
     ASSERT_EQ(alone.slices.size(), 1U);
     EXPECT_EQ(alone.slices[0].num_draft_tokens, 0);  // the last step was asked for none
-    EXPECT_TRUE(alone.slices[0].wants_draft);
+    EXPECT_EQ(alone.slices[0].num_wanted_drafts, 1);
     scheduler.collect(answer(alone, {50}, 51));
     EXPECT_EQ(scheduler.plan().slices.at(0).num_draft_tokens, 1);
 }
@@ -197,9 +290,9 @@ TEST(Speculation, RefusedDraftsAreAskedForNowAndThen) {
     std::int64_t num_asked = 0;
     std::int64_t num_ahead = 0;
     for (const SequenceSlice& slice : slices) {
-        num_asked += slice.wants_draft ? 1 : 0;
+        num_asked += slice.num_wanted_drafts;
         num_ahead += slice.tokens.back() == kTokenInFlight ? 1 : 0;
-        EXPECT_FALSE(slice.wants_draft && slice.tokens.back() == kTokenInFlight);
+        EXPECT_FALSE(slice.num_wanted_drafts > 0 && slice.tokens.back() == kTokenInFlight);
     }
     EXPECT_LE(num_asked, scheduler.counters().num_drafts + 1);
     // Without a draft it is in two steps at a time, as it is without speculation.
@@ -345,7 +438,7 @@ TEST(Speculation, AChunkSaysWhichTokenFollows) {
     ASSERT_TRUE(scheduler.add(spec).has_value());
     const StepBatch chunk = scheduler.plan();
     EXPECT_FALSE(chunk.slices.at(0).is_sampled);
-    EXPECT_FALSE(chunk.slices[0].wants_draft);
+    EXPECT_EQ(chunk.slices[0].num_wanted_drafts, 0);
     EXPECT_EQ(chunk.slices[0].next_token, 77);
     scheduler.collect(answer(chunk, {}, {}));
     EXPECT_EQ(scheduler.plan().slices.at(0).next_token, kTokenInFlight);
@@ -361,9 +454,9 @@ TEST(SpeculationDeathTest, WhatARunnerCannotHaveSampledIsABug) {
     SampledToken stranger = sample;
     stranger.sequence = 9;
     EXPECT_DEATH(scheduler.collect({batch.step, {sample, stranger}}), "samples.end");
-    SchedulerOptions two = options_of(4);
-    two.num_speculative_tokens = 2;
-    EXPECT_DEATH(Scheduler(two, {1, 8}), "num_speculative_tokens");
+    SchedulerOptions many = options_of(4);
+    many.num_speculative_tokens = limits::kMaxSpeculativeTokens + 1;
+    EXPECT_DEATH(Scheduler(many, {1, 8}), "num_speculative_tokens");
 }
 
 }  // namespace

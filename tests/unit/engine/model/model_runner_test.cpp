@@ -168,23 +168,24 @@ TEST_F(ModelRunnerTest, DraftsAreTheDraftLayersOwn) {
     EXPECT_TRUE(step(*runner, {chunk}).samples.empty());
     SequenceSlice rest =
         request.slice({tokens.begin() + 40, tokens.begin() + kPromptTokens}, 40, true);
-    rest.wants_draft = true;
+    rest.num_wanted_drafts = 1;
     const auto first = step(*runner, {rest}).samples;
     ASSERT_EQ(first.size(), 1U);
-    EXPECT_EQ(first[0].draft, drafts.at(kPromptTokens - 1));
+    EXPECT_EQ(first[0].drafts, std::vector<TokenId>{drafts.at(kPromptTokens - 1)});
 
     std::int32_t next = kPromptTokens;
     const auto check = [&](TokenId draft, std::size_t num_samples) {
         SequenceSlice slice = request.slice({at(next), draft}, next, true);
         slice.num_draft_tokens = 1;
-        slice.wants_draft = true;
+        slice.num_wanted_drafts = 1;
         const auto samples = step(*runner, {slice}).samples;
         ASSERT_EQ(samples.size(), num_samples);
         for (const SampledToken& sample : samples) {
             EXPECT_EQ(sample.position, ++next);
             EXPECT_EQ(sample.token, at(next));
         }
-        EXPECT_EQ(samples.back().draft, drafts.at(static_cast<std::size_t>(next) - 1));
+        EXPECT_EQ(samples.back().drafts,
+                  std::vector<TokenId>{drafts.at(static_cast<std::size_t>(next) - 1)});
     };
     check(at(next + 1), 2);
     check(at(next + 1) + 1, 1);
@@ -204,15 +205,46 @@ TEST_F(ModelRunnerTest, RowsWithoutADraftLeaveNoHole) {
     const auto at = [&](std::int32_t position) {
         return tokens[static_cast<std::size_t>(position)];
     };
-    EXPECT_FALSE(step(*runner, {request.slice(request.prompt(), 0, true)}).samples.at(0).draft);
+    EXPECT_TRUE(
+        step(*runner, {request.slice(request.prompt(), 0, true)}).samples.at(0).drafts.empty());
     for (std::int32_t position = kPromptTokens; position < kPromptTokens + 4; ++position) {
         SequenceSlice slice = request.slice({at(position)}, position, true);
-        slice.wants_draft = position == kPromptTokens + 3;
+        slice.num_wanted_drafts = position == kPromptTokens + 3 ? 1 : 0;
         const SampledToken sample = step(*runner, {slice}).samples.at(0);
         EXPECT_EQ(sample.token, at(position + 1));
-        ASSERT_EQ(sample.draft.has_value(), slice.wants_draft);
-        if (sample.draft) {
-            EXPECT_EQ(*sample.draft, drafts.at(static_cast<std::size_t>(position)));
+        ASSERT_EQ(sample.drafts.size(), static_cast<std::size_t>(slice.num_wanted_drafts));
+        if (!sample.drafts.empty()) {
+            EXPECT_EQ(sample.drafts[0], drafts.at(static_cast<std::size_t>(position)));
+        }
+    }
+}
+
+// The first draft is the layer's own; what follows is the same on any number of threads, and the keys
+// that it guessed are gone when the next step drafts.
+TEST_F(ModelRunnerTest, DraftsAfterDraftsLeaveNoTrace) {
+    Request request;
+    request.sampling.temperature = 0.0F;
+    std::vector<TokenId> tokens = request.prompt();
+    for (const SampledToken& sample : run_alone(*make_runner(), request))
+        tokens.push_back(sample.token);
+    const auto first_drafts = drafts_of(model_dir(), tokens, kPromptTokens);
+    std::vector<std::vector<TokenId>> seen;
+    for (const int num_threads : {1, 2}) {
+        const auto runner = make_runner(num_threads, true);
+        std::size_t index = 0;
+        const auto check = [&](SequenceSlice slice, std::int32_t last) {
+            slice.num_wanted_drafts = 4;
+            const auto samples = step(*runner, {slice}).samples;
+            ASSERT_FALSE(samples.empty());
+            const std::vector<TokenId>& drafts = samples.back().drafts;
+            ASSERT_EQ(drafts.size(), 4U);
+            EXPECT_EQ(drafts[0], first_drafts.at(static_cast<std::size_t>(last)));
+            if (num_threads == 1) seen.push_back(drafts);
+            EXPECT_EQ(drafts, seen.at(index++));
+        };
+        check(request.slice(request.prompt(), 0, true), kPromptTokens - 1);
+        for (std::int32_t next = kPromptTokens; next < kPromptTokens + 4; ++next) {
+            check(request.slice({tokens[static_cast<std::size_t>(next)]}, next, true), next);
         }
     }
 }

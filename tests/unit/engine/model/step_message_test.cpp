@@ -21,6 +21,8 @@ TEST(StepMessage, ArrivesAsItWasSent) {
     ASSERT_TRUE(step);
     const ForwardRows& got = step->rows.rows;
     EXPECT_EQ(step->kind, StepKind::kDraft);
+    EXPECT_FALSE(step->rows.is_chained);
+    EXPECT_TRUE(decode_step(StepKind::kChainedDraft, bytes)->rows.is_chained);
     EXPECT_EQ(got.tokens, rows.tokens);
     EXPECT_EQ(got.positions, rows.positions);
     EXPECT_EQ(got.logit_rows, rows.logit_rows);

@@ -14,6 +14,7 @@ TEST(EngineMetrics, HasTheNamesThatDashboardsRead) {
     load.kv_blocks_total = 8;
     load.kv_blocks_used = 2;
     load.accepted_tokens = 11;
+    load.accepted_at = {8, 3};
     metrics.ended[static_cast<std::size_t>(RequestEnd::kLength)].add(5);
     metrics.refuse(ErrorCode::kUnavailable);
     metrics.refuse(ErrorCode::kTooLarge);
@@ -28,6 +29,8 @@ TEST(EngineMetrics, HasTheNamesThatDashboardsRead) {
           "5\n",
           "vllm:request_success_total{model_name=\"m\",engine=\"0\",finished_reason=\"abort\"} 0\n",
           "vllm:spec_decode_num_accepted_tokens_total{model_name=\"m\",engine=\"0\"} 11\n",
+          "vllm:spec_decode_num_accepted_tokens_per_pos_total{model_name=\"m\",engine=\"0\","
+          "position=\"1\"} 3\n",
           "vllm:time_to_first_token_seconds_bucket{model_name=\"m\",engine=\"0\",le=\"0.02\"} 0\n",
           "vllm:time_to_first_token_seconds_bucket{model_name=\"m\",engine=\"0\",le=\"0.04\"} 1\n",
           "turnpike_requests_refused_total{model_name=\"m\",engine=\"0\",status=\"503\"} 1\n",

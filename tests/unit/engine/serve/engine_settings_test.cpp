@@ -103,7 +103,7 @@ TEST(EngineSettings, NamesWhatIsOutOfRange) {
                                                          {"max_running", 0},
                                                          {"max_running", 257},
                                                          {"max_step_tokens", 0},
-                                                         {"speculative_tokens", 2},
+                                                         {"speculative_tokens", 9},
                                                          {"speculative_tokens", -1},
                                                          {"max_speculating", 0},
                                                          {"watchdog_seconds", -1},
