@@ -1,6 +1,6 @@
 """Asks a running engine the held-out problems and prints the table of what it got right.
 
-    python3 ops/nano/evaluate.py --socket PATH [--fresh SEED] [--problems N] [--samples N] [--temperature T]
+    python3 ops/nano/evaluate.py --socket PATH [--fresh SEED] [--only ROW] [--problems N] [--samples N] [--temperature T]
 
 The problems are those of held_out.jsonl, or with --fresh those that the corpus' generator draws with that seed, only of
 its test split (corpus.is_held_out).
@@ -10,6 +10,7 @@ pass@1 is the mean over all samples; cons is the share of problems where the mos
 import argparse
 import concurrent.futures
 import http.client
+import itertools
 import json
 import socket
 
@@ -32,7 +33,8 @@ def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--socket", required=True)
     parser.add_argument("--fresh", type=int, metavar="SEED", help="draw new problems instead of the committed ones")
-    parser.add_argument("--problems", type=int, default=400, help="at most; the first ones")
+    parser.add_argument("--problems", type=int, default=1200, help="at most; the first ones")
+    parser.add_argument("--only", metavar="ROW", help="problems of this row of the table")
     parser.add_argument("--seed", type=int, default=1, help="of the samples")
     parser.add_argument("--samples", type=int, default=16)
     parser.add_argument("--temperature", type=float, default=0.6)
@@ -66,10 +68,16 @@ def ask(args, sample, seed):
     return [choice["message"] for choice in answer["choices"]], answer["usage"]
 
 
+def problems(args):
+    """The first --problems of the set that have the wanted row."""
+    drawn = held_out.load() if args.fresh is None else held_out.stream(args.fresh)
+    wanted = (problem for problem in drawn if args.only in (None, score.row_of(problem)))
+    return list(itertools.islice(wanted, args.problems))
+
+
 def main():
     args = parse()
-    samples = held_out.load() if args.fresh is None else held_out.draw(args.fresh, args.problems)
-    samples = samples[: args.problems]
+    samples = problems(args)
     with concurrent.futures.ThreadPoolExecutor(args.in_flight) as pool:
         replies = list(pool.map(lambda i: ask(args, samples[i], args.seed + i), range(len(samples))))
     tokens = [usage["completion_tokens"] for _, usage in replies]

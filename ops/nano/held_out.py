@@ -5,6 +5,7 @@
 One JSON object a line: what corpus.Sample holds, without the trained text.
 """
 
+import itertools
 import json
 import pathlib
 import random
@@ -16,9 +17,15 @@ FILE = pathlib.Path(__file__).with_name("held_out.jsonl")
 FIELDS = ("family", "problem", "messages", "answer", "tools")
 
 
-def draw(seed, count):
+def stream(seed):
+    """Problems of the test split without end."""
     rng = random.Random(seed)
-    return [corpus.sample(rng, "test") for _ in range(count)]
+    while True:
+        yield corpus.sample(rng, "test")
+
+
+def draw(seed, count):
+    return list(itertools.islice(stream(seed), count))
 
 
 def load():

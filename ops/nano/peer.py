@@ -30,7 +30,7 @@ def parse():
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", type=pathlib.Path, default=ROOT / "config/files/models/r1-nano")
     parser.add_argument("--engine", type=pathlib.Path, default=ROOT / "build/release/bin/turnpike-engine")
-    parser.add_argument("--problems", type=int, default=400)
+    parser.add_argument("--problems", type=int, default=1200)
     parser.add_argument("--samples", type=int, default=4)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--max-tokens", type=int, default=512)

@@ -15,6 +15,11 @@ def key_of(reply):
     return content.rpartition("\\boxed")[2] or content
 
 
+def row_of(problem):
+    """The problem's row of the table: tools that are to be called, and those of which none fits, apart."""
+    return "no tool fits" if problem.family == "tools" and not isinstance(problem.answer, dict) else problem.family
+
+
 def score(problems, replies, num_tokens, num_shown=0):
     """replies[i]: the messages that answer problem i; num_tokens[i]: of all of them. Rows by family, and "all".
 
@@ -26,13 +31,13 @@ def score(problems, replies, num_tokens, num_shown=0):
         winner = collections.Counter(key_of(a) for a in answers).most_common(1)[0][0]
         is_right = any(r for a, r in zip(answers, right) if key_of(a) == winner)
         thinks = sum(bool(a.get("reasoning")) for a in answers)
-        for name in (problem.family, "all"):
+        for name in (row_of(problem), "all"):
             for i, value in enumerate((1, len(answers), sum(right), is_right, thinks, tokens)):
                 rows[name][i] += value
         for answer in [a for a, r in zip(answers, right) if not r][:num_shown]:
             num_shown -= 1
             asked = problem.messages[-1]["content"]
-            print(f"--- {problem.family}: {asked!r} wants {problem.answer!r}\n{answer}", file=sys.stderr)
+            print(f"--- {row_of(problem)}: {asked!r} wants {problem.answer!r}\n{answer}", file=sys.stderr)
     return rows
 
 

@@ -55,7 +55,7 @@ class CorpusTest(unittest.TestCase):
 
     def test_the_committed_problems_are_held_out(self):
         problems = held_out.load()
-        self.assertEqual(len(problems), 400)
+        self.assertEqual(len(problems), 1200)
         for problem in problems:
             self.assertTrue(corpus.is_held_out(problem.problem), problem.problem)
 
