@@ -42,7 +42,7 @@ inline constexpr std::size_t kMaxStreamBacklogBytes =
 inline constexpr int kKvBlockTokens = 64;  // tokens in one paged KV block
 inline constexpr int kMaxStepsInFlight = 2;
 inline constexpr int kMaxSpeculativeTokens = 8;  // drafts of a sequence in one step
-inline constexpr int kMaxChoices = 128;  // n
+inline constexpr int kMaxChoices = 128;          // n
 inline constexpr int kMaxTopLogprobs = 20;
 inline constexpr std::size_t kMaxStopStrings = 16;
 

@@ -194,8 +194,7 @@ Result<ModelSettings> load_model(const ControlplaneSettings& settings, const Raw
         return invalid_argument(
             "models: 'target_in_flight' of " + raw.card + ": expected at least 0", "models");
     if (model.speculative_tokens < 0 || model.speculative_tokens > limits::kMaxSpeculativeTokens) {
-        return invalid_argument("models: 'speculative_tokens' of " + raw.card +
-                                    ": expected 0 to " +
+        return invalid_argument("models: 'speculative_tokens' of " + raw.card + ": expected 0 to " +
                                     std::to_string(limits::kMaxSpeculativeTokens) + ", found " +
                                     std::to_string(model.speculative_tokens),
                                 "models");

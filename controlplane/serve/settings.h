@@ -65,7 +65,7 @@ struct ControlplaneSettings {
     std::string cards_dir;
     std::string run_dir;
     std::string engine_binary;
-    std::string handover_socket;  // absolute; empty: nobody takes over
+    std::string handover_socket;              // absolute; empty: nobody takes over
     std::optional<net::TlsFiles> engine_tls;  // for replicas with tls: addresses; absolute
     DriverKind driver = DriverKind::kProcess;
     SlurmSettings slurm;  // of kSlurm

@@ -5,11 +5,11 @@
 #include <vector>
 
 #include "kernels/api/cpu_reference.h"
+#include "kernels/api/own.h"
 #include "kernels/cpu/fast/attention.h"
 #include "kernels/cpu/fast/linear.h"
 #include "kernels/cpu/fast/moe.h"
 #include "kernels/cpu/fast/sampler.h"
-#include "kernels/api/own.h"
 #include "kernels/cpu/reference/linear.h"
 #include "kernels/cpu/reference/moe.h"
 

@@ -18,7 +18,8 @@ TEST(Status, RoundTrips) {
                   .value()
                   .protocol,
               1);
-    const Load load = parse_load(write_load({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1.5, {9, 3}})).value();
+    const Load load =
+        parse_load(write_load({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 1.5, {9, 3}})).value();
     EXPECT_EQ(load.accepted_at, (std::vector<std::int64_t>{9, 3}));
     EXPECT_EQ(load.cache_hit_tokens, 9);
     EXPECT_EQ(load.num_drafts, 10);

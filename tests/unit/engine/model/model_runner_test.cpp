@@ -219,8 +219,8 @@ TEST_F(ModelRunnerTest, RowsWithoutADraftLeaveNoHole) {
     }
 }
 
-// The first draft is the layer's own; what follows is the same on any number of threads, and the keys
-// that it guessed are gone when the next step drafts.
+// The first draft is the layer's own; what follows is the same on any number of threads, and the
+// keys that it guessed are gone when the next step drafts.
 TEST_F(ModelRunnerTest, DraftsAfterDraftsLeaveNoTrace) {
     Request request;
     request.sampling.temperature = 0.0F;
