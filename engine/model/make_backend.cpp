@@ -35,6 +35,16 @@ Error built_without_cuda() {
 
 }  // namespace
 
+Result<std::string> gpu_bus_id() {
+#ifdef TURNPIKE_HAS_CUDA
+    const auto device = kernels::find_cuda_device();
+    if (!device) return device.error();
+    return device->pci_bus_id;
+#else
+    return built_without_cuda();
+#endif
+}
+
 Result<std::unique_ptr<kernels::Backend>> make_backend(const std::string& isa,
                                                        const kernels::BackendOptions& options) {
     if (isa == kCudaName) {

@@ -24,4 +24,7 @@ Result<std::unique_ptr<kernels::Probe>> make_probe(const std::string& isa, int n
 // Whether make_backend("cuda") would find a device.
 bool has_cuda_device();
 
+// The PCI bus id of that device, as NVML knows it. Errors as make_backend().
+Result<std::string> gpu_bus_id();
+
 }  // namespace turnpike::engine

@@ -179,15 +179,23 @@ void EngineService::tick() {
     const Load load = loop_->load();
     tokens_per_s_ = rate_.sample(now, load.generated_tokens);
     live_.tick(now);
-    const auto reason = watchdog_.observe(now, load);
-    if (!reason || std::exchange(is_stuck_, true)) return;
+    // The GPU first: it is the reason why a step hangs.
+    if (gpu_faults_) {
+        if (const auto fault = gpu_faults_->wait(std::chrono::milliseconds(0)))
+            give_up("gpu_failed", *fault);
+    }
+    if (const auto reason = watchdog_.observe(now, load)) give_up("engine_stuck", *reason);
+}
+
+void EngineService::give_up(const char* event, const std::string& reason) {
+    if (std::exchange(has_given_up_, true)) return;
     {
         const std::lock_guard lock(reason_mutex_);
-        reason_ = *reason;
+        reason_ = reason;
     }
     state_ = EngineState::kFailed;
-    log_.error("engine_stuck", {{"reason", *reason}});
-    on_stuck_(*reason);
+    log_.error(event, {{"reason", reason}});
+    on_stuck_(reason);
 }
 
 Load EngineService::load_now() const {

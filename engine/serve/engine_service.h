@@ -19,6 +19,7 @@
 #include "engine/serve/engine_metrics.h"
 #include "engine/serve/engine_settings.h"
 #include "engine/serve/generation.h"
+#include "engine/serve/gpu_faults.h"
 #include "engine/serve/live_requests.h"
 #include "engine/serve/meter_file.h"
 #include "engine/serve/request_plan.h"
@@ -32,8 +33,8 @@ namespace turnpike::engine {
 
 class EngineService {
   public:
-    // Called on a thread of its own, once, when the step thread hangs. Nothing can be finished any
-    // more: the process has to end.
+    // Called on a thread of its own, once, when the step thread hangs or the GPU is of no use any
+    // more. Nothing can be finished: the process has to end.
     using StuckHandler = std::function<void(const std::string& reason)>;
 
     EngineService(EngineSettings settings,
@@ -48,6 +49,9 @@ class EngineService {
 
     // The ranks that share the model: before load(), when there are several. They outlive this.
     void set_ranks(RankLink ranks) { ranks_ = std::move(ranks); }
+
+    // The faults of the GPU that it will serve on: before load().
+    void watch_gpu(std::unique_ptr<GpuFaults> faults) { gpu_faults_ = std::move(faults); }
 
     // What /metrics tells of the build: before serving.
     void set_build(BuildInfo build) { metrics_.build = std::move(build); }
@@ -88,8 +92,10 @@ class EngineService {
     Status check_ready() const;
     Status check_epoch(const net::HttpRequest& request) const;
     Status check_peer(const net::HttpRequest& request) const;
-    // Whether deadlines have passed, whether the step thread hangs, how fast it is.
+    // Whether deadlines have passed, whether the step thread hangs or the GPU fails, how fast it
+    // is.
     void tick();
+    void give_up(const char* event, const std::string& reason);
     Health health() const;
     ServedModel model() const;
     std::int64_t context_length() const;
@@ -121,8 +127,9 @@ class EngineService {
 
     // Of tick().
     Watchdog watchdog_;
+    std::unique_ptr<GpuFaults> gpu_faults_;  // none without a GPU
     TokenRate rate_;
-    bool is_stuck_ = false;
+    bool has_given_up_ = false;
     std::unique_ptr<Ticker> ticker_;
 };
 

@@ -9,10 +9,12 @@
 #include "config/base/failpoint.h"
 #include "config/base/log.h"
 #include "config/base/notify.h"
+#include "engine/model/make_backend.h"
 #include "engine/serve/address_file.h"
 #include "engine/serve/commit.h"
 #include "engine/serve/engine_service.h"
 #include "engine/serve/epoch_lock.h"
+#include "engine/serve/gpu_faults.h"
 #include "engine/serve/replica_ranks.h"
 #include "engine/serve/systemd_notifier.h"
 #include "engine/serve/verbs.h"
@@ -115,6 +117,15 @@ int run(const MainThread& main, net::HttpServer& server, Log& log) {
     return 0;
 }
 
+// Without what tells of its faults a GPU serves all the same.
+std::unique_ptr<GpuFaults> open_gpu_faults(Log& log) {
+    const auto bus_id = gpu_bus_id();
+    auto faults = bus_id ? GpuFaults::open(*bus_id) : bus_id.error();
+    if (faults) return *std::move(faults);
+    log.warning("gpu_unwatched", {{"reason", faults.error().message}});
+    return nullptr;
+}
+
 }  // namespace
 
 int fail(const Error& error) {
@@ -157,10 +168,12 @@ int serve(const std::string& config_file, std::int64_t num_ranks, bool only_chec
         std::fprintf(stderr, "turnpike-engine: %s\n", reason.c_str());
         std::_Exit(1);
     };
+    const bool has_gpu = settings->isa == kCudaName;
     EngineService service(std::move(*settings), std::move(*card), std::move(*meter), clock, log,
                           end_process);
     service.set_ranks((*ranks)->link());
     service.set_build({kVersion, kCommit});
+    if (has_gpu) service.watch_gpu(open_gpu_faults(log));
     const auto handler = [&service](const net::HttpRequest& request,
                                     const std::shared_ptr<net::HttpReply>& reply) {
         service.handle(request, reply);

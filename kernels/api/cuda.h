@@ -15,6 +15,7 @@ struct CudaDevice {
     int num_multiprocessors = 0;
     std::int64_t memory_bytes = 0;
     std::int64_t free_bytes = 0;
+    std::string pci_bus_id{};  // "0000:18:00.0"
 };
 
 // Errors: kUnavailable without a driver or device, kInvalidArgument for one that is not of compute

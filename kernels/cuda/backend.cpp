@@ -526,8 +526,10 @@ Result<CudaDevice> find_cuda_device(int index) {
     std::size_t free = 0;
     std::size_t total = 0;
     CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    char bus_id[32] = {};
+    CUDA_CHECK(cudaDeviceGetPCIBusId(bus_id, sizeof bus_id, index));
     return CudaDevice{properties.name, properties.multiProcessorCount,
-                      static_cast<std::int64_t>(total), static_cast<std::int64_t>(free)};
+                      static_cast<std::int64_t>(total), static_cast<std::int64_t>(free), bus_id};
 }
 
 Result<std::unique_ptr<Backend>> make_cuda_backend(const BackendOptions& options, int device) {
