@@ -4,6 +4,8 @@ Batch n is made from seed (seed, n) alone, so the run is the same with any numbe
 """
 
 import multiprocessing
+import os
+import queue
 import random
 
 import numpy as np
@@ -74,20 +76,28 @@ def fill(batch, row, ids, trained):
     batch["is_real"][row : row + n] = 1
 
 
-def work(tokenizer_json, seed, first, step, num_rows, queue):
+def work(tokenizer_json, seed, first, step, num_rows, batches):
+    """Until the process that began it is gone, however that ended."""
     tokenizer = Tokenizer.from_str(tokenizer_json)
-    index = first
-    while True:
-        queue.put(make_batch(tokenizer, seed, index, num_rows))
-        index += step
+    trainer = os.getppid()
+    index, batch = first, None
+    while os.getppid() == trainer:
+        if batch is None:
+            batch = make_batch(tokenizer, seed, index, num_rows)
+        try:
+            batches.put(batch, timeout=1)
+        except queue.Full:
+            continue
+        index, batch = index + step, None
+    batches.cancel_join_thread()  # nobody reads what is in it
 
 
 def stream(tokenizer_json, seed, num_rows, num_workers, first=0):
     """Batches first, first + 1, … in order."""
     context = multiprocessing.get_context("fork")
     queues = [context.Queue(4) for _ in range(num_workers)]
-    for i, queue in enumerate(queues):
-        args = (tokenizer_json, seed, first + i, num_workers, num_rows, queue)
+    for i, own in enumerate(queues):
+        args = (tokenizer_json, seed, first + i, num_workers, num_rows, own)
         context.Process(target=work, args=args, daemon=True).start()
     index = 0
     while True:
