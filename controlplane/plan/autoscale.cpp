@@ -77,9 +77,9 @@ ScaleDecision Autoscaler::decide(const ScalePolicy& policy,
     samples_.push_back(sample);
     while (samples_.size() > 2 && samples_[1].at <= sample.at - policy.stable_window)
         samples_.pop_front();
-    const WallTime last = sample.num_requests > 0.0 ? sample.at : sample.last_request;
-    if (last > last_request_) {
-        last_request_ = last;
+    const bool is_in_hand = sample.num_requests > 0.0;  // counts also when the clock was set back
+    if (is_in_hand || sample.last_request > last_request_) {
+        last_request_ = is_in_hand ? sample.at : sample.last_request;
         has_begun_ = true;
     }
 

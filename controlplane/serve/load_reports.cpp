@@ -39,11 +39,12 @@ Result<bool> LoadReports::accept(std::string_view json, WallTime now) {
     std::erase_if(by_gateway_, [now](const auto& entry) {
         return entry.second.received_at < now - kForgetAfter;
     });
-    std::erase_if(last_requests_,
-                  [now](const auto& entry) { return entry.second < now - kForgetAfter; });
+    // What lies ahead of now was written before the clock was set back.
+    std::erase_if(last_requests_, [now](const auto& entry) {
+        return entry.second < now - kForgetAfter || entry.second > now;
+    });
     for (const EndpointLoad& load : report.loads) {
-        WallTime& last = last_requests_[load.endpoint];
-        last = std::max(last, load.last_request_at);
+        if (load.last_request_at == now) last_requests_[load.endpoint] = now;
     }
     const bool has_queued = std::any_of(report.loads.begin(), report.loads.end(),
                                         [](const auto& load) { return load.num_queued > 0; });

@@ -181,8 +181,7 @@ void EngineService::tick() {
     live_.tick(now);
     // The GPU first: it is the reason why a step hangs.
     if (gpu_faults_) {
-        if (const auto fault = gpu_faults_->wait(std::chrono::milliseconds(0)))
-            give_up("gpu_failed", *fault);
+        if (const auto fault = gpu_faults_->poll()) give_up("gpu_failed", *fault);
     }
     if (const auto reason = watchdog_.observe(now, load)) give_up("engine_stuck", *reason);
 }

@@ -20,7 +20,6 @@ struct NvmlEvent {
 };
 
 constexpr int kSuccess = 0;
-constexpr int kTimeout = 10;
 constexpr int kGpuIsLost = 15;
 constexpr unsigned long long kXidCriticalError = 0x8;
 
@@ -72,13 +71,12 @@ class NvmlFaults final : public GpuFaults {
                      nvml_.register_events(device, kXidCriticalError, events_));
     }
 
-    std::optional<std::string> wait(std::chrono::milliseconds limit) override {
+    std::optional<std::string> poll() override {
         while (true) {
             NvmlEvent event;
-            const int outcome =
-                nvml_.wait_for_event(events_, &event, static_cast<unsigned int>(limit.count()));
+            const int outcome = nvml_.wait_for_event(events_, &event, /*milliseconds=*/0);
             if (outcome == kGpuIsLost) return name_ + " is lost";
-            if (outcome != kSuccess) return std::nullopt;  // kTimeout, or it cannot be told now
+            if (outcome != kSuccess) return std::nullopt;  // nothing, or it cannot be told now
             if (event.type != kXidCriticalError) continue;
             if (const auto fault = describe_xid(event.data)) return name_ + ": " + *fault;
         }

@@ -4,7 +4,6 @@
 // later and without the reason.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -29,8 +28,8 @@ class GpuFaults {
 
     virtual ~GpuFaults() = default;
 
-    // What is wrong, as soon as something is; waits for it at most so long. One thread.
-    virtual std::optional<std::string> wait(std::chrono::milliseconds limit) = 0;
+    // What has gone wrong since the last call, if anything. Does not wait. One thread.
+    virtual std::optional<std::string> poll() = 0;
 };
 
 }  // namespace turnpike::engine

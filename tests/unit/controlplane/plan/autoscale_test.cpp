@@ -104,6 +104,17 @@ TEST(Autoscale, RequestsTooShortToBeSeenKeepAReplica) {
     EXPECT_EQ(one.step(0).num_replicas, 1) << "one that came and went, wherever it was served";
 }
 
+TEST(Autoscale, ARequestStartsAReplicaAlsoWhenTheClockWasSetBack) {
+    Endpoints one({0, 4});
+    one.run(10s, 1);
+    one.run(600s, 0);
+    ASSERT_EQ(one.num_replicas, 0);
+    one.now -= 3'600s;
+    EXPECT_EQ(one.step(1).num_replicas, 1);
+    one.run(600s, 0);
+    EXPECT_EQ(one.num_replicas, 0) << "idle by the new clock";
+}
+
 TEST(Autoscale, AFractionOfARequestCountsAsWhatItIs) {
     Endpoints one({1, 10}, 1);
     one.run(660s, 7.9);

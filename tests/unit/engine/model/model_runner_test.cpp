@@ -107,6 +107,13 @@ class ModelRunnerTest : public testing::Test {
         return samples;
     }
 
+    std::vector<TokenId> prompt_and_answer(const Request& request) {
+        std::vector<TokenId> tokens = request.prompt();
+        for (const SampledToken& sample : run_alone(*make_runner(), request))
+            tokens.push_back(sample.token);
+        return tokens;
+    }
+
     static void generate(Runner& runner,
                          const Request& request,
                          std::vector<SampledToken>& samples) {
@@ -155,9 +162,7 @@ TEST_F(ModelRunnerTest, DraftsAreTheDraftLayersOwn) {
     const auto runner = make_runner(1, true);
     Request request;
     request.sampling.temperature = 0.0F;
-    const auto expected = run_alone(*make_runner(), request);
-    std::vector<TokenId> tokens = request.prompt();
-    for (const SampledToken& sample : expected) tokens.push_back(sample.token);
+    const std::vector<TokenId> tokens = prompt_and_answer(request);
     const auto at = [&](std::int32_t position) {
         return tokens[static_cast<std::size_t>(position)];
     };
@@ -198,9 +203,7 @@ TEST_F(ModelRunnerTest, RowsWithoutADraftLeaveNoHole) {
     const auto runner = make_runner(1, true);
     Request request;
     request.sampling.temperature = 0.0F;
-    std::vector<TokenId> tokens = request.prompt();
-    for (const SampledToken& sample : run_alone(*make_runner(), request))
-        tokens.push_back(sample.token);
+    const std::vector<TokenId> tokens = prompt_and_answer(request);
     const auto drafts = drafts_of(model_dir(), tokens, kPromptTokens);
     const auto at = [&](std::int32_t position) {
         return tokens[static_cast<std::size_t>(position)];
@@ -224,9 +227,7 @@ TEST_F(ModelRunnerTest, RowsWithoutADraftLeaveNoHole) {
 TEST_F(ModelRunnerTest, DraftsAfterDraftsLeaveNoTrace) {
     Request request;
     request.sampling.temperature = 0.0F;
-    std::vector<TokenId> tokens = request.prompt();
-    for (const SampledToken& sample : run_alone(*make_runner(), request))
-        tokens.push_back(sample.token);
+    const std::vector<TokenId> tokens = prompt_and_answer(request);
     const auto first_drafts = drafts_of(model_dir(), tokens, kPromptTokens);
     std::vector<std::vector<TokenId>> seen;
     for (const int num_threads : {1, 2}) {

@@ -7,8 +7,6 @@
 namespace turnpike::engine {
 namespace {
 
-using namespace std::chrono_literals;
-
 constexpr char kLibrary[] = TURNPIKE_FAKE_NVML;
 constexpr char kBusId[] = "0000:18:00.0";
 
@@ -36,21 +34,21 @@ class GpuFaultsTest : public testing::Test {
 TEST_F(GpuFaultsTest, AFaultOfTheGpuIsToldWithItsNameAndNumber) {
     auto faults = GpuFaults::open(kBusId, kLibrary);
     ASSERT_TRUE(faults) << faults.error().message;
-    EXPECT_EQ((*faults)->wait(0ms), std::nullopt);
+    EXPECT_EQ((*faults)->poll(), std::nullopt);
     put_(79);
-    EXPECT_EQ((*faults)->wait(0ms), "GPU 0000:18:00.0: Xid 79: the GPU has fallen off the bus");
-    EXPECT_EQ((*faults)->wait(0ms), std::nullopt);
+    EXPECT_EQ((*faults)->poll(), "GPU 0000:18:00.0: Xid 79: the GPU has fallen off the bus");
+    EXPECT_EQ((*faults)->poll(), std::nullopt);
 }
 
 TEST_F(GpuFaultsTest, WhatAProgramDidToItselfIsLeftToCuda) {
     auto faults = GpuFaults::open(kBusId, kLibrary);
     ASSERT_TRUE(faults) << faults.error().message;
     for (const unsigned long long xid : {13, 31, 43, 45, 68, 109}) put_(xid);
-    EXPECT_EQ((*faults)->wait(0ms), std::nullopt);
+    EXPECT_EQ((*faults)->poll(), std::nullopt);
     // One behind those is not lost.
     put_(31);
     put_(48);
-    const auto fault = (*faults)->wait(0ms);
+    const auto fault = (*faults)->poll();
     ASSERT_TRUE(fault.has_value());
     EXPECT_NE(fault->find("Xid 48"), std::string::npos) << *fault;
 }
@@ -59,9 +57,9 @@ TEST_F(GpuFaultsTest, ALostGpuIsAFault) {
     auto faults = GpuFaults::open(kBusId, kLibrary);
     ASSERT_TRUE(faults) << faults.error().message;
     lose_(15);
-    EXPECT_EQ((*faults)->wait(0ms), "GPU 0000:18:00.0 is lost");
+    EXPECT_EQ((*faults)->poll(), "GPU 0000:18:00.0 is lost");
     lose_(999);
-    EXPECT_EQ((*faults)->wait(0ms), std::nullopt) << "what cannot be told is no fault";
+    EXPECT_EQ((*faults)->poll(), std::nullopt) << "what cannot be told is no fault";
 }
 
 TEST_F(GpuFaultsTest, WhatIsMissingIsNamedAndNothingStaysOpen) {
