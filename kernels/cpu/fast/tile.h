@@ -149,13 +149,17 @@ void run_few_rows(const TileCall& call, std::int64_t block_bytes) {
 template <class Direct, class Unpacked, int kDirectRows>
 void run_tile(const TileCall& call, std::int64_t block_bytes) {
     std::fill_n(call.out, call.num_rows * call.lanes, 0.0F);
-    if (call.num_rows <= 2 && call.lanes == 4 * Direct::kLanes) {
-        if (call.num_rows == 1) {
-            return call.is_weight_streamed ? run_few_rows<Direct, 1, true>(call, block_bytes)
-                                           : run_few_rows<Direct, 1, false>(call, block_bytes);
+    if (call.num_rows == 1 && call.lanes == 4 * Direct::kLanes) {
+        return call.is_weight_streamed ? run_few_rows<Direct, 1, true>(call, block_bytes)
+                                       : run_few_rows<Direct, 1, false>(call, block_bytes);
+    }
+    // Where two rows fit the registers, and their conversion is not worth a scratch.
+    if constexpr (Direct::max_rows(4) >= 2 &&
+                  (kDirectRows >= 2 || std::is_same_v<Direct, Unpacked>)) {
+        if (call.num_rows == 2 && call.lanes == 4 * Direct::kLanes) {
+            return call.is_weight_streamed ? run_few_rows<Direct, 2, true>(call, block_bytes)
+                                           : run_few_rows<Direct, 2, false>(call, block_bytes);
         }
-        return call.is_weight_streamed ? run_few_rows<Direct, 2, true>(call, block_bytes)
-                                       : run_few_rows<Direct, 2, false>(call, block_bytes);
     }
     if constexpr (std::is_same_v<Direct, Unpacked>) {
         if (call.is_x_streamed) return run_streamed<Direct>(call, block_bytes);
